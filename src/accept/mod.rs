@@ -1,0 +1,1 @@
+//! Intercepted: a byte stream becomes a call.

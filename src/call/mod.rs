@@ -1,0 +1,54 @@
+//! The vocabulary that every room speaks: what a call is, and the stages of its life.
+//!
+//! Pure on purpose: no I/O, no async, no clock, no TLS, no policy engine. A room takes a call at one stage and
+//! gives it back at the next:
+//!
+//! ```text
+//! Call<Intercepted>  accept            who knocked, for which origin, with which head
+//!   .recognise(..)   catalog           + operations and their class
+//!   .attribute(..)   identity, intent  + principal, task, history
+//!   .decide(ruling)  judge             Ruled::Allowed(Call<Decided>) | Ruled::Denied(Call<Denied>)
+//!   journal.open(..) record            Opened: the intention is written
+//!   .equip(&opened)  (lease)           Call<Credentialed>: the only thing that may leave
+//!   upstream.send()  origin            Call<Forwarded>
+//!   opened.close()   record            Receipt: one closing entry, one span
+//! ```
+//!
+//! The next stage can only be made from the last one, so a call that was never decided cannot be forwarded: it
+//! does not compile (`tests/suite/typestate/`).
+
+pub mod decision;
+pub mod host;
+pub mod id;
+pub mod operation;
+pub mod port;
+pub mod principal;
+pub mod receipt;
+pub mod refusal;
+pub mod secret;
+pub mod stage;
+pub mod target;
+pub mod task;
+pub mod time;
+pub mod trace;
+
+pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
+pub use host::{Host, Origin, Scheme};
+pub use id::{CallId, EntryId, TaskId};
+pub use operation::{Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
+pub use port::{Clock, Entropy};
+pub use principal::{Evidence, Presented, Principal, SpiffeId, TrustDomain};
+pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};
+pub use refusal::{Fault, Refusal, Retry};
+pub use secret::Secret;
+pub use stage::{
+    Account, Attributed, Call, Credentialed, Decided, Denied, Forwarded, Head, Intercepted, Peek, Recognised,
+    Ruled, Stage,
+};
+pub use target::Target;
+pub use task::{History, IntentName, Task};
+pub use time::Timestamp;
+pub use trace::{SpanId, TraceContext, TraceId};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! Every way in which a call may not go on.
+//!
+//! A closed list on purpose: rooms turn their errors into one of these by exhaustive match, and one function
+//! (`accept::refuse`) turns it into what the caller's protocol wants to see. The message says the cause; `advice`
+//! says what to do about it. Both are read by people and by language models.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::decision::Ruling;
+use super::host::Origin;
+use super::operation::{Class, OperationId};
+
+/// Who has to change something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Whoever sent the call.
+    Agent,
+    /// Whoever runs remit.
+    Operator,
+    /// The origin.
+    Origin,
+    /// remit itself.
+    Remit,
+}
+
+/// Whether sending the call again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// No.
+    Never,
+    /// Yes, no sooner than this.
+    After(Duration),
+}
+
+/// Why a call may not go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The egress guard: the name leads to an address that agents may not reach.
+    #[error("`{host}` leads to {address}, {range}")]
+    AddressForbidden {
+        /// The name that was asked for.
+        host: String,
+        /// Where it leads.
+        address: String,
+        /// What that is: `a private address`.
+        range: &'static str,
+    },
+    /// The request breaks a rule of its protocol.
+    #[error("the request breaks the rules of HTTP: {why}")]
+    BadRequest {
+        /// Which rule.
+        why: String,
+    },
+    /// remit is stopping.
+    #[error("remit is stopping and takes no new calls")]
+    Draining,
+    /// The head is too long or has too many fields.
+    #[error("the head of the request is too large: {why}")]
+    HeadTooLarge {
+        /// Which bound.
+        why: String,
+    },
+    /// There was evidence and it does not hold.
+    #[error("the caller's identity is refused: {why}")]
+    IdentityInvalid {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There was no evidence.
+    #[error("the caller has not said who it is")]
+    IdentityRequired,
+    /// A bug, contained.
+    #[error("remit failed inside while it worked on this call")]
+    Internal,
+    /// No journal, no forwarding (INVARIANT I2).
+    #[error("the journal cannot be written: {why}")]
+    JournalUnavailable {
+        /// What the disk said.
+        why: String,
+    },
+    /// CONNECT, TRACE inside a tunnel, and their like.
+    #[error("the method {method} is not let through")]
+    MethodRefused {
+        /// Which one.
+        method: String,
+    },
+    /// What came through a tunnel was neither TLS nor, on port 80, HTTP.
+    #[error("what came through the tunnel to {origin} is not TLS")]
+    NotTls {
+        /// Where to.
+        origin: String,
+    },
+    /// CONNECT target, SNI and `Host` do not name one origin.
+    #[error("the connection is for {expected}, but {what} names `{got}`")]
+    OriginMismatch {
+        /// The authority of the connection.
+        expected: String,
+        /// Which part disagrees: `the SNI`, `the Host header`.
+        what: &'static str,
+        /// What it names.
+        got: String,
+    },
+    /// The origin cannot carry this protocol.
+    #[error("{origin} does not speak HTTP/2, and gRPC needs it")]
+    OriginLacksHttp2 {
+        /// Which one.
+        origin: Origin,
+    },
+    /// The origin broke a rule of its protocol, or off.
+    #[error("{origin} gave no proper answer: {why}")]
+    OriginProtocol {
+        /// Which one.
+        origin: Origin,
+        /// What it did.
+        why: String,
+    },
+    /// The origin let a limit pass.
+    #[error("{origin} did not answer within {limit_s} s")]
+    OriginTimeout {
+        /// Which one.
+        origin: Origin,
+        /// The limit, seconds.
+        limit_s: u64,
+    },
+    /// No connection.
+    #[error("{origin} cannot be reached: {why}")]
+    OriginUnreachable {
+        /// Which one.
+        origin: Origin,
+        /// What the network said.
+        why: String,
+    },
+    /// Its certificate does not hold. The request was not sent.
+    #[error("{origin} is not trusted: {why}")]
+    OriginUntrusted {
+        /// Which one.
+        origin: Origin,
+        /// What is wrong with the certificate.
+        why: String,
+    },
+    /// The policies.
+    #[error("{}", denied(*.class, .operation, .ruling))]
+    PolicyDenied {
+        /// What it would have done.
+        class: Class,
+        /// Its name.
+        operation: OperationId,
+        /// What the policies said.
+        ruling: Box<Ruling>,
+    },
+    /// A port where no web API lives.
+    #[error("port {port} is not for HTTPS")]
+    PortRefused {
+        /// Which one.
+        port: u16,
+    },
+    /// The task is over, or this node does not know it.
+    #[error("the task is over: {why}")]
+    TaskEnded {
+        /// How it ended.
+        why: String,
+    },
+    /// Request target too long.
+    #[error("the request target is longer than {limit_bytes} bytes")]
+    TargetTooLong {
+        /// The limit, bytes.
+        limit_bytes: usize,
+    },
+    /// The agent took too long to say what it wants.
+    #[error("the request did not arrive within {limit_s} s")]
+    TooSlow {
+        /// The limit, seconds.
+        limit_s: u64,
+    },
+    /// An upgrade that remit cannot watch over.
+    #[error("an upgrade to `{protocol}` is not let through")]
+    UpgradeRefused {
+        /// To what.
+        protocol: String,
+    },
+}
+
+fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> String {
+    let by: Vec<_> = ruling.reasons().iter().map(|reason| reason.policy.to_string()).collect();
+    let mut text = match (by.as_slice(), ruling.note()) {
+        ([], Some(note)) => format!("`{operation}` ({class}) is refused: {note}"),
+        ([], None) => format!("`{operation}` ({class}) is refused: no policy permits it"),
+        (ids, _) => format!("`{operation}` ({class}) is refused by policy {}", ids.join(", ")),
+    };
+    for reason in ruling.reasons().iter().filter_map(|reason| reason.reason.as_ref()) {
+        text.push_str(": ");
+        text.push_str(reason);
+    }
+    text
+}
+
+impl Refusal {
+    /// The stable code, shown as `remit-refusal`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::AddressForbidden { .. } => "address_forbidden",
+            Self::BadRequest { .. } => "bad_request",
+            Self::Draining => "draining",
+            Self::HeadTooLarge { .. } => "head_too_large",
+            Self::IdentityInvalid { .. } => "identity_invalid",
+            Self::IdentityRequired => "identity_required",
+            Self::Internal => "internal",
+            Self::JournalUnavailable { .. } => "journal_unavailable",
+            Self::MethodRefused { .. } => "method_refused",
+            Self::NotTls { .. } => "not_tls",
+            Self::OriginMismatch { .. } => "origin_mismatch",
+            Self::OriginLacksHttp2 { .. } => "origin_lacks_http2",
+            Self::OriginProtocol { .. } => "origin_protocol",
+            Self::OriginTimeout { .. } => "origin_timeout",
+            Self::OriginUnreachable { .. } => "origin_unreachable",
+            Self::OriginUntrusted { .. } => "origin_untrusted",
+            Self::PolicyDenied { .. } => "policy_denied",
+            Self::PortRefused { .. } => "port_refused",
+            Self::TaskEnded { .. } => "task_ended",
+            Self::TargetTooLong { .. } => "target_too_long",
+            Self::TooSlow { .. } => "too_slow",
+            Self::UpgradeRefused { .. } => "upgrade_refused",
+        }
+    }
+
+    /// The HTTP status.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest { .. } | Self::NotTls { .. } => StatusCode::BAD_REQUEST,
+            Self::AddressForbidden { .. }
+            | Self::PolicyDenied { .. }
+            | Self::PortRefused { .. }
+            | Self::UpgradeRefused { .. } => StatusCode::FORBIDDEN,
+            Self::TaskEnded { .. } => StatusCode::UNAUTHORIZED,
+            Self::MethodRefused { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::IdentityInvalid { .. } | Self::IdentityRequired => {
+                StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            }
+            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Self::OriginMismatch { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Internal | Self::Draining | Self::JournalUnavailable { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::OriginLacksHttp2 { .. }
+            | Self::OriginProtocol { .. }
+            | Self::OriginUnreachable { .. }
+            | Self::OriginUntrusted { .. } => StatusCode::BAD_GATEWAY,
+            Self::OriginTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Who has to change something.
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::BadRequest { .. }
+            | Self::HeadTooLarge { .. }
+            | Self::IdentityInvalid { .. }
+            | Self::IdentityRequired
+            | Self::MethodRefused { .. }
+            | Self::NotTls { .. }
+            | Self::OriginMismatch { .. }
+            | Self::PolicyDenied { .. }
+            | Self::PortRefused { .. }
+            | Self::TaskEnded { .. }
+            | Self::TargetTooLong { .. }
+            | Self::TooSlow { .. }
+            | Self::UpgradeRefused { .. } => Fault::Agent,
+            Self::AddressForbidden { .. } | Self::JournalUnavailable { .. } => Fault::Operator,
+            Self::OriginLacksHttp2 { .. }
+            | Self::OriginProtocol { .. }
+            | Self::OriginTimeout { .. }
+            | Self::OriginUnreachable { .. }
+            | Self::OriginUntrusted { .. } => Fault::Origin,
+            Self::Draining | Self::Internal => Fault::Remit,
+        }
+    }
+
+    /// Whether sending it again can help.
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Self::Draining | Self::JournalUnavailable { .. } => Retry::After(Duration::from_secs(5)),
+            Self::OriginTimeout { .. } | Self::OriginUnreachable { .. } => {
+                Retry::After(Duration::from_secs(1))
+            }
+            _ => Retry::Never,
+        }
+    }
+
+    /// What to do about it, in one sentence.
+    pub fn advice(&self) -> String {
+        if let Self::PolicyDenied { ruling, .. } = self {
+            let own: Vec<_> = ruling.reasons().iter().filter_map(|r| r.advice.as_deref()).collect();
+            if !own.is_empty() {
+                return own.join(" ");
+            }
+        }
+        self.standing_advice().to_owned()
+    }
+
+    const fn standing_advice(&self) -> &'static str {
+        match self {
+            Self::AddressForbidden { .. } => {
+                "Private, loopback, link-local and metadata addresses are closed to agents; the operator can map the name under [upstream.resolve]."
+            }
+            Self::BadRequest { .. } => "Send a well-formed request; remit does not repair one.",
+            Self::Draining => "Send the call again in a few seconds, to another node if there is one.",
+            Self::HeadTooLarge { .. } => "Send fewer or shorter header fields.",
+            Self::IdentityInvalid { .. } => {
+                "Open a new task (`remit task open`) and use the proxy URL that it prints."
+            }
+            Self::IdentityRequired => {
+                "Start the agent with `remit run -- CMD`, or put the proxy URL that `remit task open` prints into HTTPS_PROXY."
+            }
+            Self::Internal => {
+                "Nothing was sent. The operator finds the cause in the node's log under this call's id."
+            }
+            Self::JournalUnavailable { .. } => {
+                "Nothing is forwarded that cannot be recorded; the operator must see to the disk under state.dir."
+            }
+            Self::MethodRefused { .. } => "Use a method that the API documents.",
+            Self::NotTls { .. } => {
+                "Speak TLS through the tunnel; remit carries HTTP over TLS and nothing else."
+            }
+            Self::OriginMismatch { .. } => {
+                "Use one connection per host, and the same name in CONNECT, SNI and Host."
+            }
+            Self::OriginLacksHttp2 { .. } => "Call a host that offers HTTP/2, or the service's REST API.",
+            Self::OriginProtocol { .. } => {
+                "Nothing is known to be wrong on this side; the origin's operator can tell."
+            }
+            Self::OriginTimeout { .. } => "The call may have had its effect: look before sending it again.",
+            Self::OriginUnreachable { .. } => "Nothing was sent; check the name, or try again later.",
+            Self::OriginUntrusted { .. } => {
+                "Nothing was sent. The operator can add a trust anchor under upstream.trust."
+            }
+            Self::PolicyDenied { .. } => {
+                "Do without this call, or ask the operator for a policy that permits it."
+            }
+            Self::PortRefused { .. } => "Use the API's HTTPS port.",
+            Self::TaskEnded { .. } => {
+                "Open a new task (`remit task open`); calls of an ended task are never let through."
+            }
+            Self::TargetTooLong { .. } => "Send the parameters in the body, if the API takes them there.",
+            Self::TooSlow { .. } => "Send the whole head of the request without pausing.",
+            Self::UpgradeRefused { .. } => "WebSocket is the only upgrade that remit carries.",
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A call, typed by how far it has come.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Version};
+
+use super::decision::{Decision, Ruling};
+use super::host::Origin;
+use super::id::CallId;
+use super::operation::Operations;
+use super::principal::{Presented, Principal};
+use super::receipt::Opened;
+use super::target::Target;
+use super::task::{History, Task};
+use super::time::Timestamp;
+use super::trace::TraceContext;
+
+/// What an agent sent, less its body and its proxy credentials.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The call's id, also shown to the agent as `remit-call`.
+    pub id: CallId,
+    /// When its head was complete.
+    pub at: Timestamp,
+    /// Where it is to go.
+    pub origin: Origin,
+    /// The method, as sent.
+    pub method: Method,
+    /// Path and query.
+    pub target: Target,
+    /// The version spoken on the agent's leg.
+    pub version: Version,
+    /// End-to-end headers. Hop-by-hop headers, everything proxy-related and forwarding claims are gone already.
+    pub headers: HeaderMap,
+    /// Its place in a trace.
+    pub trace: TraceContext,
+    /// The protocol of an `Upgrade` request, `websocket` being the only one that is let through.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// Protocols that a connection may be upgraded to (RFC 9110 §7.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// RFC 6455.
+    WebSocket,
+}
+
+/// As much of the body as the catalog asked to see. What was seen is replayed, byte for byte.
+#[derive(Clone, Debug, Default)]
+pub struct Peek {
+    /// The first bytes.
+    pub bytes: Bytes,
+    /// Whether those are all.
+    pub whole: bool,
+}
+
+/// A call at stage `S`.
+#[derive(Debug)]
+pub struct Call<S> {
+    head: Head,
+    stage: S,
+}
+
+/// Stage 1: it came in.
+#[derive(Debug)]
+pub struct Intercepted {
+    /// What the connection showed of itself.
+    pub presented: Presented,
+}
+
+/// Stage 2: it is known what it would do.
+#[derive(Debug)]
+pub struct Recognised {
+    before: Intercepted,
+    /// What it would do.
+    pub operations: Operations,
+}
+
+/// Stage 3: it is known who does it, and for which task.
+#[derive(Debug)]
+pub struct Attributed {
+    before: Recognised,
+    /// Who.
+    pub principal: Principal,
+    /// For which task.
+    pub task: Arc<Task>,
+    /// What the task had done before.
+    pub history: History,
+}
+
+/// Stage 4: it may go on.
+#[derive(Debug)]
+pub struct Decided {
+    before: Attributed,
+    /// Why.
+    pub ruling: Ruling,
+}
+
+/// Stage 4, the other branch: it may not.
+#[derive(Debug)]
+pub struct Denied {
+    before: Attributed,
+    /// Why.
+    pub ruling: Ruling,
+}
+
+/// Stage 5: its intention is written, and it has what the origin wants to see.
+#[derive(Debug)]
+pub struct Credentialed {
+    before: Decided,
+}
+
+/// Stage 6: it went out.
+#[derive(Debug)]
+pub struct Forwarded {
+    before: Credentialed,
+}
+
+macro_rules! builds_on {
+    ($($next:ty => $last:ty),*) => {$(
+        /// A later stage is all that the earlier one was.
+        impl Deref for $next {
+            type Target = $last;
+            fn deref(&self) -> &$last {
+                &self.before
+            }
+        }
+    )*};
+}
+builds_on!(
+    Recognised => Intercepted, Attributed => Recognised, Decided => Attributed, Denied => Attributed,
+    Credentialed => Decided, Forwarded => Credentialed
+);
+
+/// What became of a decision.
+#[derive(Debug)]
+pub enum Ruled {
+    /// It goes on.
+    Allowed(Call<Decided>),
+    /// It ends here.
+    Denied(Call<Denied>),
+}
+
+impl<S> Call<S> {
+    /// The head of the request.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// What is known at this stage.
+    pub fn stage(&self) -> &S {
+        &self.stage
+    }
+}
+
+impl Call<Intercepted> {
+    /// A call begins.
+    pub fn intercepted(head: Head, presented: Presented) -> Self {
+        Self { head, stage: Intercepted { presented } }
+    }
+
+    /// `catalog` has named its operations.
+    pub fn recognise(self, operations: Operations) -> Call<Recognised> {
+        Call { head: self.head, stage: Recognised { before: self.stage, operations } }
+    }
+}
+
+impl Call<Recognised> {
+    /// `identity` and `intent` have told whose it is.
+    pub fn attribute(self, principal: Principal, task: Arc<Task>, history: History) -> Call<Attributed> {
+        Call { head: self.head, stage: Attributed { before: self.stage, principal, task, history } }
+    }
+}
+
+impl Call<Attributed> {
+    /// `judge` has ruled.
+    pub fn decide(self, ruling: Ruling) -> Ruled {
+        let Self { head, stage: before } = self;
+        match ruling.decision() {
+            Decision::Allow => Ruled::Allowed(Call { head, stage: Decided { before, ruling } }),
+            Decision::Deny => Ruled::Denied(Call { head, stage: Denied { before, ruling } }),
+        }
+    }
+}
+
+impl Call<Decided> {
+    /// Makes it ready to leave. Asks for the proof that its intention is written (INVARIANT I2).
+    pub fn equip(self, opened: &Opened) -> Call<Credentialed> {
+        debug_assert_eq!(opened.call(), self.head.id, "the proof belongs to another call");
+        Call { head: self.head, stage: Credentialed { before: self.stage } }
+    }
+}
+
+impl Call<Credentialed> {
+    /// It went out and an answer began.
+    pub fn forwarded(self) -> Call<Forwarded> {
+        Call { head: self.head, stage: Forwarded { before: self.stage } }
+    }
+}
+
+/// All that is known of a call by now: what an entry of the journal is written from. Unlike the stages it may lack
+/// parts, because a call can be refused at any of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Account<'a> {
+    /// The head.
+    pub head: &'a Head,
+    /// What the connection showed of itself.
+    pub presented: &'a Presented,
+    /// From stage 2 on.
+    pub operations: Option<&'a Operations>,
+    /// From stage 3 on.
+    pub attributed: Option<&'a Attributed>,
+    /// From stage 4 on.
+    pub ruling: Option<&'a Ruling>,
+}
+
+/// A stage that can tell what it knows.
+pub trait Stage: Sized {
+    /// Everything known of `call`.
+    fn account(call: &Call<Self>) -> Account<'_>;
+}
+
+impl<S: Stage> Call<S> {
+    /// Everything known by now.
+    pub fn account(&self) -> Account<'_> {
+        S::account(self)
+    }
+}
+
+impl Stage for Intercepted {
+    fn account(call: &Call<Self>) -> Account<'_> {
+        let Call { head, stage } = call;
+        Account { head, presented: &stage.presented, operations: None, attributed: None, ruling: None }
+    }
+}
+
+impl Stage for Recognised {
+    fn account(call: &Call<Self>) -> Account<'_> {
+        let Call { head, stage } = call;
+        let operations = Some(&stage.operations);
+        Account { head, presented: &stage.presented, operations, attributed: None, ruling: None }
+    }
+}
+
+fn from_attributed<'a>(head: &'a Head, stage: &'a Attributed, ruling: Option<&'a Ruling>) -> Account<'a> {
+    Account {
+        head,
+        presented: &stage.presented,
+        operations: Some(&stage.operations),
+        attributed: Some(stage),
+        ruling,
+    }
+}
+
+impl Stage for Attributed {
+    fn account(call: &Call<Self>) -> Account<'_> {
+        from_attributed(&call.head, &call.stage, None)
+    }
+}
+
+impl Stage for Decided {
+    fn account(call: &Call<Self>) -> Account<'_> {
+        from_attributed(&call.head, &call.stage.before, Some(&call.stage.ruling))
+    }
+}
+
+impl Stage for Denied {
+    fn account(call: &Call<Self>) -> Account<'_> {
+        from_attributed(&call.head, &call.stage.before, Some(&call.stage.ruling))
+    }
+}

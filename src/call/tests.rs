@@ -1,0 +1,176 @@
+use super::*;
+
+#[test]
+fn hosts_have_one_canonical_form() {
+    for (spelt, canonical) in [
+        ("API.GitHub.com.", "api.github.com"),
+        ("0x7f.1", "127.0.0.1"),
+        ("2130706433", "127.0.0.1"),
+        ("017700000001", "127.0.0.1"),
+        ("[::FFFF:7f00:1]", "[::ffff:127.0.0.1]"),
+        ("_dmarc.example.org", "_dmarc.example.org"),
+    ] {
+        assert_eq!(Host::parse(spelt).map(|h| h.to_string()), Ok(canonical.to_owned()), "{spelt}");
+    }
+}
+
+#[test]
+fn doubtful_hosts_are_refused() {
+    for spelt in [
+        "",
+        ".",
+        "a..b",
+        "a b",
+        "a%2eb",
+        "exämple.org",
+        "a@b",
+        "a#b",
+        "a,b",
+        "[[::1]]",
+        "[evil.test]",
+        "evil.test/x",
+        "a\0b",
+        "[fe80::1%25eth0]",
+        "-.\u{3002}",
+        "1.2.3.4.5:",
+        "256.256.256.256",
+    ] {
+        assert!(Host::parse(spelt).is_err(), "{spelt:?} was taken for a host");
+    }
+}
+
+#[test]
+fn authorities_need_a_port_that_exists() {
+    for text in
+        ["h:0", "h:65536", "h:", "h:+80", "h:8 0", "u@h:80", "[::1]x:80", "[::1", "h:80:80", "[[h]]:443", "h"]
+    {
+        assert!(Origin::parse_authority(text, None).is_err(), "{text:?} was taken for an authority");
+    }
+    assert_eq!(
+        Origin::parse_authority("H:443", None).map(|(h, p)| (h.to_string(), p)),
+        Ok(("h".into(), 443))
+    );
+    assert_eq!(
+        Origin::parse_authority("[::1]:8443", None).map(|(h, p)| (h.to_string(), p)),
+        Ok(("[::1]".into(), 8443))
+    );
+    assert_eq!(Origin::parse_authority("h", Some(443)).map(|(_, p)| p), Ok(443));
+}
+
+#[test]
+fn targets_read_in_two_ways_are_refused() {
+    for raw in [
+        "",
+        "x",
+        "/a/../b",
+        "/a/./b",
+        "/%2e%2e/b",
+        "/a/%2E%2E",
+        "/a%2f..%2fb",
+        "/a%5c..%5cb",
+        "/a/..;x=1/b",
+        "/a\\b",
+        "/a b",
+        "/a%0d%0ab",
+        "/a%00",
+        "/a%zz",
+        "/a%2",
+        "/a#b",
+        "http://h/a",
+    ] {
+        assert!(Target::parse(raw).is_err(), "{raw:?} was let through");
+    }
+}
+
+#[test]
+fn paths_are_compared_decoded_and_sent_raw() -> Result<(), Box<dyn std::error::Error>> {
+    let target = Target::parse("/%61pi/group%2fproject/x..y?a=%20&q=/../")?;
+    assert_eq!(target.path(), "/api/group%2Fproject/x..y");
+    assert_eq!(target.raw(), "/%61pi/group%2fproject/x..y?a=%20&q=/../");
+    assert_eq!(target.query(), Some("a=%20&q=/../"));
+    assert_eq!(target.to_string(), "/api/group%2Fproject/x..y");
+    Ok(())
+}
+
+#[test]
+fn traceparent_continues_or_starts_anew() -> Result<(), Box<dyn std::error::Error>> {
+    struct Nines;
+    impl Entropy for Nines {
+        fn fill(&self, buffer: &mut [u8]) {
+            buffer.fill(9);
+        }
+    }
+    let call: CallId = "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse()?;
+    let agents = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let context = TraceContext::of(call, Some(agents), &Nines);
+    assert_eq!(context.trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(context.parent.map(|p| p.to_string()).as_deref(), Some("00f067aa0ba902b7"));
+    assert_eq!(context.span, SpanId::of_call(call));
+    for bad in [
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+        "rubbish",
+    ] {
+        let context = TraceContext::of(call, Some(bad), &Nines);
+        assert_eq!((context.trace, context.parent), (TraceId([9; 16]), None), "{bad}");
+    }
+    Ok(())
+}
+
+#[test]
+fn timestamps_print_as_rfc_3339() {
+    for (seconds, text) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (951_782_400, "2000-02-29T00:00:00.000Z"),
+        (1_795_500_000, "2026-11-24T06:00:00.000Z"),
+        (4_107_542_399, "2100-02-28T23:59:59.000Z"),
+    ] {
+        assert_eq!(Timestamp::from_unix_s(seconds).to_string(), text);
+    }
+}
+
+#[test]
+fn spiffe_ids_are_strict() -> Result<(), Box<dyn std::error::Error>> {
+    for text in [
+        "spiffe://example.org",
+        "spiffe://example.org/",
+        "spiffe://Example.org/a",
+        "spiffe://e.org/a//b",
+        "spiffe://e.org/../b",
+        "spiffe://e.org/a?b",
+        "https://e.org/a",
+    ] {
+        assert!(SpiffeId::parse(text).is_err(), "{text}");
+    }
+    let domain = TrustDomain::parse("example.org")?;
+    assert_eq!(SpiffeId::parse_or_name("coder", &domain)?.as_str(), "spiffe://example.org/agent/coder");
+    Ok(())
+}
+
+#[test]
+fn the_strongest_operation_names_the_call() {
+    let operation = |id: &str, class| Operation {
+        id: OperationId(id.into()),
+        service: ServiceName("s".into()),
+        class,
+        resource: None,
+        how: Recognition::Exact,
+        because: "test".into(),
+    };
+    let batch = Operations::batch(
+        operation("s:a", Class::Read),
+        vec![
+            operation("s:b", Class::Delegate),
+            operation("s:c", Class::Act),
+            operation("s:d", Class::Delegate),
+        ],
+    );
+    assert_eq!(batch.strongest().id.to_string(), "s:b");
+}
+
+#[test]
+fn secrets_do_not_print() {
+    assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "Secret(..)");
+}

@@ -1,0 +1,1 @@
+//! Recognised: which operation of which service is this call?

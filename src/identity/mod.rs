@@ -1,0 +1,1 @@
+//! Attributed, first half: who asks?

@@ -1,0 +1,1 @@
+//! Attributed, second half: for which task, and with what history?

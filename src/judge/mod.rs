@@ -1,0 +1,1 @@
+//! Decided: the policy decision point.

@@ -1,0 +1,17 @@
+//! remit keeps AI agents within their remit.
+
+// In the order of a call's walk; the house test (`tests/suite/house.rs`) holds it so.
+pub mod accept;
+pub mod body;
+pub mod call;
+pub mod catalog;
+pub mod identity;
+pub mod intent;
+pub mod judge;
+pub mod origin;
+pub mod record;
+
+pub mod runtime;
+pub mod telemetry;
+pub mod terminal;
+pub mod web;

@@ -1,0 +1,1 @@
+//! Forwarded: the call goes out, the answer comes back.

@@ -1,0 +1,1 @@
+//! Recorded: the append-only journal.
