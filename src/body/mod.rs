@@ -18,6 +18,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
+use crate::call::Peek;
+
 pub use meter::{Metered, Watch};
 
 /// A request's or an answer's body.
@@ -68,7 +70,7 @@ impl Body {
     /// says whether that is all of it. Trailers that follow are kept too.
     ///
     /// If the future is dropped half-way, what was read is still delivered.
-    pub async fn peek(&mut self, limit_bytes: usize) -> Result<Peeked, BodyError> {
+    pub async fn peek(&mut self, limit_bytes: usize) -> Result<Peek, BodyError> {
         let mut seen = BytesMut::new();
         for frame in &self.ahead {
             if let Some(data) = frame.data_ref() {
@@ -83,24 +85,15 @@ impl Body {
             };
             let Some(frame) = next else {
                 self.rest = Rest::Done;
-                return Ok(Peeked { bytes: seen.freeze(), whole: true });
+                return Ok(Peek { bytes: seen.freeze(), whole: true });
             };
             if let Some(data) = frame.data_ref() {
                 seen.extend_from_slice(data);
             }
             self.ahead.push_back(frame);
         }
-        Ok(Peeked { bytes: seen.freeze(), whole: false })
+        Ok(Peek { bytes: seen.freeze(), whole: false })
     }
-}
-
-/// The first bytes of a body.
-#[derive(Clone, Debug)]
-pub struct Peeked {
-    /// What was read.
-    pub bytes: Bytes,
-    /// Whether that is all.
-    pub whole: bool,
 }
 
 impl From<hyper::body::Incoming> for Body {
