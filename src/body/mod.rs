@@ -8,6 +8,7 @@ pub mod framing;
 mod meter;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,6 +22,7 @@ use http_body_util::BodyExt as _;
 use crate::call::Peek;
 
 pub use meter::{Metered, Watch};
+pub use upgrade::{Pending, Raw};
 
 /// A request's or an answer's body.
 pub struct Body {
