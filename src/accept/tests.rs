@@ -59,7 +59,7 @@ impl Walk for Echo {
         }
         let head = call.head();
         assert!(head.target.path() != "/panic", "as asked");
-        let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let names: Vec<_> = head.headers.keys().map(|name| name.as_str().to_owned()).collect();
         let line = format!("{} {} {} {}", head.method, head.origin, head.target.raw(), names.join(","));
         self.calls.lock().unwrap().push(format!("{line} {}", String::from_utf8_lossy(&body)));

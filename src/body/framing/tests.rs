@@ -189,9 +189,9 @@ async fn nothing_is_read_behind_an_upgrade_before_the_verdict() {
         let early = tokio::time::timeout(Duration::from_millis(20), strict.read(&mut out)).await;
         assert!(early.is_err(), "bytes came through before the verdict");
         if tunnel {
-            control.becomes_tunnel()
+            control.becomes_tunnel();
         } else {
-            control.stays_http()
+            control.stays_http();
         }
         let n = strict.read(&mut out).await.unwrap();
         assert_eq!(&out[..n], behind.as_bytes());
