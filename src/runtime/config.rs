@@ -1,0 +1,337 @@
+//! The configuration: what the operator said (TOML, `OTEL_*` variables) becomes what it means, once.
+//!
+//! The document is walked by hand rather than through serde's derive, because a derive stops at the first mistake: here
+//! every mistake is found in one reading and named with file, line, key and the nearest known key. No other file reads
+//! configuration or environment variables; each room gets its own small `Settings` made from this by `wire`.
+//! It must not open, create or check files other than the configuration itself.
+
+mod otlp;
+mod problem;
+mod read;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use crate::call::{SpiffeId, TrustDomain};
+
+pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
+pub use problem::{ConfigError, Problem};
+pub use resolve::{HostPattern, Mapping};
+
+use problem::Problems;
+use read::Section;
+
+/// Everything that an operator may set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What a ruling does.
+    pub mode: Mode,
+    /// Where the node listens.
+    pub listen: Listen,
+    /// The folder of the CA, the journal and the admin token.
+    pub state_dir: PathBuf,
+    /// Whose agents these are.
+    pub identity: Identity,
+    /// The folder of the operator's policies; none: those in the binary.
+    pub policies_dir: Option<PathBuf>,
+    /// The folders of the operator's own services, later ones win.
+    pub catalog_dirs: Vec<PathBuf>,
+    /// How origins are reached and trusted.
+    pub upstream: Upstream,
+    /// Every bound and every deadline.
+    pub limits: Limits,
+    /// Where spans go.
+    pub telemetry: Telemetry,
+    /// What waits for the disk.
+    pub durable: Durable,
+}
+
+/// What a ruling does to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A refused call is not forwarded.
+    Enforce,
+}
+
+/// The node's listeners. Port 0 picks a free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The forward proxy.
+    pub proxy: SocketAddr,
+    /// Admin API and health.
+    pub admin: SocketAddr,
+}
+
+/// Whose agents these are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The trust domain of every short agent name.
+    pub trust_domain: TrustDomain,
+    /// Who a caller without evidence is; none: it gets a 407.
+    pub default_agent: Option<SpiffeId>,
+}
+
+/// How origins are reached and trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upstream {
+    /// PEM files of trust anchors, beside the system's.
+    pub trust: Vec<PathBuf>,
+    /// Names that are dialled at an address of the operator's; the only way to a private address.
+    pub resolve: Vec<Mapping>,
+}
+
+/// Bounds and deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Agents' connections at one time; further ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// From an agent's first byte to the end of CONNECT and of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first to the last byte of a request's head.
+    pub head_timeout: Duration,
+    /// Resolving, TCP and TLS towards the origin, together.
+    pub connect_timeout: Duration,
+    /// From the request's last byte to the answer's first. Long, because language models think.
+    pub first_byte_timeout: Duration,
+    /// Without a byte in either direction.
+    pub idle_timeout: Duration,
+    /// What calls get to finish when the node stops.
+    pub drain: Duration,
+    /// A task's life when nobody says otherwise.
+    pub task_ttl: Duration,
+    /// The longest life that may be asked for.
+    pub task_ttl_max: Duration,
+}
+
+/// Which opening entries must be on disk before the call goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// Those of acts and delegations.
+    Act,
+    /// All.
+    All,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Self {
+            max_connections: 4096,
+            handshake_timeout: s(10),
+            head_timeout: s(30),
+            connect_timeout: s(10),
+            first_byte_timeout: s(300),
+            idle_timeout: s(300),
+            drain: s(20),
+            task_ttl: s(900),
+            task_ttl_max: s(86_400),
+        }
+    }
+}
+
+/// The environment variables that configuration may look at.
+pub type Variables = BTreeMap<String, String>;
+
+impl Config {
+    /// Reads a file. Paths in it are relative to the folder that it lies in.
+    pub fn load(file: &Path, variables: &Variables) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, file, folder, variables)
+    }
+
+    /// What `remit run` uses where there is no file: free ports on loopback, the policies in the binary.
+    pub fn default_for_laptop(state_dir: PathBuf, variables: &Variables) -> Result<Self, ConfigError> {
+        let no_file = Path::new("the built-in configuration");
+        let mut config = Self::parse("", no_file, Path::new(""), variables)?;
+        config.state_dir = state_dir;
+        config.on_free_ports();
+        Ok(config)
+    }
+
+    /// Takes free ports on loopback, for a node that only its own process needs to find.
+    pub fn on_free_ports(&mut self) {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        self.listen = Listen { proxy: free, admin: free };
+    }
+
+    /// `$XDG_STATE_HOME/remit`, else `~/.local/state/remit` (XDG Base Directory 0.8: a relative value is ignored).
+    pub fn laptop_state_dir(variables: &Variables) -> Option<PathBuf> {
+        let absolute = |name: &str| variables.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .map(|base| base.join("remit"))
+    }
+
+    /// This process's environment; names and values that are no UTF-8 cannot concern remit.
+    pub fn variables_of_process() -> Variables {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    fn parse(text: &str, file: &Path, folder: &Path, variables: &Variables) -> Result<Self, ConfigError> {
+        let problems = Problems::new(text);
+        let (document, mistakes) = DeTable::parse_recoverable(text);
+        for mistake in &mistakes {
+            problems.at(mistake.span(), mistake.message().to_owned());
+        }
+        if !mistakes.is_empty() {
+            // What follows a syntax error is guesswork.
+            return Err(problems.into_error(file));
+        }
+        let example = match TrustDomain::parse("example.org") {
+            Ok(domain) => domain,
+            Err(error) => {
+                problems.anywhere(error.to_string());
+                return Err(problems.into_error(file));
+            }
+        };
+        let config = Raw { folder, problems: &problems, variables, example }.config(document.get_ref());
+        if problems.is_empty() { Ok(config) } else { Err(problems.into_error(file)) }
+    }
+}
+
+/// One reading of one document.
+struct Raw<'r> {
+    folder: &'r Path,
+    problems: &'r Problems<'r>,
+    variables: &'r Variables,
+    example: TrustDomain,
+}
+
+impl Raw<'_> {
+    fn config(&self, document: &DeTable<'_>) -> Config {
+        let mut root = Section::root(document, self.problems);
+        let mode = root.take("mode", mode).unwrap_or(Mode::Enforce);
+        let config = Config {
+            mode,
+            listen: listen(root.section("listen")),
+            state_dir: self.state(root.section("state")),
+            identity: self.identity(root.section("identity")),
+            policies_dir: self.policies(root.section("policies")),
+            catalog_dirs: self.catalog(root.section("catalog")),
+            upstream: self.upstream(root.section("upstream")),
+            limits: limits(root.section("limits")),
+            telemetry: otlp::telemetry(root.section("telemetry"), self.variables, self.problems),
+            durable: journal(root.section("journal")),
+        };
+        root.finish();
+        config
+    }
+
+    fn state(&self, mut section: Section<'_>) -> PathBuf {
+        let dir = section.take("dir", |value| self.path(value)).unwrap_or_else(|| self.folder.join("state"));
+        section.finish();
+        dir
+    }
+
+    fn identity(&self, mut section: Section<'_>) -> Identity {
+        let domain = section.take("trust_domain", |value| {
+            TrustDomain::parse(value.text()?).map_err(|error| error.to_string())
+        });
+        let trust_domain = domain.unwrap_or_else(|| self.example.clone());
+        let default_agent = section.take("default_agent", |value| match value.text()? {
+            "" => Ok(None),
+            name => SpiffeId::parse_or_name(name, &trust_domain).map(Some).map_err(|error| error.to_string()),
+        });
+        section.finish();
+        Identity { default_agent: default_agent.flatten(), trust_domain }
+    }
+
+    fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {
+        let dir = section.take("dir", |value| self.path(value));
+        section.finish();
+        dir
+    }
+
+    fn catalog(&self, mut section: Section<'_>) -> Vec<PathBuf> {
+        let dirs = section.take("dirs", |value| value.each(|item| self.path(item))).unwrap_or_default();
+        section.finish();
+        dirs
+    }
+
+    fn upstream(&self, mut section: Section<'_>) -> Upstream {
+        let trust = section.take("trust", |value| value.each(|item| self.path(item))).unwrap_or_default();
+        let resolve = resolve::table(section.section("resolve"));
+        section.finish();
+        Upstream { trust, resolve }
+    }
+
+    fn path(&self, value: read::Value<'_>) -> Result<PathBuf, String> {
+        match value.text()? {
+            "" => Err("a path is wanted, and it is empty".to_owned()),
+            text => Ok(self.folder.join(text)),
+        }
+    }
+}
+
+fn mode(value: read::Value<'_>) -> Result<Mode, String> {
+    match value.text()? {
+        "enforce" => Ok(Mode::Enforce),
+        "observe" => Err("`observe` is not available in this version; `enforce` is".to_owned()),
+        other => Err(read::not_one_of(other, &["enforce"])),
+    }
+}
+
+fn listen(mut section: Section<'_>) -> Listen {
+    let address = |value: read::Value<'_>| {
+        let text = value.text()?;
+        text.parse::<SocketAddr>().map_err(|_| {
+            format!("`{text}` is not an address: `ADDRESS:PORT` is wanted, such as `127.0.0.1:8118` (port 0 picks a free one)")
+        })
+    };
+    let or = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listen = Listen {
+        proxy: section.take("proxy", address).unwrap_or(or(8118)),
+        admin: section.take("admin", address).unwrap_or(or(8119)),
+    };
+    section.finish();
+    listen
+}
+
+fn limits(mut section: Section<'_>) -> Limits {
+    let default = Limits::default();
+    let mut seconds = |key, default: Duration, least: u64, most: u64| {
+        section
+            .take(key, |value| value.integer(least, most, "seconds"))
+            .map_or(default, Duration::from_secs)
+    };
+    let timed = Limits {
+        max_connections: default.max_connections,
+        handshake_timeout: seconds("handshake_timeout_s", default.handshake_timeout, 1, 600),
+        head_timeout: seconds("head_timeout_s", default.head_timeout, 1, 600),
+        connect_timeout: seconds("connect_timeout_s", default.connect_timeout, 1, 600),
+        first_byte_timeout: seconds("first_byte_timeout_s", default.first_byte_timeout, 1, 86_400),
+        idle_timeout: seconds("idle_timeout_s", default.idle_timeout, 1, 86_400),
+        drain: seconds("drain_s", default.drain, 0, 3_600),
+        task_ttl: seconds("task_ttl_s", default.task_ttl, 1, 2_592_000),
+        task_ttl_max: seconds("task_ttl_max_s", default.task_ttl_max, 1, 2_592_000),
+    };
+    let max_connections = section
+        .take("max_connections", |value| value.integer(1, 1_000_000, "connections"))
+        .and_then(|number| usize::try_from(number).ok())
+        .unwrap_or(timed.max_connections);
+    if timed.task_ttl > timed.task_ttl_max {
+        section.blame("task_ttl_s", "it is longer than `task_ttl_max_s`; make one of them fit".to_owned());
+    }
+    section.finish();
+    Limits { max_connections, ..timed }
+}
+
+fn journal(mut section: Section<'_>) -> Durable {
+    let durable = section.take("durable", |value| match value.text()? {
+        "act" => Ok(Durable::Act),
+        "all" => Ok(Durable::All),
+        other => Err(read::not_one_of(other, &["act", "all"])),
+    });
+    section.finish();
+    durable.unwrap_or(Durable::Act)
+}

@@ -1,0 +1,226 @@
+//! Where spans go: `[telemetry]` and the standard variables, which win.
+//!
+//! OpenTelemetry specification 1.4x, *OTLP Exporter Configuration* and *Environment Variable Specification*. One thing is
+//! stricter: a variable that cannot be read is a mistake, not a warning, because spans that go nowhere are found out late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::Variables;
+use super::problem::Problems;
+use super::read::{self, Section};
+use crate::call::Secret;
+
+/// What a collector is told about this node, and which collector.
+#[derive(Clone, Debug)]
+pub struct Telemetry {
+    /// The collector; none: spans are not sent.
+    pub otlp: Option<Otlp>,
+    /// Attributes of the resource, `service.name` among them.
+    pub resource: BTreeMap<String, String>,
+}
+
+/// How a collector is reached.
+#[derive(Clone, Debug)]
+pub struct Otlp {
+    /// For HTTP the whole URL of the traces (`…/v1/traces`); for gRPC scheme (`http`: plain, `https`: TLS), host and port.
+    pub endpoint: Url,
+    /// What is spoken.
+    pub protocol: OtlpProtocol,
+    /// Sent with every export; values are often keys.
+    pub headers: BTreeMap<String, Secret<String>>,
+    /// For one export.
+    pub timeout: Duration,
+    /// Of one export's bytes.
+    pub compression: Compression,
+}
+
+/// The two transports of OTLP that remit speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// `grpc`.
+    Grpc,
+    /// `http/protobuf`.
+    HttpProtobuf,
+}
+
+/// What is done to an export's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip.
+    Gzip,
+    /// Nothing.
+    None,
+}
+
+pub(super) fn telemetry(
+    mut section: Section<'_>,
+    variables: &Variables,
+    problems: &Problems<'_>,
+) -> Telemetry {
+    let endpoint = section.take("otlp_endpoint", |value| match value.text()? {
+        "" => Ok(None),
+        text => Endpoint::parse(text).map(Some),
+    });
+    let said = Said {
+        endpoint: endpoint.flatten(),
+        headers: section
+            .section("headers")
+            .entries(|name, value| Ok((header_name(name)?, Secret::new(value.text()?.to_owned()))))
+            .into_iter()
+            .collect(),
+        timeout: section.take("timeout_s", |value| value.integer(1, 600, "seconds")).map(Duration::from_secs),
+        compression: section.take("compression", |value| compression(value.text()?)),
+    };
+    section.finish();
+    let variables = Standard { variables, problems };
+    Telemetry { otlp: variables.otlp(said), resource: variables.resource() }
+}
+
+/// What the file says.
+struct Said {
+    endpoint: Option<Endpoint>,
+    headers: BTreeMap<String, Secret<String>>,
+    timeout: Option<Duration>,
+    compression: Option<Compression>,
+}
+
+/// A base address: of a collector, before the path of a signal.
+struct Endpoint {
+    url: Url,
+    protocol: OtlpProtocol,
+}
+
+impl Endpoint {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wanted = "`http://HOST:4318`, `https://…`, `grpc://HOST:4317` or `grpcs://…` is wanted";
+        let (text, protocol) = if let Some(rest) = text.strip_prefix("grpc://") {
+            (format!("http://{rest}"), OtlpProtocol::Grpc)
+        } else if let Some(rest) = text.strip_prefix("grpcs://") {
+            (format!("https://{rest}"), OtlpProtocol::Grpc)
+        } else {
+            (text.to_owned(), OtlpProtocol::HttpProtobuf)
+        };
+        let url = Url::parse(&text).map_err(|error| format!("`{text}` is not a URL ({error}); {wanted}"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(format!("`{text}`: {wanted}"));
+        }
+        Ok(Self { url, protocol })
+    }
+
+    /// The path of the traces is added to a base address (specification: *Endpoint URLs for OTLP/HTTP*).
+    fn with_signal_path(mut self) -> Self {
+        if self.protocol == OtlpProtocol::HttpProtobuf {
+            let path = format!("{}/v1/traces", self.url.path().trim_end_matches('/'));
+            self.url.set_path(&path);
+        }
+        self
+    }
+}
+
+/// The `OTEL_*` variables. An empty value is an absent one.
+struct Standard<'v> {
+    variables: &'v Variables,
+    problems: &'v Problems<'v>,
+}
+
+impl Standard<'_> {
+    fn otlp(&self, said: Said) -> Option<Otlp> {
+        let off = self.text("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+            || self.text("OTEL_TRACES_EXPORTER") == Some("none");
+        let headers = self.headers(said.headers);
+        let timeout = self.read("TIMEOUT", |text| {
+            text.parse().map(Duration::from_millis).map_err(|_| format!("`{text}` is not a number of milliseconds"))
+        });
+        let compression = self.read("COMPRESSION", compression);
+        let endpoint = self.endpoint(said.endpoint)?;
+        (!off).then_some(Otlp {
+            endpoint: endpoint.url,
+            protocol: endpoint.protocol,
+            headers,
+            timeout: timeout.or(said.timeout).unwrap_or(Duration::from_secs(10)),
+            compression: compression.or(said.compression).unwrap_or(Compression::None),
+        })
+    }
+
+    /// The traces' own address is used as it is; a base address gets the signal's path.
+    fn endpoint(&self, said: Option<Endpoint>) -> Option<Endpoint> {
+        let protocol = self.read("PROTOCOL", |text| match text {
+            "grpc" => Ok(OtlpProtocol::Grpc),
+            "http/protobuf" => Ok(OtlpProtocol::HttpProtobuf),
+            other => Err(read::not_one_of(other, &["grpc", "http/protobuf"])),
+        });
+        let over = |mut endpoint: Endpoint| {
+            endpoint.protocol = protocol.unwrap_or(endpoint.protocol);
+            endpoint
+        };
+        let name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+        if let Some(whole) = self.text(name).and_then(|text| self.kept(name, Endpoint::parse(text))) {
+            return Some(over(whole));
+        }
+        let name = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        let base = self.text(name).and_then(|text| self.kept(name, Endpoint::parse(text))).or(said)?;
+        Some(over(base).with_signal_path())
+    }
+
+    fn headers(&self, mut headers: BTreeMap<String, Secret<String>>) -> BTreeMap<String, Secret<String>> {
+        let given = self.read("HEADERS", |text| {
+            pairs(text)?.into_iter().map(|(name, value)| Ok((header_name(&name)?, Secret::new(value)))).collect()
+        });
+        headers.extend(given.unwrap_or_else(Vec::new));
+        headers
+    }
+
+    fn resource(&self) -> BTreeMap<String, String> {
+        let mut resource = BTreeMap::from([("service.name".to_owned(), "remit".to_owned())]);
+        let name = "OTEL_RESOURCE_ATTRIBUTES";
+        resource.extend(self.text(name).and_then(|text| self.kept(name, pairs(text))).unwrap_or_default());
+        if let Some(service) = self.text("OTEL_SERVICE_NAME") {
+            resource.insert("service.name".to_owned(), service.to_owned());
+        }
+        resource
+    }
+
+    /// `OTEL_EXPORTER_OTLP_TRACES_<what>`, else `OTEL_EXPORTER_OTLP_<what>`.
+    fn read<T>(&self, what: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        let names = [format!("OTEL_EXPORTER_OTLP_TRACES_{what}"), format!("OTEL_EXPORTER_OTLP_{what}")];
+        let (name, text) = names.iter().find_map(|name| Some((name, self.text(name)?)))?;
+        self.kept(name, parse(text))
+    }
+
+    fn kept<T>(&self, name: &str, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|why| self.problems.anywhere(format!("environment variable `{name}`: {why}"))).ok()
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+}
+
+/// `a=1,b=2` with percent-encoded values (the W3C Baggage form without properties).
+fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |item: &str| {
+        // The item may hold a key, so the message does not repeat it.
+        let (name, value) = item.split_once('=').ok_or("a list `name=value,name=value` is wanted")?;
+        let value = percent_decode_str(value.trim()).decode_utf8().map_err(|_| "a value is not UTF-8")?;
+        Ok((name.trim().to_owned(), value.into_owned()))
+    };
+    text.split(',').filter(|item| !item.trim().is_empty()).map(pair).collect()
+}
+
+fn header_name(name: &str) -> Result<String, String> {
+    http::HeaderName::try_from(name)
+        .map(|name| name.as_str().to_owned())
+        .map_err(|_| format!("`{name}` is not the name of a header"))
+}
+
+fn compression(text: &str) -> Result<Compression, String> {
+    match text {
+        "gzip" => Ok(Compression::Gzip),
+        "none" => Ok(Compression::None),
+        other => Err(read::not_one_of(other, &["none", "gzip"])),
+    }
+}

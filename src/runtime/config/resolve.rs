@@ -1,0 +1,83 @@
+//! `[upstream.resolve]`: names that are dialled at an address of the operator's.
+
+use std::net::SocketAddr;
+
+use super::read::{Section, Value};
+use crate::call::{Host, Origin, Scheme};
+
+/// One line of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Which names it is for.
+    pub host: HostPattern,
+    /// Which port it is for; none: all.
+    pub port: Option<u16>,
+    /// Where they are dialled.
+    pub to: SocketAddr,
+    /// What is spoken there: `http` takes the TLS off (local stand-ins), `https` leaves the call as the agent made it.
+    pub scheme: Scheme,
+}
+
+/// Which names a mapping is for. The most specific wins: a name before a suffix, a long suffix before a short one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// `*`: every name.
+    Any,
+    /// This host alone.
+    Exact(Host),
+    /// `*.example.test`: every name below it, held without the asterisk (`.example.test`).
+    Below(String),
+}
+
+pub(super) fn table(section: Section<'_>) -> Vec<Mapping> {
+    section.entries(|key, value| mapping(key, value))
+}
+
+fn mapping(key: &str, value: Value<'_>) -> Result<Mapping, String> {
+    let (host, port) = pattern(key)?;
+    let text = value.text()?;
+    let (scheme, address) = match text.strip_prefix("http://") {
+        Some(rest) => (Scheme::Http, rest.strip_suffix('/').unwrap_or(rest)),
+        None => (Scheme::Https, text),
+    };
+    let to: SocketAddr = address.parse().map_err(|_| {
+        format!("`{text}` is not `ADDRESS:PORT` or `http://ADDRESS:PORT`; the address is an IP address, such as `127.0.0.1:9443`")
+    })?;
+    if to.port() == 0 {
+        return Err(format!("`{text}`: port 0 cannot be dialled"));
+    }
+    Ok(Mapping { host, port, to, scheme })
+}
+
+fn pattern(key: &str) -> Result<(HostPattern, Option<u16>), String> {
+    let (name, port) = match key.strip_prefix('*') {
+        Some(rest) => split_port(rest)?,
+        None => {
+            let (host, port) = match Origin::parse_authority(key, Some(1)) {
+                Ok((host, _)) if !has_port(key) => (host, None),
+                Ok((host, port)) => (host, Some(port)),
+                Err(error) => return Err(error.to_string()),
+            };
+            return Ok((HostPattern::Exact(host), port));
+        }
+    };
+    match name {
+        "" => Ok((HostPattern::Any, port)),
+        below => match below.strip_prefix('.').map(Host::parse) {
+            Some(Ok(Host::Name(name))) => Ok((HostPattern::Below(format!(".{name}")), port)),
+            _ => Err("`*` stands alone or before a dot, such as `*.example.test`".to_owned()),
+        },
+    }
+}
+
+fn has_port(key: &str) -> bool {
+    key.rsplit_once(']').map_or(key, |(_, after)| after).contains(':')
+}
+
+fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
+    let Some((name, digits)) = text.split_once(':') else { return Ok((text, None)) };
+    match digits.parse() {
+        Ok(port) if port > 0 => Ok((name, Some(port))),
+        _ => Err(format!("`{digits}` is not a port from 1 to 65535")),
+    }
+}
