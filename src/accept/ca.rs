@@ -129,9 +129,9 @@ impl Ca {
         &self.files
     }
 
-    /// SHA-256 of the root's DER, lower-case hex: what people compare.
-    pub fn fingerprint(&self) -> String {
-        Sha256::digest(&self.root).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    /// SHA-256 of the root's DER: what people compare.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(&self.root).into()
     }
 
     fn mint(&self, host: &Host) -> Result<ServerConfig, CaError> {

@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::Response;
 use tokio::sync::watch;
 
@@ -36,17 +37,30 @@ pub trait Walk: Send + Sync + 'static {
     /// Whether whoever presents this may open a tunnel at all. What happens in the tunnel is judged call by call.
     fn admit(&self, presented: &Presented) -> Result<(), Refusal>;
 
-    /// Takes one call through the house and comes back with the answer. `upgrade` is there if the request asks for one; an
-    /// answer of `101` means that the walk has taken the connection over.
+    /// Takes one call through the house and comes back with the answer. `upgrade` is there if the request asks for one.
     fn walk(
         &self,
         call: Call<Intercepted>,
         body: Body,
         upgrade: Option<Pending>,
-    ) -> impl Future<Output = Response<Body>> + Send;
+    ) -> impl Future<Output = Walked> + Send;
 
     /// Records what never became a call.
     fn turn_away(&self, turned: TurnedAway) -> impl Future<Output = ()> + Send;
+}
+
+/// What a walk comes back with.
+pub struct Walked {
+    /// What the agent gets.
+    pub answer: Response<Body>,
+    /// After a `101`: what carries the connection from then on. It runs on by itself.
+    pub afterwards: Option<BoxFuture<'static, ()>>,
+}
+
+impl From<Response<Body>> for Walked {
+    fn from(answer: Response<Body>) -> Self {
+        Self { answer, afterwards: None }
+    }
 }
 
 /// A connection or a request that ended before it was a call.

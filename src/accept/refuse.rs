@@ -4,19 +4,21 @@
 //! that the request carried (a page that echoes headers echoes secrets).
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, PROXY_AUTHENTICATE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::body::Body;
-use crate::call::{CallId, Fault, Head, Refusal, Retry};
+use crate::call::{CallId, Fault, Head, Refusal, Retry, Scheme};
 
 /// How a caller wants to be spoken to.
 #[derive(Clone, Debug)]
 pub struct Wording {
     call: Option<CallId>,
     grpc: bool,
+    /// Inside a tunnel the client takes remit for the origin, and a 407 for nonsense.
+    tunnel: bool,
 }
 
 impl Wording {
@@ -27,12 +29,12 @@ impl Wording {
         let grpc = content_type.is_some_and(|text| {
             text.strip_prefix("application/grpc").is_some_and(|rest| !rest.starts_with("-web"))
         });
-        Self { call: Some(head.id), grpc }
+        Self { call: Some(head.id), grpc, tunnel: head.origin.scheme == Scheme::Https }
     }
 
     /// For what never became a call.
     pub fn plain() -> Self {
-        Self { call: None, grpc: false }
+        Self { call: None, grpc: false, tunnel: false }
     }
 }
 
@@ -48,10 +50,16 @@ pub fn answer(refusal: &Refusal, wording: &Wording) -> Response<Body> {
     if let Retry::After(wait) = refusal.retry() {
         headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
-    if refusal.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        for challenge in CHALLENGES {
-            headers.append(PROXY_AUTHENTICATE, HeaderValue::from_static(challenge));
+    if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+        let (status, challenge) = if wording.tunnel {
+            (StatusCode::UNAUTHORIZED, WWW_AUTHENTICATE)
+        } else {
+            (StatusCode::PROXY_AUTHENTICATION_REQUIRED, PROXY_AUTHENTICATE)
+        };
+        for scheme in CHALLENGES {
+            response.headers_mut().append(challenge.clone(), HeaderValue::from_static(scheme));
         }
+        *response.status_mut() = status;
     }
     response
 }

@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connect::{Connection, refusal_of};
-use super::{Front, Walk, head, refuse, turns_true};
+use super::{Front, Walk, Walked, head, refuse, turns_true};
 use crate::body::framing::{Control, Strict};
 use crate::body::{Body, Pending};
 use crate::call::{Call, CallId, Refusal};
@@ -125,10 +125,14 @@ async fn answer<W: Walk>(
     let body = Body::from(request.into_body());
     let call = Call::intercepted(head, presented);
     let walked = AssertUnwindSafe(front.walk.walk(call, body, upgrade)).catch_unwind().await;
-    let answer = walked.unwrap_or_else(|_| {
+    let Walked { answer, afterwards } = walked.unwrap_or_else(|_| {
         tracing::error!(call = %id, "a call panicked; it was not let through");
-        refuse::answer(&Refusal::Internal, &wording)
+        refuse::answer(&Refusal::Internal, &wording).into()
     });
+    if let Some(afterwards) = afterwards {
+        // It outlives the HTTP connection by nature; the task's end and its own limits end it.
+        tokio::spawn(afterwards);
+    }
     if let Some(control) = control {
         if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             control.becomes_tunnel();

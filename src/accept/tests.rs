@@ -15,7 +15,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::ca::Ca;
 use super::listen::Listener;
-use super::{Front, Settings, TurnedAway, Walk};
+use super::{Front, Settings, TurnedAway, Walk, Walked};
 use crate::body::framing::Limits;
 use crate::body::{Body, Pending};
 use crate::call::principal::Entrance;
@@ -53,9 +53,9 @@ impl Walk for Echo {
         }
     }
 
-    async fn walk(&self, call: Call<Intercepted>, body: Body, _: Option<Pending>) -> Response<Body> {
+    async fn walk(&self, call: Call<Intercepted>, body: Body, _: Option<Pending>) -> Walked {
         if let Err(refusal) = self.admit(&call.stage().presented) {
-            return super::refuse::answer(&refusal, &super::refuse::Wording::of(call.head()));
+            return super::refuse::answer(&refusal, &super::refuse::Wording::of(call.head())).into();
         }
         let head = call.head();
         assert!(head.target.path() != "/panic", "as asked");
@@ -63,7 +63,7 @@ impl Walk for Echo {
         let names: Vec<_> = head.headers.keys().map(|name| name.as_str().to_owned()).collect();
         let line = format!("{} {} {} {}", head.method, head.origin, head.target.raw(), names.join(","));
         self.calls.lock().unwrap().push(format!("{line} {}", String::from_utf8_lossy(&body)));
-        Response::new(Body::full(line))
+        Response::new(Body::full(line)).into()
     }
 
     async fn turn_away(&self, turned: TurnedAway) {
