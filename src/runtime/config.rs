@@ -300,9 +300,7 @@ fn listen(mut section: Section<'_>) -> Listen {
 fn limits(mut section: Section<'_>) -> Limits {
     let default = Limits::default();
     let mut seconds = |key, default: Duration, least: u64, most: u64| {
-        section
-            .take(key, |value| value.integer(least, most, "seconds"))
-            .map_or(default, Duration::from_secs)
+        section.take(key, |value| value.integer(least, most, "seconds")).map_or(default, Duration::from_secs)
     };
     let timed = Limits {
         max_connections: default.max_connections,

@@ -133,7 +133,9 @@ impl Standard<'_> {
             || self.text("OTEL_TRACES_EXPORTER") == Some("none");
         let headers = self.headers(said.headers);
         let timeout = self.read("TIMEOUT", |text| {
-            text.parse().map(Duration::from_millis).map_err(|_| format!("`{text}` is not a number of milliseconds"))
+            text.parse()
+                .map(Duration::from_millis)
+                .map_err(|_| format!("`{text}` is not a number of milliseconds"))
         });
         let compression = self.read("COMPRESSION", compression);
         let endpoint = self.endpoint(said.endpoint)?;
@@ -168,7 +170,10 @@ impl Standard<'_> {
 
     fn headers(&self, mut headers: BTreeMap<String, Secret<String>>) -> BTreeMap<String, Secret<String>> {
         let given = self.read("HEADERS", |text| {
-            pairs(text)?.into_iter().map(|(name, value)| Ok((header_name(&name)?, Secret::new(value)))).collect()
+            pairs(text)?
+                .into_iter()
+                .map(|(name, value)| Ok((header_name(&name)?, Secret::new(value))))
+                .collect()
         });
         headers.extend(given.unwrap_or_else(Vec::new));
         headers

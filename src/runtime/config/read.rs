@@ -127,7 +127,11 @@ impl<'d> Value<'d> {
 /// `one of a, b is wanted`, with the nearest.
 pub(super) fn not_one_of(given: &str, known: &[&str]) -> String {
     let all: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-    format!("`{given}` is not one of {}{}", all.join(", "), nearest(given, known).map_or(String::new(), did_you_mean))
+    format!(
+        "`{given}` is not one of {}{}",
+        all.join(", "),
+        nearest(given, known).map_or(String::new(), did_you_mean)
+    )
 }
 
 fn advice(given: &str, known: &[&str]) -> String {
