@@ -5,9 +5,11 @@
 //! byte for byte (INVARIANT I4). It must not know any protocol above HTTP.
 
 pub mod framing;
+mod leash;
 mod meter;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,6 +23,7 @@ use http_body_util::BodyExt as _;
 use crate::call::Peek;
 
 pub use meter::{Metered, Watch};
+pub use upgrade::{Pending, Raw};
 
 /// A request's or an answer's body.
 pub struct Body {
@@ -62,6 +65,16 @@ impl Body {
     /// Something else that streams.
     pub fn wrap(body: impl http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
         Self { ahead: VecDeque::new(), rest: Rest::Wrapped(Box::pin(body)) }
+    }
+
+    /// This body, until `cut` comes to pass and says why; then it breaks off.
+    pub fn leashed(self, cut: impl Future<Output = &'static str> + Send + 'static) -> Self {
+        Self::wrap(leash::Leashed::new(self, cut))
+    }
+
+    /// This body, with somebody looking on.
+    pub fn watched(self, watch: impl Watch + Unpin) -> Self {
+        Self::wrap(Metered::new(self, watch))
     }
 
     /// Reads until `limit_bytes` bytes are there or the body ends, and keeps everything for delivery.

@@ -162,6 +162,12 @@ pub enum Refusal {
         /// How it ended.
         why: String,
     },
+    /// The agent's TLS handshake did not succeed.
+    #[error("the TLS handshake with the agent failed: {why}")]
+    TlsHandshake {
+        /// What went wrong.
+        why: String,
+    },
     /// Request target too long.
     #[error("the request target is longer than {limit_bytes} bytes")]
     TargetTooLong {
@@ -219,6 +225,7 @@ impl Refusal {
             Self::PolicyDenied { .. } => "policy_denied",
             Self::PortRefused { .. } => "port_refused",
             Self::TaskEnded { .. } => "task_ended",
+            Self::TlsHandshake { .. } => "tls_handshake",
             Self::TargetTooLong { .. } => "target_too_long",
             Self::TooSlow { .. } => "too_slow",
             Self::UpgradeRefused { .. } => "upgrade_refused",
@@ -228,7 +235,9 @@ impl Refusal {
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest { .. } | Self::NotTls { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { .. } | Self::NotTls { .. } | Self::TlsHandshake { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             Self::AddressForbidden { .. }
             | Self::PolicyDenied { .. }
             | Self::PortRefused { .. }
@@ -266,6 +275,7 @@ impl Refusal {
             | Self::PolicyDenied { .. }
             | Self::PortRefused { .. }
             | Self::TaskEnded { .. }
+            | Self::TlsHandshake { .. }
             | Self::TargetTooLong { .. }
             | Self::TooSlow { .. }
             | Self::UpgradeRefused { .. } => Fault::Agent,
@@ -343,6 +353,9 @@ impl Refusal {
             Self::PortRefused { .. } => "Use the API's HTTPS port.",
             Self::TaskEnded { .. } => {
                 "Open a new task (`remit task open`); calls of an ended task are never let through."
+            }
+            Self::TlsHandshake { .. } => {
+                "Make the client trust remit's CA (`remit ca show` names the file); `remit run` does it for common clients."
             }
             Self::TargetTooLong { .. } => "Send the parameters in the body, if the API takes them there.",
             Self::TooSlow { .. } => "Send the whole head of the request without pausing.",

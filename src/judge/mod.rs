@@ -1,1 +1,32 @@
 //! Decided: the policy decision point.
+//!
+//! A policy set is text ([`PolicySource`]), read and checked once ([`Rules::load`]), and asked once for each call
+//! ([`Rules::rule`]), which makes the [`Ruling`](crate::call::Ruling) that all further steps of a call rest on. Rules
+//! do not change: a reload makes other rules, and a call keeps those that it began with.
+//!
+//! Nothing here opens a door by mishap. A set that has anything wrong with it is not loaded; a call that cannot be put
+//! before the policies, and a policy that fails on a call, deny.
+//!
+//! MUST NOT do I/O but for reading a policy directory, and is the only room that knows Cedar
+//! (<https://docs.cedarpolicy.com>).
+
+mod draft;
+mod engine;
+mod error;
+mod groups;
+pub mod lab;
+mod load;
+mod names;
+mod request;
+mod scenario;
+mod schema;
+mod source;
+mod vocabulary;
+
+pub use engine::Rules;
+pub use error::{Cause, LoadErrors, Place, Problem};
+pub use source::{PolicySource, SourceFile};
+pub use vocabulary::Vocabulary;
+
+#[cfg(test)]
+mod tests;

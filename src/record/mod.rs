@@ -1,1 +1,36 @@
-//! Recorded: the append-only journal.
+//! Recorded: the append-only journal, the only truth about what happened.
+//!
+//! One node, one journal, one writer. An entry is one line of canonical JSON and is never rewritten; its bytes without
+//! the newline are what a Merkle leaf is made of. The words (DESIGN §9): **appended** means that `write` has returned,
+//! so the entry survives a SIGKILL; **durable** means that `fdatasync` has returned, so it survives a power cut.
+//!
+//! ```text
+//! <state>/journal/lock                          held while a node writes here
+//! <state>/journal/00000000000000000000.jsonl    a segment, named by the number of its first entry
+//! ```
+//!
+//! It must not interpret a call beyond its class, hold a secret, or tell anybody that something is written before it is.
+
+pub mod entry;
+mod error;
+pub mod event;
+pub mod facts;
+
+mod disk;
+mod inbox;
+pub mod journal;
+mod recover;
+mod segment;
+mod syncer;
+pub mod tail;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Closed, Entry, What};
+pub use error::JournalError;
+pub use event::Event;
+pub use facts::{CallFacts, HttpFacts, QueryFact, RefusalFacts, TaskFacts};
+pub use journal::{Durable, Journal, Settings};
+pub use tail::{Follow, Tail};

@@ -1,20 +1,46 @@
-//! The composition root.
-// STUB for compiling the terminal; the real one replaces this file.
+//! The composition root: builds every room, hands each the least it needs, and stops them in order.
+//!
+//! Nothing imports it but `terminal`. [`wire`] is the only place that sees everything.
 
+mod admin;
+pub mod clock;
 pub mod config;
+mod error;
+mod ports;
+mod wire;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use config::Config;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-/// Where span trees go.
+use crate::intent::{TaskEnd, Tasks};
+use crate::origin::Upstream;
+use crate::record::{Event, Journal};
+use crate::telemetry::Followers;
+
+pub use config::Config;
+pub use error::StartError;
+
+/// remit's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How often tasks past their deadline are looked for. A call finds out by itself; this is for streams.
+const REAP_EVERY: Duration = Duration::from_secs(1);
+/// What calls get to write their closing entry after they were cut.
+const AFTER_CUT: Duration = Duration::from_secs(2);
+
+/// Where span trees go when no OTLP endpoint is set.
 pub enum TraceTo {
     /// Nowhere.
     Nothing,
-    /// Drawn as a tree, if no OTLP endpoint is set.
+    /// Drawn as a tree.
     Tree {
         /// Where to.
         to: Box<dyn Write + Send>,
@@ -23,55 +49,114 @@ pub enum TraceTo {
     },
 }
 
-/// Why a node does not start.
-#[derive(Debug, thiserror::Error)]
-#[error("a node cannot start: this is a stub")]
-pub struct StartError;
-
-impl StartError {
-    /// The process's exit code.
-    pub fn exit_code(&self) -> u8 {
-        2
-    }
-}
-
-/// Facts of a running node.
+/// Where a running node is.
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
-    /// Forward proxy.
+    /// The forward proxy.
     pub proxy: SocketAddr,
-    /// Admin API.
+    /// The admin API.
     pub admin: SocketAddr,
-    /// State.
+    /// CA, journal, tokens.
     pub state_dir: PathBuf,
-    /// CA certificate.
+    /// The issuing CA's certificate, PEM.
     pub ca: PathBuf,
-    /// System roots and CA.
+    /// The system's roots and the issuing CA, PEM.
     pub ca_bundle: PathBuf,
-    /// Admin token's file.
+    /// The local admin token's file.
     pub admin_token: PathBuf,
 }
 
 /// A running node.
 pub struct Node {
     facts: NodeFacts,
+    journal: Arc<Journal>,
+    tasks: Arc<Tasks>,
+    upstream: Upstream,
+    followers: Followers,
+    /// Turns true when nothing new is taken.
+    drain: watch::Sender<bool>,
+    /// The listeners of the proxy; they end when their connections have.
+    proxy: Vec<JoinHandle<()>>,
+    /// The task ports' keeper, the admin API, the reaper.
+    around: Vec<JoinHandle<()>>,
 }
 
 impl Node {
-    /// Starts.
-    #[expect(clippy::unused_async, reason = "stub")]
-    pub async fn start(_config: Config, _trace: TraceTo) -> Result<Self, StartError> {
-        Err(StartError)
+    /// Builds a node and starts it. When this returns it takes calls.
+    pub async fn start(config: Config, trace: TraceTo) -> Result<Self, StartError> {
+        wire::start(config, trace).await
     }
-    /// Facts.
+
+    /// Where it is.
     pub fn facts(&self) -> NodeFacts {
         self.facts.clone()
     }
-    /// Resolves when it has stopped by itself.
-    pub async fn stopped(&self) {
-        std::future::pending().await
+
+    /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
+    /// the journal. A call that is cut is recorded as such.
+    pub async fn stop(self, deadline: Duration) {
+        let Self { facts, journal, tasks, upstream, followers, drain, proxy, around } = self;
+        drain.send_replace(true);
+        let mut done = Box::pin(async {
+            for listener in proxy {
+                let _panicked_or_done = listener.await;
+            }
+        });
+        if timeout(deadline, &mut done).await.is_err() {
+            tracing::warn!(seconds = deadline.as_secs(), "some calls did not finish in time and are cut");
+            end_all(&tasks, &journal).await;
+            let _or_abandoned = timeout(AFTER_CUT, done).await;
+        } else {
+            end_all(&tasks, &journal).await;
+        }
+        for task in around {
+            task.abort();
+        }
+        upstream.close_idle();
+        if let Err(error) = journal.note(Event::NodeStopped { version: VERSION }).await {
+            tracing::error!(%error, "the node's end cannot be recorded");
+        }
+        followers.stop(AFTER_CUT).await;
+        journal.stop().await;
+        let _gone_already = std::fs::remove_file(node_file(&facts.state_dir));
     }
-    /// Stops.
-    #[expect(clippy::unused_async, reason = "stub")]
-    pub async fn stop(self, _deadline: Duration) {}
+}
+
+async fn end_all(tasks: &Tasks, journal: &Journal) {
+    for task in tasks.end_all(TaskEnd::Drain) {
+        record_end(journal, task.id, TaskEnd::Drain).await;
+    }
+}
+
+async fn record_end(journal: &Journal, task: crate::call::TaskId, why: TaskEnd) {
+    if let Err(error) = journal.note(Event::TaskEnded { task, why: why.as_str() }).await {
+        tracing::error!(%error, %task, "a task's end cannot be recorded");
+    }
+}
+
+/// Ends tasks when their time is up, so that their streams are cut.
+async fn reap(tasks: Arc<Tasks>, journal: Arc<Journal>, clock: Arc<dyn crate::call::Clock>) {
+    let mut tick = tokio::time::interval(REAP_EVERY);
+    loop {
+        tick.tick().await;
+        for task in tasks.expire(clock.now()) {
+            record_end(&journal, task.id, TaskEnd::Deadline).await;
+        }
+    }
+}
+
+fn node_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("node.json")
+}
+
+/// Tells other processes where the node is (CONTRACT: `node.json`). Written beside and renamed: never half a file.
+fn write_node_file(facts: &NodeFacts) -> std::io::Result<()> {
+    let text = json!({
+        "proxy": facts.proxy, "admin": facts.admin, "pid": std::process::id(), "version": VERSION,
+        "ca": facts.ca, "ca_bundle": facts.ca_bundle,
+    });
+    let path = node_file(&facts.state_dir);
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, format!("{text:#}\n"))?;
+    std::fs::rename(beside, path)
 }

@@ -10,6 +10,8 @@ mod demo;
 mod failure;
 mod find;
 mod log;
+mod offline;
+pub mod policy;
 mod run;
 mod screen;
 mod scroll;

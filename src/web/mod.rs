@@ -1,1 +1,147 @@
-//! The admin API.
+//! The admin API: for operators and for remit's own command line, on an address of its own.
+//!
+//! JSON over HTTP/1.1 on loopback; errors are RFC 9457 problems. It must not be reachable through the proxy, and it must
+//! not know the runtime: what it needs of the node it asks through [`Node`].
+//!
+//! Everything but `/healthz` and `/readyz` needs the admin token. A web page that the operator has open can reach
+//! loopback too, so a request must also name this node in `Host` (DNS rebinding gives the attacker's name there) and
+//! come from no other origin.
+
+mod admin_token;
+mod guard;
+mod health;
+mod problem;
+mod serve;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use futures_util::future::BoxFuture;
+
+use crate::call::{Host, RulesDigest, Task, TrustDomain};
+use crate::identity::TaskTokens;
+use crate::intent::{TaskEnd, Tasks};
+
+pub use admin_token::AdminToken;
+pub use problem::Problem;
+pub use serve::{MAX_CONNECTIONS, serve};
+
+/// Longest body that is read, bytes; a longer one is answered with 413.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// A request that takes longer is answered with 503. What it set going is brought to its end all the same.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// How long the journal and the opening of a task port may take, each.
+pub const STEP_LIMIT: Duration = Duration::from_secs(10);
+
+/// What the operator decided about the admin API.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the listener is bound.
+    pub bound: SocketAddr,
+    /// Further names under which operators reach it; loopback, `localhost` and the bound address need no naming.
+    pub names: Vec<Host>,
+    /// Completes short agent names (`coder`).
+    pub trust_domain: TrustDomain,
+}
+
+/// What the admin API works with.
+pub struct Rooms {
+    /// The registry.
+    pub tasks: Arc<Tasks>,
+    /// Mints the tokens.
+    pub tokens: Arc<TaskTokens>,
+    /// Everything else.
+    pub node: Arc<dyn Node>,
+    /// Lets operators in.
+    pub admin: AdminToken,
+}
+
+/// What the admin API asks of the node that it is part of; `runtime` implements it.
+pub trait Node: Send + Sync {
+    /// What is so while the node runs.
+    fn facts(&self) -> NodeFacts;
+    /// Whether calls can be taken; otherwise why not, for the operator. Not while draining or when the journal fails.
+    fn ready(&self) -> Result<(), String>;
+    /// Opens a loopback port that stands for the task, until the task ends (`Tasks::ended` shows when).
+    fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>>;
+    /// Writes an event to the journal. MUST be ready only once it is written.
+    fn record(&self, event: TaskEvent) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// What an operator may ask about a node.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// remit's version.
+    pub version: &'static str,
+    /// The process.
+    pub pid: u32,
+    /// Where the forward proxy listens.
+    pub proxy: SocketAddr,
+    /// Where the admin API listens.
+    pub admin: SocketAddr,
+    /// Where the node keeps its state.
+    pub state_dir: PathBuf,
+    /// The issuing CA's certificate, PEM.
+    pub ca: PathBuf,
+    /// The system's roots and the issuing CA, PEM.
+    pub ca_bundle: PathBuf,
+    /// The rules that calls are judged under now.
+    pub rules: RulesDigest,
+    /// How often the rules were loaded since the node started, beginning with 1.
+    pub generation: u64,
+}
+
+/// What became of a task at an operator's word; written to the journal before the operator is told.
+#[derive(Clone, Debug)]
+pub enum TaskEvent {
+    /// It was opened.
+    Opened {
+        /// Which one.
+        task: Arc<Task>,
+    },
+    /// It is over.
+    Ended {
+        /// Which one.
+        task: Arc<Task>,
+        /// Why.
+        why: TaskEnd,
+    },
+}
+
+struct Shared {
+    settings: Settings,
+    rooms: Rooms,
+}
+
+/// The admin API as a service, for [`serve`].
+pub fn router(settings: Settings, rooms: Rooms) -> Router {
+    let shared = Arc::new(Shared { settings, rooms });
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/v1/node", get(health::node))
+        .route("/v1/tasks", get(tasks::list).post(tasks::open))
+        .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}/end", post(tasks::end))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::guard))
+        .with_state(shared)
+}
+
+async fn nothing_here() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path; the API is under /v1/")
+}
+
+async fn wrong_method() -> Problem {
+    let detail = "this path does not take that method; `Allow` names those that it takes";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}

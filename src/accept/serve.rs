@@ -1,0 +1,152 @@
+//! The HTTP/1.1 and HTTP/2 server loops: one request in, one call through the house, one answer out.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::FutureExt as _;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connect::{Connection, refusal_of};
+use super::{Front, Walk, Walked, head, refuse, turns_true};
+use crate::body::framing::{Control, Strict};
+use crate::body::{Body, Pending};
+use crate::call::{Call, CallId, Refusal};
+
+/// RFC 9113 §6.5.2; what HTTP/1 heads are held to as well.
+const HEADER_LIST_BYTES: u32 = 64 * 1024;
+/// Bytes that may be under way on one stream and on one connection before the reader has taken them.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Streams that an agent may reset before they were looked at (rapid reset, CVE-2023-44487). Beyond: GOAWAY.
+const PENDING_RESETS: usize = 50;
+/// A connection that does not answer a PING for this long is gone.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+
+/// Serves HTTP/1.1. `unread` was read from `io` already.
+pub(super) async fn http1<W, IO>(front: Arc<Front<W>>, io: IO, unread: BytesMut, connection: Arc<Connection>)
+where
+    W: Walk,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let control = Control::new(front.marker.clone());
+    let io = TokioIo::new(Strict::requests(io, unread, front.settings.limits, control.clone()));
+    let mut drain = front.drain.clone();
+    let peer = connection.peer;
+    let service = service_fn(move |request| {
+        let (front, connection, control) = (front.clone(), connection.clone(), control.clone());
+        async move { Ok::<_, Infallible>(answer(front, connection, Some(control), request).await) }
+    });
+    // Time limits are kept in `Strict`, which can still say why.
+    let served = hyper::server::conn::http1::Builder::new()
+        .header_read_timeout(None)
+        .serve_connection(io, service)
+        .with_upgrades();
+    let mut served = pin!(served);
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        () = turns_true(&mut drain) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "an HTTP/1 connection broke");
+    }
+}
+
+/// Serves HTTP/2.
+pub(super) async fn http2<W, IO>(front: Arc<Front<W>>, io: IO, connection: Arc<Connection>)
+where
+    W: Walk,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut drain = front.drain.clone();
+    let (streams, peer) = (front.settings.streams, connection.peer);
+    let service = service_fn(move |request| {
+        let (front, connection) = (front.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(answer(front, connection, None, request).await) }
+    });
+    let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(streams)
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PONG_WITHIN)
+        .serve_connection(TokioIo::new(io), service);
+    let mut served = pin!(served);
+    let result = tokio::select! {
+        result = served.as_mut() => result,
+        () = turns_true(&mut drain) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "an HTTP/2 connection broke");
+    }
+}
+
+/// One request. A panic on the way ends this call and no other: nothing was answered, the guard that the walk holds
+/// closes its entry as abandoned.
+async fn answer<W: Walk>(
+    front: Arc<Front<W>>,
+    connection: Arc<Connection>,
+    control: Option<Arc<Control>>,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    connection.count();
+    if let Some(violation) = control.as_ref().and_then(|control| control.violation(request.uri().path())) {
+        return turn_away(&front, &connection, refusal_of(violation)).await;
+    }
+    let id = CallId::fresh(&*front.clock, &*front.entropy);
+    let (head, presented) = match head::read(&front, id, &connection, &request) {
+        Ok(read) => read,
+        Err(refusal) => {
+            if let Some(control) = &control {
+                control.stays_http();
+            }
+            return turn_away(&front, &connection, refusal).await;
+        }
+    };
+    let wording = refuse::Wording::of(&head);
+    let upgrade = head.upgrade.map(|_| Pending::of_request(&mut request));
+    let body = Body::from(request.into_body());
+    let call = Call::intercepted(head, presented);
+    let walked = AssertUnwindSafe(front.walk.walk(call, body, upgrade)).catch_unwind().await;
+    let Walked { answer, afterwards } = walked.unwrap_or_else(|_| {
+        tracing::error!(call = %id, "a call panicked; it was not let through");
+        refuse::answer(&Refusal::Internal, &wording).into()
+    });
+    if let Some(afterwards) = afterwards {
+        // It outlives the HTTP connection by nature; the task's end and its own limits end it.
+        tokio::spawn(afterwards);
+    }
+    if let Some(control) = control {
+        if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            control.becomes_tunnel();
+        } else {
+            control.stays_http();
+        }
+    }
+    answer
+}
+
+/// Answers what cannot become a call. After a framing doubt the connection ends with the answer.
+async fn turn_away<W: Walk>(front: &Front<W>, connection: &Connection, refusal: Refusal) -> Response<Body> {
+    let authority = connection.tunnel.as_ref().map(|(origin, _)| origin.authority());
+    let answer = refuse::answer(&refusal, &refuse::Wording::plain());
+    front.turn_away(connection.peer, authority, refusal).await;
+    answer
+}

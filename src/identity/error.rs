@@ -1,0 +1,118 @@
+//! Why an identity is refused, and why the key behind the tokens is.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::call::{TaskId, Timestamp};
+
+/// Why a caller is not believed.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// The evidence names another agent, intent or task than the registry.
+    #[error("the evidence does not agree with what task `{task}` was opened for; open a new task")]
+    Disagrees {
+        /// The registry's task.
+        task: TaskId,
+    },
+    /// No evidence, and no agent is assumed.
+    #[error("the caller has not said who it is; send the task token in Proxy-Authorization")]
+    Missing,
+    /// A task token that does not hold.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// Why a task token does not hold, or cannot be made. No variant carries any part of the token but its `alg`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// `alg` is not the one that this node signs with (RFC 8725 §3.1).
+    #[error("the task token's `alg` is `{alg}`; this node takes EdDSA and nothing else")]
+    Algorithm {
+        /// The first characters of what it said, escaped.
+        alg: String,
+    },
+    /// It was made for somebody else to read (RFC 8725 §3.9).
+    #[error("the task token is for another audience than this proxy")]
+    Audience,
+    /// Its time is over.
+    #[error("the task token expired at {at}; open a new task")]
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// Somebody else issued it (RFC 8725 §3.8).
+    #[error("the task token has another issuer than remit")]
+    Issuer,
+    /// A token is wanted for a time that is over, or too long.
+    #[error(
+        "a task token cannot be made to end at {expires}: its life is to be between now and {limit_s} s from now"
+    )]
+    Life {
+        /// What was asked for.
+        expires: Timestamp,
+        /// The limit, seconds.
+        limit_s: u64,
+    },
+    /// It is not a JWT of the shape that this node makes.
+    #[error("the task token is malformed: {why}; copy the whole proxy URL")]
+    Malformed {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Its time has not come.
+    #[error("the task token is not valid before {from}; compare the clocks")]
+    NotYetValid {
+        /// When it begins.
+        from: Timestamp,
+    },
+    /// This node's key did not make it, or it was changed on the way.
+    #[error("the task token's signature does not hold: this node did not sign it, or it was changed")]
+    Signature,
+    /// A signature could not be made.
+    #[error("the task token cannot be signed with the node's key; remove the key file and start again")]
+    Signing,
+    /// Too long to be one of ours.
+    #[error("the task token is {bytes} bytes long; no token of this node is longer than {limit_bytes}")]
+    TooLong {
+        /// Its length, bytes.
+        bytes: usize,
+        /// The limit, bytes.
+        limit_bytes: usize,
+    },
+    /// It is a JWT for something else (RFC 8725 §3.11).
+    #[error("the token is no task token: its `typ` is not `remit-task+jwt`")]
+    Type,
+}
+
+/// Why a file that only this user may read cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Its content is not what belongs there.
+    #[error("`{path}` holds no {what}; remove it, and the next start makes a new one")]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What belongs there.
+        what: &'static str,
+    },
+    /// The operating system said no.
+    #[error("`{path}` cannot be {doing}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// `opened`, `read`, `written`.
+        doing: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+    /// Others may read it, so it is no secret any more.
+    #[error(
+        "`{path}` may be read by others (mode {mode:04o}); run `chmod 600 {path}`, or remove it to get a new one"
+    )]
+    Open {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}

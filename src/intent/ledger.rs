@@ -1,0 +1,124 @@
+//! What one task has done: the facts that policies may ask, and the table that a person reads at the end.
+//!
+//! Bounded, because an agent chooses its hosts and with them the names: beyond [`DISTINCT_PER_TASK`] names nothing new is
+//! remembered as seen (so it looks new each time, which can only make policies stricter), and its calls are counted in
+//! one row per class and decision. The counts themselves stay exact.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+
+use super::view::Counts;
+use crate::call::{Class, Decision, History, OperationId, Operations, ServiceName};
+
+/// Distinct services, operations and summary rows that are kept for one task, each.
+pub const DISTINCT_PER_TASK: usize = 4_096;
+
+/// Names the row of calls that found no row of their own.
+const OVERFLOW: &str = "(other operations)";
+
+/// Calls that were alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SummaryRow {
+    /// The operation that names the calls; `(other operations)` beyond the bound.
+    pub operation: OperationId,
+    /// The class of the calls.
+    pub class: Class,
+    /// What the policies said.
+    pub decision: Decision,
+    /// The code of the refusal that the agent got, if it got one.
+    pub refusal: Option<&'static str>,
+    /// How many.
+    pub calls: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    counts: Counts,
+    services: HashSet<ServiceName>,
+    operations: HashSet<OperationId>,
+    rows: HashMap<Row, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Row {
+    operation: OperationId,
+    class: Class,
+    decision: Decision,
+    refusal: Option<&'static str>,
+}
+
+impl Ledger {
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The history as a call with these operations finds it. A batch has been seen if all of it has.
+    pub(super) fn history(&self, operations: &Operations) -> History {
+        History {
+            reads: self.counts.reads,
+            acts: self.counts.acts,
+            delegates: self.counts.delegates,
+            denials: self.counts.denials,
+            service_seen: operations.iter().all(|operation| self.services.contains(&operation.service)),
+            operation_seen: operations.iter().all(|operation| self.operations.contains(&operation.id)),
+        }
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        operations: &Operations,
+        decision: Decision,
+        refusal: Option<&'static str>,
+    ) {
+        self.counts.add(operations.class(), decision);
+        if decision == Decision::Allow {
+            for operation in operations.iter() {
+                remember(&mut self.services, &operation.service);
+                remember(&mut self.operations, &operation.id);
+            }
+        }
+        let strongest = operations.strongest();
+        let row = Row { operation: strongest.id.clone(), class: strongest.class, decision, refusal };
+        *self.row(row) += 1;
+    }
+
+    fn row(&mut self, row: Row) -> &mut u64 {
+        let full = self.rows.len() >= DISTINCT_PER_TASK && !self.rows.contains_key(&row);
+        let row =
+            if full { Row { operation: OperationId(OVERFLOW.into()), refusal: None, ..row } } else { row };
+        self.rows.entry(row).or_default()
+    }
+
+    /// An ended task is asked for its table, never again for what it has seen.
+    pub(super) fn forget_seen(&mut self) {
+        self.services = HashSet::new();
+        self.operations = HashSet::new();
+    }
+
+    /// In the order of the names, the overflow first.
+    pub(super) fn summary(&self) -> Vec<SummaryRow> {
+        let mut rows: Vec<_> = self
+            .rows
+            .iter()
+            .map(|(row, &calls)| SummaryRow {
+                operation: row.operation.clone(),
+                class: row.class,
+                decision: row.decision,
+                refusal: row.refusal,
+                calls,
+            })
+            .collect();
+        rows.sort_by(|a, b| {
+            let key = |row: &SummaryRow| (row.class, row.decision.as_str(), row.refusal);
+            a.operation.cmp(&b.operation).then_with(|| key(a).cmp(&key(b)))
+        });
+        rows
+    }
+}
+
+fn remember<T: Clone + Eq + std::hash::Hash>(seen: &mut HashSet<T>, name: &T) {
+    if seen.len() < DISTINCT_PER_TASK && !seen.contains(name) {
+        seen.insert(name.clone());
+    }
+}

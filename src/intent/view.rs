@@ -1,0 +1,76 @@
+//! What is shown of a task.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::TaskEnd;
+use super::ledger::SummaryRow;
+use crate::call::{Class, Decision, Task, Timestamp};
+
+/// Whether a task still takes calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskState {
+    /// It takes calls.
+    Open,
+    /// It is over.
+    Ended {
+        /// Why.
+        why: TaskEnd,
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// How many calls were settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Let through, of class read.
+    pub reads: u64,
+    /// Let through, of class act.
+    pub acts: u64,
+    /// Let through, of class delegate.
+    pub delegates: u64,
+    /// Refused.
+    pub denials: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, class: Class, decision: Decision) {
+        let count = match (decision, class) {
+            (Decision::Deny, _) => &mut self.denials,
+            (Decision::Allow, Class::Read) => &mut self.reads,
+            (Decision::Allow, Class::Act) => &mut self.acts,
+            (Decision::Allow, Class::Delegate) => &mut self.delegates,
+        };
+        *count += 1;
+    }
+}
+
+/// A task in a listing.
+#[derive(Clone, Debug)]
+pub struct TaskLine {
+    /// The task itself.
+    pub task: Arc<Task>,
+    /// Whether it is over.
+    pub state: TaskState,
+    /// What it has done.
+    pub counts: Counts,
+    /// Calls that have begun and not ended.
+    pub in_flight: u64,
+}
+
+/// A task by itself, with the table of what it did.
+#[derive(Clone, Debug)]
+pub struct TaskView {
+    /// The task itself.
+    pub task: Arc<Task>,
+    /// Whether it is over.
+    pub state: TaskState,
+    /// What it has done.
+    pub counts: Counts,
+    /// Calls that have begun and not ended.
+    pub in_flight: u64,
+    /// What it has done, call by call alike.
+    pub summary: Vec<SummaryRow>,
+}

@@ -1,0 +1,166 @@
+//! The one place that rules. Every way in which an evaluation can go wrong is a deny.
+//!
+//! Cedar's own answer is not enough: a policy that errs is skipped, a `forbid` too, and the answer may still be Allow.
+//! So any error in an answer denies, whatever the answer is (INVARIANT I8).
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use cedar_policy::{Authorizer, Entities, PolicySet, Response, Schema};
+use moka::sync::Cache;
+
+use crate::call::{
+    Attributed, Call, Decision, Operation, PolicyId, Reason, Recognition, RulesDigest, Ruling, SpiffeId,
+};
+
+use super::groups::Groups;
+use super::load::Loaded;
+use super::names;
+use super::request::{self, Question, Untranslatable};
+use super::schema::Actions;
+
+/// Agents whose entities are kept; those used least go first and are made anew when they call again.
+const CACHED_AGENTS: u64 = 4_096;
+/// Characters of an evaluation error that are shown.
+const SHOWN_ERROR: usize = 200;
+
+/// Rules in force. Never change: other rules are another value.
+#[derive(Debug)]
+pub struct Rules {
+    digest: RulesDigest,
+    set: PolicySet,
+    reasons: HashMap<cedar_policy::PolicyId, Reason>,
+    schema: Schema,
+    actions: Actions,
+    groups: Groups,
+    agents: Cache<SpiffeId, Entities>,
+}
+
+/// What is said of one operation.
+struct Verdict {
+    decision: Decision,
+    reasons: Vec<Reason>,
+    note: Option<String>,
+}
+
+impl Rules {
+    pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
+        let Loaded { set, reasons, schema, actions, groups } = loaded;
+        Self { digest, set, reasons, schema, actions, groups, agents: Cache::new(CACHED_AGENTS) }
+    }
+
+    /// Rules on a call. A call with several operations is allowed if each of them is; the reasons of a deny are those
+    /// of the operations that are denied. Never fails: an error is a deny.
+    pub fn rule(&self, call: &Call<Attributed>) -> Ruling {
+        let operations = &call.stage().operations;
+        let strongest = operations.strongest();
+        let verdicts: Vec<_> =
+            operations.iter().map(|operation| (operation, self.judge(call, operation))).collect();
+        let denied = verdicts.iter().any(|(_, verdict)| verdict.decision == Decision::Deny);
+        let decision = if denied { Decision::Deny } else { Decision::Allow };
+        let (mut reasons, mut notes) = (Vec::new(), Vec::new());
+        for (operation, verdict) in verdicts.into_iter().filter(|(_, verdict)| verdict.decision == decision) {
+            reasons.extend(verdict.reasons);
+            // The refusal is headed by the strongest operation; what is said of another has to name it.
+            notes.extend(verdict.note.map(|note| {
+                if operation.id == strongest.id {
+                    note
+                } else {
+                    format!("`{}` ({}): {note}", operation.id, operation.class)
+                }
+            }));
+        }
+        reasons.sort_by(|a, b| a.policy.cmp(&b.policy));
+        reasons.dedup();
+        notes.dedup();
+        let note = (!notes.is_empty()).then(|| notes.join("; ").into());
+        Ruling::assertion(decision, reasons, note, self.digest)
+    }
+
+    /// The digest over schema, groups and policies.
+    pub fn digest(&self) -> RulesDigest {
+        self.digest
+    }
+
+    /// The names of all policies, sorted.
+    pub fn policies(&self) -> Vec<PolicyId> {
+        let mut ids: Vec<_> = self.reasons.values().map(|reason| reason.policy.clone()).collect();
+        ids.sort();
+        ids
+    }
+
+    /// How many actions the schema in force has.
+    pub fn actions(&self) -> usize {
+        self.actions.len()
+    }
+
+    fn judge(&self, call: &Call<Attributed>, operation: &Operation) -> Verdict {
+        match self.question(call, operation) {
+            Ok(question) => {
+                let answer =
+                    Authorizer::new().is_authorized(&question.request, &self.set, &question.entities);
+                self.verdict(operation, &answer)
+            }
+            Err(error) => {
+                tracing::error!(call.id = %call.head().id, op.id = %operation.id, error = ?error, "not judged");
+                Verdict { decision: Decision::Deny, reasons: Vec::new(), note: Some(error.to_string()) }
+            }
+        }
+    }
+
+    fn question(&self, call: &Call<Attributed>, operation: &Operation) -> Result<Question, Untranslatable> {
+        let id = &call.stage().principal.agent;
+        let agent = if let Some(known) = self.agents.get(id) {
+            known
+        } else {
+            let agent = request::agent(id, &self.groups)?;
+            self.agents.insert(id.clone(), agent.clone());
+            agent
+        };
+        request::question(call, operation, agent, &self.actions, &self.schema)
+    }
+
+    fn verdict(&self, operation: &Operation, answer: &Response) -> Verdict {
+        let determining = |policy| self.reasons.get(policy).cloned();
+        let mut reasons: Vec<_> = answer.diagnostics().reason().filter_map(determining).collect();
+        let mut errors: Vec<_> = answer.diagnostics().errors().map(erred).collect();
+        errors.sort();
+        if !errors.is_empty() {
+            tracing::error!(op.id = %operation.id, errors = ?errors, "a policy failed");
+            if answer.decision() == cedar_policy::Decision::Allow {
+                reasons.clear(); // permits: they did not determine this deny
+            }
+            return Verdict { decision: Decision::Deny, reasons, note: Some(errors.join("; ")) };
+        }
+        match answer.decision() {
+            cedar_policy::Decision::Allow if !reasons.is_empty() => {
+                Verdict { decision: Decision::Allow, reasons, note: None }
+            }
+            _ => {
+                let note = reasons.is_empty().then(|| nothing_permits(operation, &self.actions));
+                Verdict { decision: Decision::Deny, reasons, note }
+            }
+        }
+    }
+}
+
+fn erred(error: &cedar_policy::AuthorizationError) -> String {
+    let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
+    let what: String = error.inner().to_string().replace(char::is_control, " ");
+    format!("policy `{}` failed: {}", error.policy_id(), what.chars().take(SHOWN_ERROR).collect::<String>())
+}
+
+/// What an operator would write to permit it: people copy what they are shown, so it is as narrow as the scope can
+/// say. An operation that the catalog only infers has no name that a policy could use.
+fn nothing_permits(operation: &Operation, actions: &Actions) -> String {
+    let service = names::service(&operation.service);
+    let mut policy =
+        String::from("no policy permits it; an operator can, with `@id(\"…\") permit (principal, action ");
+    let known = actions.catalogues(&operation.service);
+    let _ = match (known, operation.how) {
+        (true, Recognition::Exact) => write!(policy, "== {}, resource", names::action(&operation.id.0)),
+        _ => write!(policy, "in {}, resource in {service}", names::action(operation.class.as_str())),
+    };
+    policy.push_str(");`");
+    policy
+}

@@ -1,0 +1,81 @@
+//! Cedar's words for our things. Ids are built from type and text, never by parsing: what an agent puts into a host,
+//! a path or an object's id stays one id, whatever quotes and backslashes it has.
+
+use std::sync::LazyLock;
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+
+use crate::call::{Class, Resource, ServiceName};
+
+static ACTION: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Action"));
+static AGENT: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Agent"));
+static GROUP: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Group"));
+static RESOURCE: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Resource"));
+static SERVICE: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Service"));
+
+#[expect(clippy::expect_used, reason = "five constants, each of them parsed by every test of this room")]
+fn constant(name: &str) -> EntityTypeName {
+    name.parse().expect("an identifier is a type name")
+}
+
+fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(of.clone(), EntityId::new(id))
+}
+
+/// `Action::"id"`: an operation, or a group of them.
+pub(super) fn action(id: &str) -> EntityUid {
+    uid(&ACTION, id)
+}
+
+/// `Agent::"id"`.
+pub(super) fn agent(id: &str) -> EntityUid {
+    uid(&AGENT, id)
+}
+
+/// `Group::"name"`.
+pub(super) fn group(name: &str) -> EntityUid {
+    uid(&GROUP, name)
+}
+
+/// `Service::"name"`.
+pub(super) fn service(name: &ServiceName) -> EntityUid {
+    uid(&SERVICE, &name.0)
+}
+
+/// `Resource::"service/kind/id"`. Neither of the first two has a slash in it, so the parts cannot run into each other.
+pub(super) fn resource(service: &ServiceName, resource: &Resource) -> EntityUid {
+    uid(&RESOURCE, &format!("{service}/{}/{}", resource.kind, resource.id))
+}
+
+/// The action that stands for all operations of a service and class that no policy names.
+pub(super) fn representative(service: &str, class: Class) -> String {
+    format!("{service}:*{class}")
+}
+
+/// What an entity literal in a policy is.
+pub(super) enum Literal<'a> {
+    Action(&'a str),
+    Agent(&'a str),
+    Group(&'a str),
+    Service(&'a str),
+    /// A type of the operator's own, or an object: nothing to check it against.
+    Other,
+}
+
+impl<'a> Literal<'a> {
+    /// Sorts a literal by its type.
+    pub(super) fn of(uid: &'a EntityUid) -> Self {
+        let (name, id) = (uid.type_name(), uid.id().unescaped());
+        if *name == *ACTION {
+            Self::Action(id)
+        } else if *name == *AGENT {
+            Self::Agent(id)
+        } else if *name == *GROUP {
+            Self::Group(id)
+        } else if *name == *SERVICE {
+            Self::Service(id)
+        } else {
+            Self::Other
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A call made of a few keys: what test cases are written in, and what a schema is tried with.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Version};
+use serde::Deserialize;
+
+use crate::call::principal::Entrance;
+use crate::call::{
+    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head, History, Host, IntentName, Operation,
+    OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme, ServiceName,
+    SpiffeId, Target, Task, TaskId, Timestamp, TraceContext, TrustDomain,
+};
+
+use super::vocabulary::Vocabulary;
+
+/// The trust domain of short names in cases.
+const TRUST_DOMAIN: &str = "example.org";
+/// When the calls of cases come in, seconds since the epoch: a Tuesday in November 2026.
+const AT_S: u64 = 1_795_500_000;
+
+/// A call in a few keys. All have a default, and each thing that is not said is the ordinary one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Scenario {
+    agent: String,
+    evidence: Evidence,
+    intent: String,
+    labels: BTreeMap<String, String>,
+    operation: Option<String>,
+    service: Option<String>,
+    class: Option<Class>,
+    recognition: Recognition,
+    resource: Option<Resource>,
+    scheme: String,
+    host: Option<String>,
+    port: Option<u16>,
+    method: String,
+    path: String,
+    history: Past,
+}
+
+/// The history of the task; what is not said is nought.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Past {
+    reads: u64,
+    acts: u64,
+    delegates: u64,
+    denials: u64,
+    service_seen: bool,
+    operation_seen: bool,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            agent: "coder".into(),
+            evidence: Evidence::TaskToken,
+            intent: "test".into(),
+            labels: BTreeMap::new(),
+            operation: None,
+            service: None,
+            class: None,
+            recognition: Recognition::Exact,
+            resource: None,
+            scheme: "https".into(),
+            host: None,
+            port: None,
+            method: "GET".into(),
+            path: "/".into(),
+            history: Past::default(),
+        }
+    }
+}
+
+/// What makes keys no call.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadScenario {
+    #[error("`{operation}` is {class} in the catalog, not what `class` says")]
+    ClassDiffers { operation: String, class: Class },
+    #[error("`operation`, or `service` and `class`, are missing")]
+    NoOperation,
+    #[error("the catalog has no operation `{0}`")]
+    UnknownOperation(String),
+    #[error("`{0}` is not `http` or `https`")]
+    Scheme(String),
+    #[error(transparent)]
+    Value(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Scenario {
+    /// An ordinary call to a host.
+    pub(super) fn at_service() -> Self {
+        let operation = Some(OperationId::unknown(Class::Read).to_string());
+        let labels = BTreeMap::from([("key".to_owned(), "value".to_owned())]);
+        Self { operation, labels, service: Some("trial.example".into()), ..Self::default() }
+    }
+
+    /// An ordinary call to an object there.
+    pub(super) fn at_object() -> Self {
+        let resource = Some(Resource { kind: "thing".into(), id: "one".into() });
+        Self { resource, ..Self::at_service() }
+    }
+
+    /// The call. With a vocabulary, an operation has to be in it.
+    pub(super) fn call(&self, vocabulary: Option<&dyn Vocabulary>) -> Result<Call<Attributed>, BadScenario> {
+        let operation = self.operation(vocabulary)?;
+        let head = self.head(&operation).map_err(BadScenario::Value)?;
+        let (principal, task) = self.whose(head.at).map_err(BadScenario::Value)?;
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
+        let presented = Presented { peer, by: Entrance::Proxy, token: None };
+        let Past { reads, acts, delegates, denials, service_seen, operation_seen } = self.history;
+        let history = History { reads, acts, delegates, denials, service_seen, operation_seen };
+        let recognised = Call::intercepted(head, presented).recognise(Operations::one(operation));
+        Ok(recognised.attribute(principal, Arc::new(task), history))
+    }
+
+    fn operation(&self, vocabulary: Option<&dyn Vocabulary>) -> Result<Operation, BadScenario> {
+        let (id, service, class) = match &self.operation {
+            None => {
+                let (Some(service), Some(class)) = (&self.service, self.class) else {
+                    return Err(BadScenario::NoOperation);
+                };
+                // Some operation that no policy names.
+                (format!("{service}:any-{class}"), service.clone(), class)
+            }
+            Some(id) => {
+                let (service, class) = self.look_up(id, vocabulary)?;
+                (id.clone(), service, class)
+            }
+        };
+        if let (Some(operation), true) = (&self.operation, self.class.is_some_and(|said| said != class)) {
+            return Err(BadScenario::ClassDiffers { operation: operation.clone(), class });
+        }
+        Ok(Operation {
+            id: OperationId(id.into()),
+            service: ServiceName(service.into()),
+            class,
+            resource: self.resource.clone(),
+            how: self.recognition,
+            because: "the case says so".into(),
+        })
+    }
+
+    fn look_up(&self, id: &str, vocabulary: Option<&dyn Vocabulary>) -> Result<(String, Class), BadScenario> {
+        if let Some(class) = Class::ALL.into_iter().find(|class| *OperationId::unknown(*class).0 == *id) {
+            let service =
+                self.service.clone().or_else(|| self.host.clone()).ok_or(BadScenario::NoOperation)?;
+            return Ok((service, class));
+        }
+        let found = vocabulary.and_then(|vocabulary| vocabulary.operation(id));
+        let (service, class) = found.ok_or_else(|| BadScenario::UnknownOperation(id.to_owned()))?;
+        Ok((self.service.clone().unwrap_or_else(|| service.to_string()), class))
+    }
+
+    fn head(&self, operation: &Operation) -> Result<Head, Box<dyn std::error::Error + Send + Sync>> {
+        let scheme = match self.scheme.as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            other => return Err(Box::new(BadScenario::Scheme(other.to_owned()))),
+        };
+        // The host of a catalogued service is the catalog's business; a case that cares says it.
+        let host = self.host.as_deref().unwrap_or(&operation.service.0);
+        let port = self.port.unwrap_or(scheme.default_port());
+        let id = CallId::fresh(&Still, &Still);
+        Ok(Head {
+            id,
+            at: Still.now(),
+            origin: Origin { scheme, host: Host::parse(host)?, port },
+            method: Method::from_bytes(self.method.as_bytes())?,
+            target: Target::parse(&self.path)?,
+            version: Version::HTTP_11,
+            headers: HeaderMap::new(),
+            trace: TraceContext::of(id, None, &Still),
+            upgrade: None,
+        })
+    }
+
+    fn whose(&self, now: Timestamp) -> Result<(Principal, Task), Box<dyn std::error::Error + Send + Sync>> {
+        let agent = SpiffeId::parse_or_name(&self.agent, &TrustDomain::parse(TRUST_DOMAIN)?)?;
+        let task = Task {
+            id: TaskId::fresh(&Still, &Still),
+            agent: agent.clone(),
+            intent: IntentName::parse(&self.intent)?,
+            labels: self.labels.clone(),
+            opened: now,
+            deadline: now.plus(Duration::from_secs(900)),
+        };
+        Ok((Principal { agent, evidence: self.evidence }, task))
+    }
+}
+
+/// A world in which nothing moves: a case says the same each time.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_s(AT_S)
+    }
+}
+
+impl Entropy for Still {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(1);
+    }
+}

@@ -1,0 +1,146 @@
+//! Which operations policies may name: the catalog's. `judge` asks through a trait, because rooms do not know their
+//! neighbours.
+
+use std::collections::BTreeMap;
+
+use crate::call::{Class, Host, OperationId, ServiceName, SpiffeId};
+
+use super::draft::Draft;
+use super::error::{Cause, Problem};
+use super::groups::Groups;
+use super::names::Literal;
+
+/// The group of all operations that the catalog cannot name.
+pub(super) const UNKNOWN: &str = "unknown";
+/// Names that are offered for one that is not known.
+const OFFERS: usize = 3;
+/// How alike two names have to be (Jaro-Winkler, 0 to 1) for one to be offered for the other.
+const ALIKE: f64 = 0.8;
+
+/// What the catalog knows.
+pub trait Vocabulary: Send + Sync {
+    /// Service and class of an operation.
+    fn operation(&self, id: &str) -> Option<(ServiceName, Class)>;
+    /// All services.
+    fn services(&self) -> Vec<ServiceName>;
+    /// All operations.
+    fn operation_ids(&self) -> Vec<String>;
+}
+
+/// The operations that policies name.
+pub(super) type Named = BTreeMap<String, (ServiceName, Class)>;
+
+/// Looks up every entity that a policy names. One that no call can bring is an error: in a `forbid` it would be a
+/// hole that nobody sees.
+pub(super) struct Checker<'a> {
+    vocabulary: &'a dyn Vocabulary,
+    groups: &'a Groups,
+    services: Vec<ServiceName>,
+}
+
+impl<'a> Checker<'a> {
+    /// Over a vocabulary and the groups.
+    pub(super) fn new(vocabulary: &'a dyn Vocabulary, groups: &'a Groups) -> Self {
+        Self { vocabulary, groups, services: vocabulary.services() }
+    }
+
+    /// The services of the vocabulary.
+    pub(super) fn services(&self) -> &[ServiceName] {
+        &self.services
+    }
+
+    /// Adds to `named` what `draft` names.
+    pub(super) fn check(&self, draft: &Draft<'_>, named: &mut Named) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut seen = draft.policy.entity_literals();
+        seen.sort();
+        seen.dedup();
+        for uid in seen {
+            let literal = uid.to_string();
+            let fault = match Literal::of(&uid) {
+                Literal::Action(id) => self.action(id, named),
+                Literal::Agent(id) => SpiffeId::parse(id).err().map(|error| {
+                    (
+                        never(&literal, &error.to_string()),
+                        "an agent is named by its whole SPIFFE ID".to_owned(),
+                    )
+                }),
+                Literal::Group(name) => (!self.groups.has(name)).then(|| self.no_group(name, &literal)),
+                Literal::Service(name) => self.service(name, &literal),
+                Literal::Other => None,
+            };
+            problems.extend(fault.map(|(cause, remedy)| draft.problem(&literal, cause).remedy(remedy)));
+        }
+        problems
+    }
+
+    fn action(&self, id: &str, named: &mut Named) -> Option<(Cause, String)> {
+        let classes = Class::ALL.map(Class::as_str);
+        let unknowns = Class::ALL.map(OperationId::unknown);
+        let group = classes.contains(&id) || id == UNKNOWN || self.services.iter().any(|s| *s.0 == *id);
+        if group || unknowns.iter().any(|unknown| *unknown.0 == *id) {
+            return None;
+        }
+        if let Some(found) = self.vocabulary.operation(id) {
+            named.insert(id.to_owned(), found);
+            return None;
+        }
+        let cause = Cause::UnknownAction(id.to_owned());
+        // `github:*act` is how unnamed operations are judged: naming it would mean another set of operations with
+        // each policy that is added or taken away.
+        if let Some((service, class)) = id.split_once(":*") {
+            let both = format!("`action in Action::\"{service}\"` with `action in Action::\"{class}\"`");
+            return Some((cause, format!("for all of a class at a service say {both} in the condition")));
+        }
+        let mut offers = self.vocabulary.operation_ids();
+        offers.extend(self.services.iter().map(ToString::to_string));
+        offers.extend(classes.map(str::to_owned));
+        offers.extend(unknowns.map(|id| id.to_string()));
+        Some((
+            cause,
+            nearest(id, offers.iter().map(String::as_str), "`remit catalog list` shows all operations"),
+        ))
+    }
+
+    fn no_group(&self, name: &str, literal: &str) -> (Cause, String) {
+        let cause = never(literal, "groups.toml has no such group");
+        (cause, nearest(name, self.groups.names(), "list its members in groups.toml, beside the policies"))
+    }
+
+    /// A service of the catalog, or a host as calls bring it.
+    fn service(&self, name: &str, literal: &str) -> Option<(Cause, String)> {
+        if self.services.iter().any(|service| *service.0 == *name) {
+            return None;
+        }
+        let canonical = Host::parse(name).ok().map(|host| host.to_string());
+        match canonical {
+            // A bare word is a service's name misspelt, far more often than a host without a dot.
+            Some(host) if host == name && host.contains(['.', ':']) => None,
+            Some(host) if host.contains(['.', ':']) => {
+                let cause = never(literal, "hosts are compared in canonical form");
+                Some((cause, format!("write `Service::\"{host}\"`")))
+            }
+            _ => {
+                let names = self.services.iter().map(|service| &*service.0);
+                let remedy = "if it is a host without a dot, say `context.http.host == \"…\"`";
+                Some((never(literal, "the catalog has no such service"), nearest(name, names, remedy)))
+            }
+        }
+    }
+}
+
+fn never(literal: &str, why: &str) -> Cause {
+    Cause::UnknownEntity { literal: literal.to_owned(), why: why.to_owned() }
+}
+
+fn nearest<'n>(wanted: &str, names: impl Iterator<Item = &'n str>, otherwise: &str) -> String {
+    let mut near: Vec<_> = names.map(|name| (strsim::jaro_winkler(wanted, name), name)).collect();
+    near.retain(|(alike, _)| *alike >= ALIKE);
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    near.truncate(OFFERS);
+    if near.is_empty() {
+        return otherwise.to_owned();
+    }
+    let names: Vec<_> = near.iter().map(|(_, name)| format!("`{name}`")).collect();
+    format!("did you mean {}?", names.join(" or "))
+}

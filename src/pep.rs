@@ -1,0 +1,234 @@
+//! The policy enforcement point: the walk of a call, top to bottom. The one file where the rooms meet.
+//!
+//! It knows no protocol, no service, no policy: it calls the rooms in order and turns what they refuse into a
+//! [`Refusal`]. Every way out of here is either an answer of the origin or a refusal, and every way out is recorded.
+
+mod closing;
+mod refusals;
+use std::sync::Arc;
+
+use http::{HeaderValue, Response};
+use tokio::sync::watch;
+
+use crate::accept::{TurnedAway, Walk, Walked, refuse};
+use crate::body::{Body, Pending};
+use crate::call::{
+    Account, Attributed, Call, Clock, Decided, Decision, Intercepted, Opened, Outcome, Peek, Presented,
+    Recognised, Refusal, Ruled,
+};
+use crate::catalog::Catalog;
+use crate::identity::{Claim, Identity};
+use crate::intent::{InFlight, TaskEnd, Tasks};
+use crate::judge::Rules;
+use crate::origin::{Answer, Upstream};
+use crate::record::{Event, Journal};
+
+use closing::Closer;
+
+/// The rooms, in the order of the walk.
+pub struct Pep {
+    /// Names operations.
+    pub catalog: Arc<Catalog>,
+    /// Tells who asks.
+    pub identity: Identity,
+    /// Tells for which task.
+    pub tasks: Arc<Tasks>,
+    /// Rules.
+    pub rules: Arc<Rules>,
+    /// Writes down.
+    pub journal: Arc<Journal>,
+    /// Forwards.
+    pub upstream: Upstream,
+    /// Tells how long it took.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What holds a call to its task while it is under way.
+struct Leash {
+    ended: watch::Receiver<Option<TaskEnd>>,
+    in_flight: InFlight,
+}
+
+impl Leash {
+    /// Comes to pass when the task ends.
+    async fn cut(ended: &mut watch::Receiver<Option<TaskEnd>>) -> &'static str {
+        match ended.wait_for(Option::is_some).await {
+            Ok(_) => "it ended while the call was under way",
+            // The registry is gone, and with it whoever could end the task.
+            Err(_) => "the node is stopping",
+        }
+    }
+
+    async fn cut_for_good(mut ended: watch::Receiver<Option<TaskEnd>>) -> &'static str {
+        Self::cut(&mut ended).await
+    }
+}
+
+impl Walk for Pep {
+    fn admit(&self, presented: &Presented) -> Result<(), Refusal> {
+        let claim = self.identity.attribute(presented).map_err(refusals::identity)?;
+        match claim {
+            // Asked again at every call; here only so that a client learns it before it builds a tunnel.
+            Claim::Token { task, .. } | Claim::Port { task } => {
+                let ended = *self.tasks.ended(task).map_err(refusals::intent)?.borrow();
+                ended.map_or(Ok(()), |why| Err(Refusal::TaskEnded { why: why.to_string() }))
+            }
+            Claim::Assumed { .. } => Ok(()),
+        }
+    }
+
+    async fn walk(&self, call: Call<Intercepted>, body: Body, upgrade: Option<Pending>) -> Walked {
+        let wording = refuse::Wording::of(call.head());
+        let id = call.head().id;
+        let mut walked = match self.go(call, body, upgrade).await {
+            Ok(walked) => walked,
+            Err(refusal) => return refuse::answer(&refusal, &wording).into(),
+        };
+        if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+            walked.answer.headers_mut().insert("remit-call", id);
+        }
+        walked
+    }
+
+    async fn turn_away(&self, turned: TurnedAway) {
+        let TurnedAway { peer, authority, refusal } = turned;
+        let event = Event::TurnedAway { peer, authority: authority.as_deref(), refusal: &refusal };
+        if let Err(error) = self.journal.note(event).await {
+            tracing::error!(%error, %peer, "a connection was turned away and cannot be recorded");
+        }
+    }
+}
+
+impl Pep {
+    /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
+    async fn go(&self, call: Call<Intercepted>, mut body: Body, upgrade: Option<Pending>) -> Result<Walked, Refusal> {
+        let call = self.recognise(call, &mut body).await?;
+        let (call, leash) = self.attribute(call).await?;
+        let call = self.decide(call).await?;
+        let opened = self.open(&call).await?;
+        self.forward(call, opened, leash, body, upgrade).await
+    }
+
+    async fn recognise(&self, call: Call<Intercepted>, body: &mut Body) -> Result<Call<Recognised>, Refusal> {
+        let peek = match self.catalog.wants_body(call.head()) {
+            None => Peek::default(),
+            Some(limit_bytes) => match body.peek(limit_bytes).await {
+                Ok(peek) => peek,
+                Err(error) => {
+                    let refusal = Refusal::BadRequest { why: format!("its body broke off: {error}") };
+                    return Err(self.refuse(call.account(), refusal).await);
+                }
+            },
+        };
+        let operations = self.catalog.recognise(call.head(), &peek);
+        Ok(call.recognise(operations))
+    }
+
+    async fn attribute(&self, call: Call<Recognised>) -> Result<(Call<Attributed>, Leash), Refusal> {
+        let claim = match self.identity.attribute(&call.stage().presented) {
+            Ok(claim) => claim,
+            Err(error) => return Err(self.refuse(call.account(), refusals::identity(error)).await),
+        };
+        let task = match &claim {
+            Claim::Token { task, .. } | Claim::Port { task } => *task,
+            Claim::Assumed { agent } => self.tasks.standing(agent).id,
+        };
+        let attached = match self.tasks.attach(task, &call.stage().operations) {
+            Ok(attached) => attached,
+            Err(error) => return Err(self.refuse(call.account(), refusals::intent(error)).await),
+        };
+        let principal = match claim.principal(&attached.task) {
+            Ok(principal) => principal,
+            Err(error) => return Err(self.refuse(call.account(), refusals::identity(error)).await),
+        };
+        let leash = Leash { ended: attached.ended, in_flight: attached.in_flight };
+        Ok((call.attribute(principal, attached.task, attached.history), leash))
+    }
+
+    async fn decide(&self, call: Call<Attributed>) -> Result<Call<Decided>, Refusal> {
+        let ruling = self.rules.rule(&call);
+        match call.decide(ruling) {
+            Ruled::Allowed(call) => Ok(call),
+            Ruled::Denied(call) => {
+                let strongest = call.stage().operations.strongest();
+                let refusal = Refusal::PolicyDenied {
+                    class: strongest.class,
+                    operation: strongest.id.clone(),
+                    ruling: Box::new(call.stage().ruling.clone()),
+                };
+                self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
+                Err(self.refuse(call.account(), refusal).await)
+            }
+        }
+    }
+
+    /// INVARIANT I2: nothing is forwarded whose intention is not written.
+    async fn open(&self, call: &Call<Decided>) -> Result<Opened, Refusal> {
+        match self.journal.open(call).await {
+            Ok(opened) => {
+                self.settle(call.stage(), Decision::Allow, None);
+                Ok(opened)
+            }
+            Err(error) => {
+                let refusal = refusals::journal(&error);
+                self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        call: Call<Decided>,
+        opened: Opened,
+        leash: Leash,
+        body: Body,
+        upgrade: Option<Pending>,
+    ) -> Result<Walked, Refusal> {
+        let Leash { mut ended, in_flight } = leash;
+        let (origin, at) = (call.head().origin.clone(), call.head().at);
+        let call = call.equip(&opened);
+        let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight);
+        let body = body.watched(closer.request_watch());
+        let sent = tokio::select! {
+            biased;
+            why = Leash::cut(&mut ended) => {
+                let refusal = Refusal::TaskEnded { why: why.to_owned() };
+                closer.refused(Outcome::Revoked, &refusal, None);
+                return Err(refusal);
+            }
+            sent = self.upstream.send(call, body) => sent,
+        };
+        let Answer { call: _forwarded, response, upgraded } = match sent {
+            Ok(answer) => answer,
+            Err(error) => {
+                let (outcome, refusal) = refusals::origin(&error, &origin);
+                closer.refused(outcome, &refusal, Some(error.to_string()));
+                return Err(refusal);
+            }
+        };
+        closer.answered(&response);
+        if let (Some(upgraded), Some(agent)) = (upgraded, upgrade) {
+            let (head, _none) = response.into_parts();
+            let afterwards = closer.pump(agent, upgraded, Leash::cut_for_good(ended));
+            let answer = Response::from_parts(head, Body::empty());
+            return Ok(Walked { answer, afterwards: Some(Box::pin(afterwards)) });
+        }
+        Ok(response.map(|body| body.leashed(Leash::cut_for_good(ended)).watched(closer)).into())
+    }
+
+    /// Records a refusal. One that cannot be recorded is a refusal all the same.
+    async fn refuse(&self, account: Account<'_>, refusal: Refusal) -> Refusal {
+        match self.journal.refuse(account, &refusal).await {
+            Ok(_receipt) => refusal,
+            Err(error) => {
+                tracing::error!(%error, call = %account.head.id, "a refused call cannot be recorded: {refusal}");
+                refusals::journal(&error)
+            }
+        }
+    }
+
+    fn settle(&self, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {
+        self.tasks.settle(stage.task.id, &stage.operations, decision, refusal);
+    }
+}

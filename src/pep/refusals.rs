@@ -1,0 +1,59 @@
+//! From the rooms' errors to refusals: exhaustive matches, so that a new error does not compile until it has a place.
+
+use crate::call::{Origin, Outcome, Refusal};
+use crate::identity::IdentityError;
+use crate::intent::IntentError;
+use crate::origin::{OriginError, Waiting};
+use crate::record::JournalError;
+
+pub(super) fn identity(error: IdentityError) -> Refusal {
+    match error {
+        IdentityError::Missing => Refusal::IdentityRequired,
+        IdentityError::Disagrees { .. } | IdentityError::Token(_) => {
+            Refusal::IdentityInvalid { why: error.to_string() }
+        }
+    }
+}
+
+pub(super) fn intent(error: IntentError) -> Refusal {
+    match error {
+        IntentError::Ended { why, .. } => Refusal::TaskEnded { why: why.to_string() },
+        IntentError::Unknown(_)
+        | IntentError::Labels { .. }
+        | IntentError::TooMany { .. }
+        | IntentError::Ttl { .. } => Refusal::TaskEnded { why: error.to_string() },
+    }
+}
+
+pub(super) fn journal(error: &JournalError) -> Refusal {
+    Refusal::JournalUnavailable { why: error.to_string() }
+}
+
+/// The refusal that the agent gets, and what the closing entry calls the end.
+pub(super) fn origin(error: &OriginError, origin: &Origin) -> (Outcome, Refusal) {
+    let origin = origin.clone();
+    let why = error.to_string();
+    let refusal = match error {
+        OriginError::AddressForbidden { host, address, range } => {
+            Refusal::AddressForbidden { host: host.clone(), address: address.to_string(), range }
+        }
+        OriginError::AgentBody { .. } => {
+            return (Outcome::AgentGone, Refusal::BadRequest { why });
+        }
+        OriginError::Malformed { why } => {
+            return (Outcome::AgentGone, Refusal::BadRequest { why: why.clone() });
+        }
+        OriginError::LacksHttp2 => Refusal::OriginLacksHttp2 { origin },
+        OriginError::Protocol { why } => Refusal::OriginProtocol { origin, why: why.clone() },
+        OriginError::Timeout { waiting: Waiting::Head, limit_s } => {
+            Refusal::OriginTimeout { origin, limit_s: *limit_s }
+        }
+        OriginError::Timeout { waiting: Waiting::Dns | Waiting::Connect | Waiting::Handshake, .. } => {
+            Refusal::OriginUnreachable { origin, why }
+        }
+        OriginError::Unreachable { why } => Refusal::OriginUnreachable { origin, why: why.clone() },
+        OriginError::Unresolved { .. } => Refusal::OriginUnreachable { origin, why },
+        OriginError::Untrusted { why } => Refusal::OriginUntrusted { origin, why: why.clone() },
+    };
+    (Outcome::OriginFailed, refusal)
+}

@@ -1,0 +1,94 @@
+//! What else an auditor must know: changes of privilege, and connections that never became a call.
+
+use std::net::SocketAddr;
+
+use super::entry::What;
+use super::facts::{RefusalFacts, TaskFacts, Text};
+use crate::call::{Refusal, RulesDigest, Task, TaskId};
+
+/// Something worth an entry of its own, see [`Journal::note`](super::Journal::note).
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A connection ended before it carried a call.
+    TurnedAway {
+        /// The other end.
+        peer: SocketAddr,
+        /// The authority that it asked for, as it spelt it.
+        authority: Option<&'a str>,
+        /// Why.
+        refusal: &'a Refusal,
+    },
+    /// A task was opened.
+    TaskOpened(&'a Task),
+    /// A task ended.
+    TaskEnded {
+        /// Which.
+        task: TaskId,
+        /// By what: `operator`, `deadline`, `command ended`.
+        why: &'a str,
+    },
+    /// Rules were loaded.
+    RulesLoaded {
+        /// Which.
+        digest: RulesDigest,
+        /// How many policies.
+        policies: usize,
+        /// Who, or what, set it off: `start`, `file change`, an operator's name.
+        by: &'a str,
+    },
+    /// Settings were loaded.
+    ConfigurationLoaded {
+        /// Which file, or `built in`.
+        source: &'a str,
+        /// SHA-256 of the file.
+        digest: Option<[u8; 32]>,
+    },
+    /// An issuing CA was made.
+    CaMade {
+        /// SHA-256 of its certificate.
+        fingerprint: [u8; 32],
+    },
+    /// The node began.
+    NodeStarted {
+        /// Its version.
+        version: &'a str,
+    },
+    /// The node ends in good order.
+    NodeStopped {
+        /// Its version.
+        version: &'a str,
+    },
+}
+
+impl Event<'_> {
+    pub(super) fn what(&self) -> What {
+        match *self {
+            Self::TurnedAway { peer, authority, refusal } => What::TurnedAway {
+                peer: peer.to_string(),
+                authority: authority.map(Text::new),
+                refusal: RefusalFacts::of(refusal, None),
+            },
+            Self::TaskOpened(task) => What::TaskOpened(TaskFacts::from(task)),
+            Self::TaskEnded { task, why } => What::TaskEnded { task, why: Text::new(why) },
+            Self::RulesLoaded { digest, policies, by } => What::RulesLoaded {
+                digest: digest.to_string(),
+                policies: u64::try_from(policies).unwrap_or(u64::MAX),
+                by: Text::new(by),
+            },
+            Self::ConfigurationLoaded { source, digest } => What::ConfigurationLoaded {
+                source: Text::new(source),
+                digest: digest.map(|digest| RulesDigest(digest).to_string()),
+            },
+            Self::CaMade { fingerprint } => {
+                What::CaMade { fingerprint: RulesDigest(fingerprint).to_string() }
+            }
+            Self::NodeStarted { version } => What::NodeStarted { version: Text::new(version) },
+            Self::NodeStopped { version } => What::NodeStopped { version: Text::new(version) },
+        }
+    }
+
+    /// Whether anybody at all can bring it about. Such an entry does not make the disk work, or a stranger could.
+    pub(super) fn is_cheap_to_cause(&self) -> bool {
+        matches!(self, Self::TurnedAway { .. })
+    }
+}

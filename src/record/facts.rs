@@ -1,0 +1,289 @@
+//! What an entry says of a call: who, for what, which operations, which request, what was decided.
+//!
+//! Nothing secret by construction: of the headers only `user-agent` and `content-type` are taken; query values are
+//! replaced by the beginning of their SHA-256 (unsalted, so that equal values can be told; a value with few bits of its
+//! own can be guessed from it); bodies are told by size and digest. Text that somebody else chose is bounded and
+//! stripped of control characters.
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderName, Version, header};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::entry::instant;
+use crate::call::task::IntentName;
+use crate::call::{
+    Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, PolicyId, Refusal, Ruling,
+    SpiffeId, Target, Task, TaskId, Timestamp,
+};
+
+/// Everything that is known of a call when it is opened or refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallFacts {
+    /// Its id.
+    pub call: CallId,
+    /// When its head was complete.
+    #[serde(with = "instant")]
+    pub began: Timestamp,
+    /// Trace id, 32 hex digits.
+    pub trace: String,
+    /// The call's own span, 16 hex digits.
+    pub span: String,
+    /// The agent's span.
+    pub parent: Option<String>,
+    /// The `trace-flags` byte.
+    pub flags: u8,
+    /// The other end of the agent's connection.
+    pub peer: String,
+    /// Who.
+    pub agent: Option<SpiffeId>,
+    /// What that rests on.
+    pub evidence: Option<Evidence>,
+    /// For which task.
+    pub task: Option<TaskId>,
+    /// What that task is about.
+    pub intent: Option<IntentName>,
+    /// What the call would do, in the order of the request.
+    pub operations: Vec<Operation>,
+    /// How it was asked for.
+    pub http: HttpFacts,
+    /// What the task had done before, as the policies saw it.
+    pub history: Option<History>,
+    /// What was decided.
+    pub decision: Option<Decision>,
+    /// By which policies.
+    pub policies: Vec<PolicyId>,
+    /// What no policy says.
+    pub note: Option<Text>,
+    /// Under which rules.
+    pub rules: Option<String>,
+    /// Why it was refused.
+    pub refusal: Option<RefusalFacts>,
+}
+
+/// The request's head, less whatever may be secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpFacts {
+    /// The method, as sent.
+    pub method: Text,
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The canonical host.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The normalised path.
+    pub path: String,
+    /// The parameters, by name.
+    pub query: Vec<QueryFact>,
+    /// The version on the agent's leg: `1.0`, `1.1`, `2`.
+    pub version: String,
+    /// `User-Agent`.
+    pub user_agent: Option<Text>,
+    /// `Content-Type`.
+    pub content_type: Option<Text>,
+    /// Whether it asks for a WebSocket.
+    pub websocket: bool,
+}
+
+/// One parameter of the query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryFact {
+    /// Its name, as sent. Empty where the query has no `=`: such a text is taken for a value.
+    pub name: Text,
+    /// The first 16 hex digits of the value's SHA-256, as sent.
+    pub sha256: String,
+}
+
+/// A refusal, as the caller saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalFacts {
+    /// The stable code.
+    pub code: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The cause in one line.
+    pub message: Text,
+    /// From interception to the refusal, nanoseconds.
+    pub after_ns: Option<u64>,
+}
+
+/// A task, as it was opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFacts {
+    /// Its id.
+    pub task: TaskId,
+    /// Who works on it.
+    pub agent: SpiffeId,
+    /// What for.
+    pub intent: IntentName,
+    /// The operator's words.
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// When it was opened.
+    #[serde(with = "instant")]
+    pub opened: Timestamp,
+    /// When it ends by itself.
+    #[serde(with = "instant")]
+    pub deadline: Timestamp,
+}
+
+/// Text that somebody else chose: one line, no control characters, at most [`Text::LIMIT_CHARS`] characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Text(String);
+
+impl Text {
+    /// What is longer ends in `…`.
+    pub const LIMIT_CHARS: usize = 500;
+
+    /// Bounds a text.
+    pub fn new(text: &str) -> Self {
+        Self::within(text, Self::LIMIT_CHARS)
+    }
+
+    fn within(text: &str, limit_chars: usize) -> Self {
+        let mut printable = text.chars().filter(|c| !c.is_control());
+        let mut kept: String = printable.by_ref().take(limit_chars).collect();
+        if printable.next().is_some() {
+            kept.push('…');
+        }
+        Self(kept)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl CallFacts {
+    pub(super) fn of(account: Account<'_>) -> Self {
+        let Account { head, presented, operations, attributed, ruling } = account;
+        Self {
+            call: head.id,
+            began: head.at,
+            trace: head.trace.trace.to_string(),
+            span: head.trace.span.to_string(),
+            parent: head.trace.parent.map(|span| span.to_string()),
+            flags: head.trace.flags,
+            peer: presented.peer.to_string(),
+            agent: attributed.map(|a| a.principal.agent.clone()),
+            evidence: attributed.map(|a| a.principal.evidence),
+            task: attributed.map(|a| a.task.id),
+            intent: attributed.map(|a| a.task.intent.clone()),
+            operations: operations.map(|all| all.iter().map(bounded).collect()).unwrap_or_default(),
+            http: HttpFacts::of(head),
+            history: attributed.map(|a: &Attributed| a.history),
+            decision: ruling.map(Ruling::decision),
+            policies: ruling
+                .map(|r| r.reasons().iter().map(|r| r.policy.clone()).collect())
+                .unwrap_or_default(),
+            note: ruling.and_then(|r| r.note().map(Text::new)),
+            rules: ruling.map(|r| r.rules().to_string()),
+            refusal: None,
+        }
+    }
+
+    /// The operation that names the call: the strongest, the first of them where several are equally strong.
+    pub fn strongest(&self) -> Option<&Operation> {
+        let mut all = self.operations.iter();
+        let first = all.next()?;
+        Some(all.fold(first, |best, next| if next.class > best.class { next } else { best }))
+    }
+}
+
+/// A resource's name may come from a body, so it is bounded like any other text.
+fn bounded(operation: &Operation) -> Operation {
+    let mut operation = operation.clone();
+    if let Some(resource) = &mut operation.resource {
+        resource.id = Text::new(&resource.id).0;
+    }
+    operation
+}
+
+impl HttpFacts {
+    fn of(head: &Head) -> Self {
+        Self {
+            method: Text::within(head.method.as_str(), 32),
+            scheme: head.origin.scheme.as_str().to_owned(),
+            host: head.origin.host.to_string(),
+            port: head.origin.port,
+            path: head.target.path().to_owned(),
+            query: query(&head.target),
+            version: version(head.version).to_owned(),
+            user_agent: header_text(&head.headers, &header::USER_AGENT),
+            content_type: header_text(&head.headers, &header::CONTENT_TYPE),
+            websocket: head.upgrade.is_some(),
+        }
+    }
+}
+
+/// Parameters beyond this many are told together, as one value without a name.
+const QUERY_LIMIT: usize = 64;
+
+fn query(target: &Target) -> Vec<QueryFact> {
+    let Some(query) = target.query().filter(|query| !query.is_empty()) else { return Vec::new() };
+    query
+        .splitn(QUERY_LIMIT, '&')
+        .map(|pair| {
+            let (name, value) = match pair.split_once('=') {
+                // The last piece may be all the rest; its first name is no name for it.
+                Some((name, value)) if !value.contains('&') => (name, value),
+                _ => ("", pair),
+            };
+            QueryFact { name: Text::within(name, 100), sha256: short_digest(value) }
+        })
+        .collect()
+}
+
+fn short_digest(value: &str) -> String {
+    Sha256::digest(value.as_bytes()).iter().take(8).fold(String::with_capacity(16), |mut out, byte| {
+        let _infallible = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: &HeaderName) -> Option<Text> {
+    headers.get(name).map(|value| Text::within(&String::from_utf8_lossy(value.as_bytes()), 200))
+}
+
+impl RefusalFacts {
+    pub(super) fn of(refusal: &Refusal, after_ns: Option<u64>) -> Self {
+        Self {
+            code: refusal.code().to_owned(),
+            status: refusal.status().as_u16(),
+            message: Text::new(&refusal.to_string()),
+            after_ns,
+        }
+    }
+}
+
+impl From<&Task> for TaskFacts {
+    fn from(task: &Task) -> Self {
+        Self {
+            task: task.id,
+            agent: task.agent.clone(),
+            intent: task.intent.clone(),
+            labels: task.labels.clone(),
+            opened: task.opened,
+            deadline: task.deadline,
+        }
+    }
+}

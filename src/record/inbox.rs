@@ -1,0 +1,154 @@
+//! What waits for the writer.
+//!
+//! One queue for all, so a closing entry never overtakes its opening. Calls and events come in through a bounded number
+//! of places; closings do not wait for one, because nobody may be made to wait when a call ends: there is at most one
+//! for each opening, so they are bounded by the calls that are open.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::error::JournalError;
+
+/// Calls and events that may wait. Who finds the queue full waits in turn, up to the caller's own deadline.
+pub(super) const PLACES: usize = 1024;
+
+/// Entries that one write takes at most.
+pub(super) const BATCH_LIMIT: usize = 512;
+
+/// What a waiting caller hears. It is called on the writer's threads and MUST NOT block.
+pub(super) type Answer = Box<dyn FnOnce(Fate) + Send>;
+
+/// What became of an entry.
+pub(super) enum Fate {
+    /// It is written, as strongly as was asked.
+    Written(u64),
+    /// It stands in the journal at this place, but the disk did not say that it will stay.
+    Doubtful(u64, JournalError),
+    /// It is not in the journal.
+    Refused(JournalError),
+}
+
+/// How strongly an entry is to be written before its caller hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strength {
+    /// `write` has returned.
+    Appended,
+    /// `fdatasync` has returned.
+    Durable,
+}
+
+/// One entry to be written.
+pub(super) struct Order {
+    /// [`What::to_json`](super::entry::What::to_json).
+    pub(super) what: String,
+    pub(super) strength: Strength,
+    /// Nobody, where the journal itself is the caller: such an entry is tried until it is written.
+    pub(super) answer: Option<Answer>,
+}
+
+pub(super) struct Inbox {
+    /// Guards the queue. Held for pushes and takes only.
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+struct Waiting {
+    orders: VecDeque<Order>,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Open,
+    /// What waits is still written.
+    Stopping,
+    /// Nobody writes any more.
+    Over,
+}
+
+/// What the writer finds.
+pub(super) enum Taken {
+    Orders(Vec<Order>),
+    /// Nothing came within the time.
+    Nothing,
+    /// Nothing waits and nothing will.
+    Stop,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        let waiting = Waiting { orders: VecDeque::new(), phase: Phase::Open };
+        Self { waiting: Mutex::new(waiting), wake: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an order in. Once the writer has ended it is dropped, and its caller hears that by the dropped answer.
+    pub(super) fn push(&self, order: Order) {
+        let mut waiting = self.lock();
+        if waiting.phase != Phase::Over {
+            waiting.orders.push_back(order);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Puts back what could not be written, in its old order, before all else.
+    pub(super) fn put_back(&self, orders: Vec<Order>) {
+        let mut waiting = self.lock();
+        for order in orders.into_iter().rev() {
+            waiting.orders.push_front(order);
+        }
+    }
+
+    /// Waits for orders; no longer than `patience` if there is one.
+    pub(super) fn take(&self, patience: Option<Duration>) -> Taken {
+        let idle = |waiting: &mut Waiting| waiting.orders.is_empty() && waiting.phase == Phase::Open;
+        let mut waiting = match patience {
+            None => self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                let waited = self.wake.wait_timeout_while(self.lock(), limit, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        if waiting.orders.is_empty() {
+            return if waiting.phase == Phase::Open { Taken::Nothing } else { Taken::Stop };
+        }
+        let count = waiting.orders.len().min(BATCH_LIMIT);
+        Taken::Orders(waiting.orders.drain(..count).collect())
+    }
+
+    /// Waits until somebody who can be answered comes, or the time is over: after a failure, what the journal itself
+    /// wants to write shall not make it try in a tight loop.
+    pub(super) fn rest(&self, pause: Duration) {
+        let quiet = |waiting: &mut Waiting| {
+            waiting.phase == Phase::Open && waiting.orders.iter().all(|order| order.answer.is_none())
+        };
+        let _rested = self.wake.wait_timeout_while(self.lock(), pause, quiet);
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.lock().phase != Phase::Open
+    }
+
+    /// No more will come; what is there is still written.
+    pub(super) fn stop(&self) {
+        let mut waiting = self.lock();
+        if waiting.phase == Phase::Open {
+            waiting.phase = Phase::Stopping;
+        }
+        self.wake.notify_all();
+    }
+
+    /// The writer has ended; whoever waits hears it.
+    pub(super) fn close(&self) {
+        let mut waiting = self.lock();
+        waiting.phase = Phase::Over;
+        let left = std::mem::take(&mut waiting.orders);
+        drop(waiting);
+        // Outside the lock: an answer that is dropped may lead back here.
+        drop(left);
+    }
+}

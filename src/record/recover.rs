@@ -1,0 +1,148 @@
+//! What a node does with the journal that it finds: checks it, cuts a torn tail, lists the calls that have no end.
+//!
+//! It reads every segment once, front to back, in memory bounded by one line and the calls that were open: about a
+//! second a gigabyte. It repairs nothing that a crash does not explain; such a journal is damaged and the node does not
+//! start.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::disk::Disk;
+use super::entry::LINE_LIMIT_BYTES;
+use super::error::JournalError;
+use super::segment::{self, Segment};
+use crate::call::{CallId, EntryId};
+
+/// The journal as it was found, ready to be written.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The number of the next entry.
+    pub(super) next: u64,
+    /// The segment to go on with.
+    pub(super) segment: Option<Arc<Segment>>,
+    /// Calls without an end, in the order of their opening.
+    pub(super) open: Vec<(EntryId, CallId)>,
+    /// What was cut: the file's name and how many bytes.
+    pub(super) cut: Option<(String, u64)>,
+}
+
+/// As much of an entry as recovery needs.
+#[derive(Deserialize)]
+struct Skimmed<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    data: Subject,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    call: Option<CallId>,
+}
+
+/// One pass over the segments.
+#[derive(Default)]
+struct Pass {
+    next: u64,
+    open: BTreeMap<CallId, EntryId>,
+}
+
+pub(super) fn recover(folder: &Path, disk: &dyn Disk) -> Result<Found, JournalError> {
+    let firsts = segment::list(folder)?;
+    let Some((&last, _)) = firsts.split_last() else { return Ok(Found::default()) };
+    let mut pass = Pass { next: firsts.first().copied().unwrap_or(last), ..Pass::default() };
+    let mut found = Found::default();
+    for first in firsts {
+        let path = segment::path(folder, first);
+        if first != pass.next {
+            let why = format!("it should begin with entry {}", pass.next);
+            return Err(JournalError::Damaged { path, offset: 0, why });
+        }
+        let Scan { good, len } = pass.scan(&path)?;
+        if first != last && good != len {
+            let why = "the line is torn, though another segment follows".to_owned();
+            return Err(JournalError::Damaged { path, offset: good, why });
+        }
+        if first == last {
+            found.segment = Some(Arc::new(reopen(&path, good, len, disk)?));
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            found.cut = (good != len).then_some((name, len - good));
+        }
+    }
+    found.next = pass.next;
+    found.open = pass.open.into_iter().map(|(call, entry)| (entry, call)).collect();
+    found.open.sort_unstable();
+    Ok(found)
+}
+
+fn reopen(path: &Path, good: u64, len: u64, disk: &dyn Disk) -> Result<Segment, JournalError> {
+    let storage = disk.open(path).map_err(|e| JournalError::disk("open", path, e))?;
+    if good != len {
+        storage.set_len(good).map_err(|e| JournalError::disk("truncate", path, e))?;
+    }
+    // What a killed node only appended becomes durable before anything follows it.
+    storage.sync().map_err(|e| JournalError::disk("sync", path, e))?;
+    Ok(Segment::new(path.to_owned(), storage, good))
+}
+
+/// How much of a file is whole lines.
+struct Scan {
+    good: u64,
+    len: u64,
+}
+
+impl Pass {
+    fn scan(&mut self, path: &Path) -> Result<Scan, JournalError> {
+        let failed = |e| JournalError::disk("read", path, e);
+        let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
+        let (mut good, mut len) = (0, 0);
+        let mut torn: Option<String> = None;
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let limit = LINE_LIMIT_BYTES as u64 + 1;
+            let count = reader.by_ref().take(limit).read_until(b'\n', &mut line).map_err(failed)?;
+            if count == 0 {
+                return Ok(Scan { good, len });
+            }
+            len += count as u64;
+            match (line.strip_suffix(b"\n").map(serde_json::from_slice::<Skimmed<'_>>), &torn) {
+                (Some(Ok(entry)), None) => {
+                    self.take(&entry, path, good)?;
+                    good = len;
+                }
+                (Some(Ok(_)), Some(why)) => {
+                    let why = format!("{why}, though a whole entry follows");
+                    return Err(JournalError::Damaged { path: path.to_owned(), offset: good, why });
+                }
+                (Some(Err(error)), None) => torn = Some(format!("the line is no entry ({error})")),
+                (None, None) => torn = Some("the line has no end".to_owned()),
+                (_, Some(_)) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, entry: &Skimmed<'_>, path: &Path, offset: u64) -> Result<(), JournalError> {
+        if entry.seq != self.next {
+            let why = format!("entry {} stands where {} should", entry.seq, self.next);
+            return Err(JournalError::Damaged { path: PathBuf::from(path), offset, why });
+        }
+        self.next += 1;
+        match (entry.kind.as_ref(), entry.data.call) {
+            ("opened", Some(call)) => {
+                self.open.insert(call, EntryId(entry.seq));
+            }
+            ("closed", Some(call)) => {
+                self.open.remove(&call);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The thread that waits for the disk, so that the one that writes does not: a read is not held up by the act before it.
+//!
+//! Group commit: whoever comes while one `fdatasync` runs is answered together by the next.
+
+use std::fs::File;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::inbox::{Answer, Fate};
+use super::segment::Segment;
+use super::writer::Health;
+
+/// What nobody waits for becomes durable after this long all the same.
+const IDLE_SYNC: Duration = Duration::from_secs(1);
+
+/// After a failure the disk is asked again this often.
+pub(super) const RETRY: Duration = Duration::from_millis(250);
+
+/// An entry whose caller waits for the disk.
+pub(super) struct Waiter {
+    pub(super) seq: u64,
+    pub(super) answer: Answer,
+}
+
+/// What the writer hands over.
+pub(super) struct Syncs {
+    /// Guards the list. Never held while the disk works.
+    pending: Mutex<Pending>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    waiters: Vec<Waiter>,
+    /// The segment that was appended to. A rotation syncs the one before.
+    dirty: Option<Arc<Segment>>,
+    stop: bool,
+}
+
+impl Syncs {
+    pub(super) fn new() -> Self {
+        Self { pending: Mutex::default(), wake: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was appended to `segment`; these wait for it to be durable.
+    pub(super) fn push(&self, segment: &Arc<Segment>, waiters: Vec<Waiter>) {
+        let mut pending = self.lock();
+        let first = pending.dirty.is_none();
+        pending.dirty = Some(Arc::clone(segment));
+        if first || !waiters.is_empty() {
+            self.wake.notify_one();
+        }
+        pending.waiters.extend(waiters);
+    }
+
+    pub(super) fn stop(&self) {
+        self.lock().stop = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until there is something to do; `None`: nothing, and nothing will come.
+    fn take(&self, pause: Duration) -> Option<Pending> {
+        let idle = |p: &mut Pending| p.waiters.is_empty() && p.dirty.is_none() && !p.stop;
+        let pending = self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let unhurried = |p: &mut Pending| p.waiters.is_empty() && !p.stop;
+        let waited = self.wake.wait_timeout_while(pending, pause, unhurried);
+        let mut pending = waited.unwrap_or_else(PoisonError::into_inner).0;
+        let stop = pending.stop;
+        let taken = Pending { stop, ..std::mem::take(&mut *pending) };
+        pending.stop = stop;
+        (taken.dirty.is_some() || !stop).then_some(taken)
+    }
+}
+
+/// Runs until [`Syncs::stop`] and all is durable, or the disk says no at the very end. Then the lock goes.
+pub(super) fn run(syncs: &Syncs, health: &Health, lock: File) {
+    let mut pause = IDLE_SYNC;
+    while let Some(Pending { waiters, dirty, stop }) = syncs.take(pause) {
+        let Some(segment) = dirty else { continue };
+        match segment.sync() {
+            Ok(()) => {
+                pause = IDLE_SYNC;
+                health.set_syncing(None);
+                for waiter in waiters {
+                    (waiter.answer)(Fate::Written(waiter.seq));
+                }
+            }
+            Err(error) => {
+                pause = RETRY;
+                health.set_syncing(Some(error.clone()));
+                tracing::error!(error = %error, "the journal is not durable; calls are refused");
+                for waiter in waiters {
+                    (waiter.answer)(Fate::Doubtful(waiter.seq, error.clone()));
+                }
+                if stop {
+                    break;
+                }
+                syncs.push(&segment, Vec::new());
+            }
+        }
+    }
+    drop(lock);
+}

@@ -1,0 +1,5 @@
+mod crash;
+mod disk;
+mod fixture;
+mod follow;
+mod journal;

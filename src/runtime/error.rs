@@ -1,0 +1,68 @@
+//! Why a node does not start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::accept::ca::CaError;
+use crate::catalog::CatalogError;
+use crate::identity::KeyError;
+use crate::judge::LoadErrors;
+use crate::origin::SetupError;
+use crate::record::JournalError;
+
+/// Why a node does not start. All of them are the operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listening address.
+    #[error("cannot listen on {address} ({what}): {source}; stop what listens there, or change the address")]
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// The key in the configuration.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The CA.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// The catalog, or the operator's part of it.
+    #[error("the catalog cannot be loaded: {0}")]
+    Catalog(#[from] CatalogError),
+    /// A file or folder.
+    #[error("cannot use `{}`: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The journal.
+    #[error("the journal cannot be opened: {0}")]
+    Journal(#[from] JournalError),
+    /// A key of the node.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The policies.
+    #[error("the policies cannot be loaded:\n{0}")]
+    Policies(#[from] LoadErrors),
+    /// A file of trust anchors.
+    #[error("upstream.trust: `{}` holds no certificate: {why}", path.display())]
+    Trust {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The way to the origins.
+    #[error(transparent)]
+    Upstream(#[from] SetupError),
+}
+
+impl StartError {
+    /// The process's exit code (CONTRACT: 2 is a bad configuration).
+    #[expect(clippy::unused_self, reason = "callers should not have to know that all errors share one code today")]
+    pub fn exit_code(&self) -> u8 {
+        2
+    }
+}

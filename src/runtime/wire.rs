@@ -1,0 +1,236 @@
+//! Builds the house: the only place that sees every room.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::admin::Administered;
+use super::clock::{SystemClock, SystemEntropy};
+use super::config::{self, Config};
+use super::ports::TaskPorts;
+use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
+use crate::accept::ca::Ca;
+use crate::accept::listen::Listener;
+use crate::accept::{self, Front};
+use crate::body::framing;
+use crate::call::principal::Entrance;
+use crate::call::{Class, Clock, Entropy, ServiceName};
+use crate::catalog::Catalog;
+use crate::identity::{Identity, TaskTokens};
+use crate::intent::{self, Tasks};
+use crate::judge::{PolicySource, Rules, Vocabulary};
+use crate::origin::{self, ResolveTable, Upstream};
+use crate::pep::Pep;
+use crate::record::{self, Event, Journal};
+use crate::telemetry::Followers;
+use crate::web::{self, AdminToken};
+
+pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let dir = config.state_dir.clone();
+    make_private(&dir)?;
+    // What can be wrong with the configuration is found before anything is taken or written.
+    let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
+    let rules = Arc::new(load_rules(&config, &catalog)?);
+    let trust = trust(&config.upstream.trust)?;
+    let resolve = resolve(&config)?;
+    let proxy = Listener::bind(config.listen.proxy, Entrance::Proxy).await;
+    let proxy = proxy.map_err(bind_error(config.listen.proxy, "listen.proxy"))?;
+    let admin = TcpListener::bind(config.listen.admin).await;
+    let admin = admin.map_err(bind_error(config.listen.admin, "listen.admin"))?;
+    let proxy_address = proxy.address().map_err(bind_error(config.listen.proxy, "listen.proxy"))?;
+    let admin_address = admin.local_addr().map_err(bind_error(config.listen.admin, "listen.admin"))?;
+
+    let journal = Arc::new(Journal::start(journal_settings(&config), clock.clone())?);
+    let ca_is_new = !dir.join("ca/ca.key").exists();
+    let ca = Arc::new(Ca::load_or_make(&dir.join("ca"), clock.clone())?);
+    let tokens = Arc::new(TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?);
+    let admin_token = dir.join("admin.token");
+    let admin_secret = AdminToken::load_or_make(&admin_token, &*entropy)?;
+    record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
+
+    let tasks = Arc::new(Tasks::new(intent::Settings::default(), clock.clone(), entropy.clone()));
+    let own = vec![proxy_address, admin_address];
+    let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
+    let default_agent = config.identity.default_agent.clone();
+    let identity = Identity::new(crate::identity::Settings { default_agent }, tokens.clone());
+    let (drain, draining) = watch::channel(false);
+    let pep = Pep {
+        catalog,
+        identity,
+        tasks: tasks.clone(),
+        rules: rules.clone(),
+        journal: journal.clone(),
+        upstream: upstream.clone(),
+        clock: clock.clone(),
+    };
+    let front =
+        Front::new(Arc::new(pep), ca.clone(), accept_settings(&config), clock.clone(), entropy, draining.clone());
+    let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
+    let facts = NodeFacts {
+        proxy: proxy_address,
+        admin: admin_address,
+        state_dir: dir.clone(),
+        ca: ca.files().root.clone(),
+        ca_bundle: ca.files().bundle.clone(),
+        admin_token,
+    };
+    let administered = Administered {
+        facts: web_facts(&facts, &rules),
+        journal: journal.clone(),
+        tasks: tasks.clone(),
+        ports,
+        drain: draining.clone(),
+    };
+    let settings = web::Settings {
+        bound: admin_address,
+        names: Vec::new(),
+        trust_domain: config.identity.trust_domain.clone(),
+    };
+    let rooms =
+        web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin: admin_secret };
+    let api = web::router(settings, rooms);
+    let followers = follow(&config, &journal, trace, &upstream);
+    let around = vec![
+        tokio::spawn(keeper),
+        tokio::spawn(web::serve(admin, api, std::future::pending())),
+        tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
+    ];
+    let proxy = vec![tokio::spawn(proxy.run(front, draining))];
+    write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
+    Ok(Node { facts, journal, tasks, upstream, followers, drain, proxy, around })
+}
+
+/// The catalog in the words of the policies.
+struct Words(Arc<Catalog>);
+
+impl Vocabulary for Words {
+    fn operation(&self, id: &str) -> Option<(ServiceName, Class)> {
+        self.0.operation(id)
+    }
+    fn services(&self) -> Vec<ServiceName> {
+        self.0.services().collect()
+    }
+    fn operation_ids(&self) -> Vec<String> {
+        self.0.services().flat_map(|service| self.0.operation_ids(&service.0)).collect()
+    }
+}
+
+/// Where the policies of a configuration come from.
+pub(crate) fn policy_source(config: &Config) -> Result<PolicySource, crate::judge::LoadErrors> {
+    config.policies_dir.as_deref().map_or_else(|| Ok(PolicySource::embedded()), PolicySource::dir)
+}
+
+/// The catalog as the policy room wants to see it.
+pub(crate) fn vocabulary(catalog: Arc<Catalog>) -> impl Vocabulary {
+    Words(catalog)
+}
+
+fn load_rules(config: &Config, catalog: &Arc<Catalog>) -> Result<Rules, StartError> {
+    Ok(Rules::load(&policy_source(config)?, &vocabulary(catalog.clone()))?)
+}
+
+fn make_private(dir: &Path) -> Result<(), StartError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(file_error(dir))
+}
+
+fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> StartError {
+    let path = path.to_owned();
+    move |source| StartError::File { path, source }
+}
+
+fn bind_error(address: SocketAddr, what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
+    move |source| StartError::Bind { address, what, source }
+}
+
+fn trust(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, StartError> {
+    let mut all = Vec::new();
+    for path in files {
+        let bad = |why: String| StartError::Trust { path: path.clone(), why };
+        let found = CertificateDer::pem_file_iter(path).map_err(|error| bad(error.to_string()))?;
+        let found: Result<Vec<_>, _> = found.collect();
+        let found = found.map_err(|error| bad(error.to_string()))?;
+        if found.is_empty() {
+            return Err(bad("it is no PEM file of certificates".into()));
+        }
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+fn resolve(config: &Config) -> Result<ResolveTable, StartError> {
+    let entries: Vec<_> = config.upstream.resolve.iter().map(config::Mapping::as_entry).collect();
+    Ok(ResolveTable::parse(entries.iter().map(|(name, to)| (name.as_str(), to.as_str())))?)
+}
+
+fn journal_settings(config: &Config) -> record::Settings {
+    let durable = match config.durable {
+        config::Durable::Act => record::Durable::Act,
+        config::Durable::All => record::Durable::All,
+    };
+    record::Settings { durable, ..record::Settings::new(&config.state_dir) }
+}
+
+fn accept_settings(config: &Config) -> accept::Settings {
+    let limits = &config.limits;
+    let heads = framing::Limits {
+        head_time: limits.head_timeout,
+        idle_time: limits.idle_timeout,
+        ..framing::Limits::default()
+    };
+    accept::Settings {
+        limits: heads,
+        handshake_time: limits.handshake_timeout,
+        connections: limits.max_connections,
+        ..accept::Settings::default()
+    }
+}
+
+fn origin_limits(config: &Config) -> origin::Limits {
+    let limits = &config.limits;
+    origin::Limits {
+        connect: limits.connect_timeout,
+        handshake: limits.connect_timeout,
+        head: limits.first_byte_timeout,
+        idle: limits.idle_timeout,
+        ..origin::Limits::default()
+    }
+}
+
+/// The beginning of a node's time in the journal: what it is and by which rules it goes.
+async fn record_start(
+    journal: &Journal,
+    config: &Config,
+    rules: &Rules,
+    new_ca: Option<[u8; 32]>,
+) -> Result<(), StartError> {
+    journal.note(Event::NodeStarted { version: VERSION }).await?;
+    journal.note(Event::ConfigurationLoaded { source: &config.source, digest: config.digest }).await?;
+    let policies = rules.policies().len();
+    journal.note(Event::RulesLoaded { digest: rules.digest(), policies, by: "start" }).await?;
+    if let Some(fingerprint) = new_ca {
+        journal.note(Event::CaMade { fingerprint }).await?;
+    }
+    Ok(())
+}
+
+fn web_facts(facts: &NodeFacts, rules: &Rules) -> web::NodeFacts {
+    web::NodeFacts {
+        version: VERSION,
+        pid: std::process::id(),
+        proxy: facts.proxy,
+        admin: facts.admin,
+        state_dir: facts.state_dir.clone(),
+        ca: facts.ca.clone(),
+        ca_bundle: facts.ca_bundle.clone(),
+        rules: rules.digest(),
+        generation: 1,
+    }
+}

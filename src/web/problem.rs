@@ -1,0 +1,64 @@
+//! Errors as RFC 9457 problems.
+
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::intent::IntentError;
+
+/// What goes back instead of what was asked for.
+#[derive(Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    /// `code` is stable and for programs; `detail` is for people and says what to do.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into() }
+    }
+
+    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub(super) fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    }
+}
+
+impl From<IntentError> for Problem {
+    fn from(error: IntentError) -> Self {
+        let (status, code) = match error {
+            IntentError::Ended { .. } => (StatusCode::CONFLICT, "task_ended"),
+            IntentError::Labels { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_labels"),
+            IntentError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tasks"),
+            IntentError::Ttl { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_ttl"),
+            IntentError::Unknown(_) => (StatusCode::NOT_FOUND, "task_unknown"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": format!("urn:remit:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Error"),
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+        });
+        let mut answer = (self.status, body.to_string()).into_response();
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1: a 401 names what would do.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"remit admin\""));
+        }
+        answer
+    }
+}

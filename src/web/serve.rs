@@ -1,0 +1,85 @@
+//! The listener of the admin API.
+//!
+//! HTTP/1.1 by hyper itself rather than `axum::serve`, which knows no deadline for a head that never comes and no bound
+//! on connections: on a laptop every process of the user can reach this port.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Connections that are served at once; further ones wait in the kernel's queue.
+pub const MAX_CONNECTIONS: usize = 256;
+/// How long a head may take, and how long a connection may be idle between two.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// Longest head, bytes; hyper answers a longer one with 431.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// How long requests may go on after `stop`.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How long to wait after a failed accept, which is mostly a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` is done, then lets the requests that have begun end, for a few seconds.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (stopping, stopped) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let accept = async {
+            let place = Arc::clone(&room).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            (place, accepted) = accept => match accepted {
+                Ok((stream, _)) => {
+                    let connection = connection(stream, router.clone(), stopped.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the admin API cannot take a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    drop((listener, stopping));
+    let all_done = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_LIMIT, all_done).await.is_err() {
+        connections.shutdown().await;
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        // An error: the other end of the channel is gone.
+        _ = stopped.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection of the admin API ended badly");
+    }
+}

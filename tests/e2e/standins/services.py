@@ -1,0 +1,151 @@
+"""The stand-in services that are other people's programs: how each is started, and what it is seeded with."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from .authority import Authority
+from .process import Process, free_port, listening
+
+GITHUB_TOKEN = "ghp_real_alice"
+SLACK_TOKEN = "xoxb-local-test"
+
+EMULATE_SEED = """
+tokens:
+  ghp_real_alice: { login: alice, scopes: [repo, user, delete_repo] }
+github:
+  users: [ { login: alice }, { login: bob } ]
+  repos: [ { owner: alice, name: demo, private: true, auto_init: true } ]
+slack:
+  bots: [ { name: agent-bot } ]
+  users: [ { name: developer } ]
+  channels: [ { name: general } ]
+  strict_scopes: true
+  tokens: [ { token: xoxb-local-test, user: developer, scopes: ["chat:write", "channels:read"] } ]
+"""
+
+# The agent's first turn calls tools, its second says that it is done; `hello` is for the SDKs.
+LLM_FIXTURES = {"fixtures": [
+    {"match": {"userMessage": "open an issue", "hasToolResult": False}, "response": {"toolCalls": [
+        {"name": "Bash", "arguments": {
+            "command": "curl -s https://api.github.com/user -H 'Authorization: Bearer ghp_real_alice'",
+            "description": "who am I"}},
+        {"name": "mcp__ev__echo", "arguments": {"message": "through the proxy"}}]}},
+    {"match": {"hasToolResult": True}, "response": {"content": "all done"}},
+    {"match": {"userMessage": "hello"}, "response": {"content": "Hi from the stand-in, word by word by word."}},
+]}
+
+
+def answers(url: str) -> bool:
+    """Whether anything speaks HTTP there; any status will do."""
+    try:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+class Emulate:
+    """GitHub, Slack and Stripe: consecutive ports from `port`, in the order of `services`."""
+
+    services = ("github", "slack", "stripe")
+
+    def __init__(self, node: Path, npm: Path, folder: Path, port: int):
+        folder.mkdir(parents=True, exist_ok=True)
+        seed = folder / "seed.yaml"
+        seed.write_text(EMULATE_SEED)
+        self.port = port
+        self._process = Process(
+            "emulate",
+            [node, npm / "node_modules/emulate/dist/index.js", "start", "--service", ",".join(self.services),
+             "--port", str(port), "--seed", seed],
+            folder / "emulate.log", lambda: all(listening(port + n) for n in range(len(self.services))), cwd=folder)
+
+    def close(self) -> None:
+        self._process.kill()
+
+
+def consecutive_ports(count: int) -> int:
+    """The first of `count` free ports in a row."""
+    while True:
+        first = free_port()
+        if not any(listening(first + n) for n in range(count)):
+            return first
+
+
+def moto(scripts: Path, folder: Path, port: int) -> Process:
+    return Process("moto", [scripts / "moto_server", "-H", "127.0.0.1", "-p", str(port)], folder / "moto.log",
+                   lambda: answers(f"http://127.0.0.1:{port}/moto-api/"))
+
+
+class Llm:
+    """OpenAI and Anthropic. `journal` is its own record of what it was asked, headers included."""
+
+    def __init__(self, node: Path, npm: Path, folder: Path, port: int):
+        fixtures = folder / "llm.json"
+        fixtures.write_text(json.dumps(LLM_FIXTURES))
+        self.port = port
+        self._process = Process(
+            "llmock", [node, npm / "node_modules/.bin/llmock", "-p", str(port), "-f", fixtures, "--latency", "20",
+                       "--chunk-size", "4"],
+            folder / "llm.log", lambda: answers(f"http://127.0.0.1:{port}/health"), cwd=folder)
+
+    def journal(self) -> list[dict]:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://127.0.0.1:{self.port}/__aimock/journal", timeout=5) as answer:
+            found = json.load(answer)
+        return found if isinstance(found, list) else found.get("entries", found.get("requests", []))
+
+    def close(self) -> None:
+        self._process.kill()
+
+
+def mcp_everything(node: Path, npm: Path, folder: Path, port: int) -> Process:
+    return Process(
+        "mcp everything",
+        [node, npm / "node_modules/@modelcontextprotocol/server-everything/dist/index.js", "streamableHttp"],
+        folder / "mcp.log", lambda: listening(port), env={"PORT": str(port)})
+
+
+def gcs(scripts: Path, folder: Path, authority: Authority, port: int) -> Process:
+    """Google Cloud Storage; speaks TLS and HTTP/2 by itself."""
+    binary = next(scripts.parent.glob("**/fake-gcs-server-linux-amd64*"))
+    chain, key = authority.leaf("gcs", ["storage.googleapis.com", "*.storage.googleapis.com"])
+    return Process(
+        "fake-gcs-server",
+        [binary, "-scheme", "https", "-host", "127.0.0.1", "-port", str(port), "-backend", "memory",
+         "-public-host", "storage.googleapis.com", "-cert-location", chain, "-private-key-location", key],
+        folder / "gcs.log", lambda: listening(port))
+
+
+class Phoenix:
+    """Arize Phoenix: a real OpenTelemetry backend, asked through its REST API."""
+
+    def __init__(self, scripts: Path, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port, self.grpc = free_port(), free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self._process = Process(
+            "phoenix", [scripts / "phoenix", "serve"], folder / "phoenix.log",
+            lambda: answers(f"{self.base}/healthz") and listening(self.grpc), within=180,
+            env={"PHOENIX_WORKING_DIR": str(folder), "PHOENIX_HOST": "127.0.0.1", "PHOENIX_PORT": str(self.port),
+                 "PHOENIX_GRPC_PORT": str(self.grpc), "PHOENIX_TELEMETRY_ENABLED": "false"})
+
+    def _get(self, path: str) -> dict:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(self.base + path, timeout=10) as answer:
+            return json.load(answer)
+
+    def spans(self) -> list[dict]:
+        """Every span of every project."""
+        found = []
+        for project in self._get("/v1/projects")["data"]:
+            found += self._get(f"/v1/projects/{project['id']}/spans?limit=1000")["data"]
+        return found
+
+    def close(self) -> None:
+        self._process.kill()
