@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `remit` command: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    remit::terminal::main()
+}

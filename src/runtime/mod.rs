@@ -27,6 +27,10 @@ use crate::telemetry::Followers;
 
 pub use config::Config;
 pub use error::StartError;
+pub(crate) use wire::{policy_source, vocabulary};
+
+/// The longest life of a task.
+pub use crate::intent::MAX_TTL as MAX_TASK_TTL;
 
 /// remit's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -73,6 +77,8 @@ pub struct Node {
     tasks: Arc<Tasks>,
     upstream: Upstream,
     followers: Followers,
+    /// Ends when the proxy's listener has ended.
+    listening: watch::Receiver<()>,
     /// Turns true when nothing new is taken.
     drain: watch::Sender<bool>,
     /// The listeners of the proxy; they end when their connections have.
@@ -92,10 +98,16 @@ impl Node {
         self.facts.clone()
     }
 
+    /// Waits until the node ends by itself, which only a bug in it can bring about.
+    pub async fn stopped(&self) {
+        let mut listening = self.listening.clone();
+        while listening.changed().await.is_ok() {}
+    }
+
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self { facts, journal, tasks, upstream, followers, drain, proxy, around } = self;
+        let Self { facts, journal, tasks, upstream, followers, listening: _, drain, proxy, around } = self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {

@@ -109,9 +109,14 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(web::serve(admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
     ];
-    let proxy = vec![tokio::spawn(proxy.run(front, draining))];
+    let (listens, listening) = watch::channel(());
+    let proxy = vec![tokio::spawn(async move {
+        // Dropped with the task, however it ends: that is how `Node::stopped` hears of it.
+        let _listens = listens;
+        proxy.run(front, draining).await;
+    })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, followers, drain, proxy, around })
+    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around })
 }
 
 /// The catalog in the words of the policies.

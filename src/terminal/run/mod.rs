@@ -1,0 +1,145 @@
+//! `remit run -- CMD`: an agent behind remit, from its first call to its last.
+//!
+//! It joins the node that runs here or starts one inside itself, opens a task, gives CMD the environment in which common
+//! clients find the proxy and trust its CA, and tells afterwards what happened. It must not change CMD's standard
+//! streams, nor its exit status.
+
+mod child;
+mod environment;
+mod files;
+mod node;
+pub(super) mod summary;
+#[cfg(test)]
+mod tests;
+mod truststore;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::client::Admin;
+use super::failure::Failure;
+use super::find::{self, NodeArguments};
+use super::screen::{self, Paint};
+use super::scroll::Scroll;
+use super::{arguments, task};
+use environment::{Environment, Given};
+use files::Files;
+use node::Host;
+
+/// Run a program behind remit, and tell what it did
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  remit run --intent triage -- claude -p 'triage the open issues'\n\n\
+    Joins the node whose state folder the configuration names, or starts one inside itself.\n\
+    Policies, catalog and upstreams come from the configuration; without one, from the binary.\n\n\
+    Exit codes: CMD's own (128+n if signal n ended it), 126 CMD cannot be run, 127 CMD is not there;\n\
+    before CMD runs: 1 the task was refused, 2 wrong usage or bad configuration, 3 the node cannot be reached.")]
+pub(super) struct Arguments {
+    /// Who it is: a SPIFFE ID or a short name [default: the program's name]
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+    /// What for; policies can ask
+    #[arg(long, value_name = "NAME", default_value = "run")]
+    intent: String,
+    /// When the task ends even if CMD goes on, such as 15m [default: the longest that the node allows]
+    #[arg(long, value_name = "TIME", value_parser = arguments::duration)]
+    ttl: Option<Duration>,
+    /// A word of your own for policies to ask, may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = arguments::label)]
+    labels: Vec<(String, String)>,
+    /// Say nothing at the end
+    #[arg(long)]
+    quiet: bool,
+    /// Draw every call's span as a tree at the end, even where standard error is not a terminal
+    #[arg(long, conflicts_with = "quiet")]
+    trace: bool,
+    #[command(flatten)]
+    node: NodeArguments,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let drawing = !arguments.quiet && (arguments.trace || screen::stderr_is_terminal());
+    let scroll = drawing.then(Scroll::default);
+    let host = match arguments.node.named()? {
+        Some(admin) => Host::joined(admin, std::env::temp_dir().join("remit")),
+        None => {
+            Host::find_or_start(find::configuration(arguments.node.config.as_deref())?, scroll.clone())
+                .await?
+        }
+    };
+    let outcome = in_task(&arguments, &host).await;
+    // Flushes spans before anything is told, so that the tree is whole.
+    host.leave().await;
+    let (status, summary) = outcome?;
+    if !arguments.quiet {
+        let trees = scroll.map(|scroll| scroll.take()).unwrap_or_default();
+        screen::tell(&format!("{trees}{}", summary::report(&summary, Paint::for_stderr())));
+    }
+    Ok(status)
+}
+
+/// Opens the task, runs CMD in it, ends it. What the task did comes back beside CMD's status.
+async fn in_task(arguments: &Arguments, host: &Host) -> Result<(ExitCode, Value), Failure> {
+    let admin = host.admin();
+    let task = admin.post("/v1/tasks", &arguments.wanted(host)).await?;
+    let id = task::text(&task, "id").to_owned();
+    let outcome = behind(arguments, host, &task).await;
+    let summary = end(admin, &id).await;
+    let status = outcome?;
+    match summary {
+        Ok(summary) => Ok((status, summary)),
+        Err(failure) => {
+            // CMD's status is what its caller waits for; this is only told.
+            screen::complain(&format!("what happened cannot be told: {failure}"));
+            Ok((status, Value::Null))
+        }
+    }
+}
+
+async fn end(admin: &Admin, id: &str) -> Result<Value, Failure> {
+    admin.post(&task::path(id, "/end")?, &json!({})).await?;
+    admin.get(&task::path(id, "")?).await
+}
+
+async fn behind(arguments: &Arguments, host: &Host, task: &Value) -> Result<ExitCode, Failure> {
+    let bundle = Path::new(task::text(task, "ca_bundle"));
+    let inherited = |name: &str| std::env::var_os(name);
+    let files = Files::write(&host.files_dir(), task::text(task, "id"), bundle, &inherited)?;
+    let given = Given {
+        task: task::text(task, "id"),
+        proxy_url: task::text(task, "proxy_url"),
+        port_url: task.get("port_url").and_then(Value::as_str),
+        ca: Path::new(task::text(task, "ca")),
+        bundle,
+        files: &files,
+    };
+    let environment = Environment::of(&given, &inherited);
+    child::run(&arguments.command, &environment).await
+}
+
+impl Arguments {
+    fn wanted(&self, host: &Host) -> Value {
+        let agent = self.agent.clone().unwrap_or_else(|| agent_of(self.command.first()));
+        let labels = self.labels.iter().cloned().collect();
+        // A laptop's agent may work for hours; the task ends with CMD.
+        let ttl = self.ttl.or(host.longest_ttl());
+        task::wanted(&agent, &self.intent, ttl, &labels, task::TaskPort::Wanted)
+    }
+}
+
+/// The program's file name, with what a SPIFFE ID cannot hold replaced.
+fn agent_of(program: Option<&OsString>) -> String {
+    let name =
+        program.map(PathBuf::from).and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '-' };
+    match name.unwrap_or_default().chars().map(safe).collect::<String>() {
+        dots if dots.chars().all(|c| c == '.') => "agent".to_owned(),
+        name => name,
+    }
+}
