@@ -88,7 +88,7 @@ impl Followers {
     }
 
     /// Tells what is in the journal by now, for `deadline` at most, and ends. What is left is told after the next
-    /// start. Call it when the last call has ended and before or after [`Journal::stop`].
+    /// start. It MUST come after [`Journal::stop`], which writes the last closings.
     pub async fn stop(&self, deadline: Duration) {
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));

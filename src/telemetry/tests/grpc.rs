@@ -67,8 +67,8 @@ async fn spans_arrive_by_grpc_once_although_the_collector_falters() {
     };
     let followers = follow_with(&journal, wanted, &Collector::new([]));
     answered(&journal, 20).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     serving.abort();
     let seen = seen.lock().unwrap();
     assert_eq!(seen.iter().map(|(_, spans)| spans).sum::<usize>(), 20);

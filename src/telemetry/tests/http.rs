@@ -22,8 +22,8 @@ async fn a_collector_that_is_away_for_a_while_gets_every_span_once() {
         Collector::new([status(503), refused, status(429), status(401), status(404), status(500)]);
     let followers = follow(&journal, &collector);
     let mut ids = answered(&journal, 30).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), ids);
     assert_eq!(cursor(dir.path()), 60);
     ids.dedup();
@@ -44,16 +44,16 @@ async fn spans_survive_an_outage_and_a_restart() {
     let lag = &followers.lag()[0];
     assert!(lag.entries_behind > 0);
     assert!(lag.last_error.as_ref().is_some_and(|why| why.contains("503")), "{lag:?}");
+    journal.stop().await;
     followers.stop(Duration::from_millis(5)).await;
     assert_eq!(cursor(dir.path()), 0, "the cursor moved without an acknowledgement");
-    journal.stop().await;
 
     let journal = start(dir.path());
     let up = Collector::new([]);
     let followers = follow(&journal, &up);
     ids.extend(answered(&journal, 20).await);
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert!(down.ids().is_empty());
     assert_eq!(up.ids(), ids);
 }
@@ -68,8 +68,8 @@ async fn a_call_that_is_open_across_a_restart_is_one_span_and_no_other_is_sent_t
     let (lost, proof) = opened(&journal).await;
     std::mem::forget(proof);
     let told = answered(&journal, 3).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(first.ids().len(), 5);
     assert!(first.ids().ends_with(&told));
 
@@ -77,8 +77,8 @@ async fn a_call_that_is_open_across_a_restart_is_one_span_and_no_other_is_sent_t
     let second = Collector::new([]);
     let followers = follow(&journal, &second);
     let later = answered(&journal, 1).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(second.ids(), [lost, later[0].clone()]);
 }
 
@@ -93,8 +93,8 @@ async fn a_call_that_is_longer_than_the_batch_is_told_when_it_ends() {
     collector.asked(1).await;
     proof.close(Closing::bare(Outcome::Answered));
     ids.push(long);
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), ids);
 }
 
@@ -109,16 +109,16 @@ async fn a_first_start_begins_with_this_node_and_a_lost_cursor_with_everything()
     let collector = Collector::new([]);
     let followers = follow(&journal, &collector);
     let mine = answered(&journal, 2).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), mine);
 
     std::fs::write(dir.path().join("journal/otlp.cursor"), "rubbish").unwrap();
     let journal = start(dir.path());
     let collector = Collector::new([]);
     let followers = follow(&journal, &collector);
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), [before, mine].concat());
 }
 
@@ -131,8 +131,8 @@ async fn a_cursor_beyond_the_journal_loses_no_span() {
     let collector = Collector::new([]);
     let followers = follow(&journal, &collector);
     let ids = answered(&journal, 3).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), ids);
 }
 
@@ -151,8 +151,8 @@ async fn what_a_collector_will_never_take_does_not_hold_up_the_rest() {
     }));
     let mine = answered(&journal, 9).await;
     let followers = follow(&journal, &collector);
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), mine);
     let lag = &followers.lag()[0];
     assert_eq!((lag.spans_exported, lag.spans_rejected), (9, 1));
@@ -169,8 +169,8 @@ async fn what_is_too_much_at_once_is_sent_in_parts() {
     let patient = Otlp { batch_delay: Duration::from_secs(5), ..otlp() };
     let followers = follow_with(&journal, patient, &collector);
     let ids = answered(&journal, 20).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), ids);
 }
 
@@ -186,8 +186,8 @@ async fn a_partial_success_is_counted_and_not_repeated() {
     let patient = Otlp { batch_delay: Duration::from_secs(5), ..otlp() };
     let followers = follow_with(&journal, patient, &collector);
     let ids = answered(&journal, 5).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), ids);
     let lag = &followers.lag()[0];
     assert_eq!((lag.spans_exported, lag.spans_rejected), (3, 2));
@@ -202,8 +202,8 @@ async fn batches_are_bounded() {
     let small = Otlp { batch_spans: 7, ..otlp() };
     let followers = follow_with(&journal, small, &collector);
     let ids = answered(&journal, 50).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     assert_eq!(collector.ids(), ids);
     let unique: HashSet<_> = collector.ids().into_iter().collect();
     assert_eq!(unique.len(), 50);
@@ -228,8 +228,8 @@ async fn the_request_says_who_sends_it() {
     };
     let followers = follow_with(&journal, wanted, &collector);
     answered(&journal, 1).await;
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     let requests = collector.requests.lock().unwrap();
     let (headers, request) = &requests[0];
     assert_eq!(headers["content-type"], "application/x-protobuf");

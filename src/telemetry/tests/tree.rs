@@ -38,8 +38,8 @@ async fn drawn(colour: Colour) -> (String, String) {
     });
     let refused = intercepted("/things/%C2%9Bx", &[]);
     journal.refuse(refused.account(), &Refusal::IdentityRequired).await.unwrap();
-    followers.stop(LONG).await;
     journal.stop().await;
+    followers.stop(LONG).await;
     let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
     (text, call.stage().task.id.to_string())
 }
