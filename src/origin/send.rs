@@ -2,8 +2,10 @@
 //!
 //! What the origin may have acted on is not sent again, with one exception: a GET, HEAD or OPTIONS without a body, whose
 //! kept connection broke before an answer began, once. What provably was not looked at (never written, or refused by
-//! `REFUSED_STREAM` or a graceful GOAWAY) is sent again, whatever its method. Nothing is followed and nothing is remembered: redirects and
-//! cookies are the agent's own affair, and its next call is judged anew.
+//! `REFUSED_STREAM` or a graceful GOAWAY) is sent again, whatever its method.
+//!
+//! Nothing is followed and nothing is remembered: redirects and cookies are the agent's own affair, and its next call is
+//! judged anew.
 
 use std::error::Error as _;
 use std::sync::Arc;
