@@ -89,7 +89,7 @@ impl Http1 {
             .max_header_size(usize::try_from(limits.head_bytes).unwrap_or(usize::MAX))
             .handshake(io)
             .await
-            .map_err(OriginError::unreachable)?;
+            .map_err(|error| OriginError::unreachable(error.to_string()))?;
         // With upgrades: a WebSocket takes its bytes out of this task's hands; all else ends as without.
         tokio::spawn(driver.with_upgrades());
         Ok(Self { sender, control, used: Instant::now(), keep: limits.pool_idle })
@@ -161,9 +161,6 @@ impl Http2 {
 }
 
 impl Stream {
-    /// Gives the place back. (The same as dropping it; a name for where that is the purpose.)
-    pub(super) fn end(self) {}
-
     pub(super) async fn send(&self, request: Request) -> Result<Response, Unanswered> {
         self.0.sender.clone().try_send_request(request).await
     }
