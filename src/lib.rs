@@ -9,6 +9,7 @@ pub mod identity;
 pub mod intent;
 pub mod judge;
 pub mod origin;
+pub mod pep;
 pub mod record;
 
 pub mod runtime;

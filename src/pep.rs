@@ -101,7 +101,12 @@ impl Walk for Pep {
 
 impl Pep {
     /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
-    async fn go(&self, call: Call<Intercepted>, mut body: Body, upgrade: Option<Pending>) -> Result<Walked, Refusal> {
+    async fn go(
+        &self,
+        call: Call<Intercepted>,
+        mut body: Body,
+        upgrade: Option<Pending>,
+    ) -> Result<Walked, Refusal> {
         let call = self.recognise(call, &mut body).await?;
         let (call, leash) = self.attribute(call).await?;
         let call = self.decide(call).await?;

@@ -193,7 +193,7 @@ fn the_parts_of_an_attached_call_can_go_separate_ways() {
 fn a_deadline_ends_a_task_even_before_anybody_expires_it() {
     let (world, tasks) = registry();
     let task = tasks.open(wanted()).unwrap();
-    world.pass(DEFAULT_TTL - Duration::from_nanos(1));
+    world.pass(DEFAULT_TTL.checked_sub(Duration::from_nanos(1)).unwrap());
     let open = tasks.attach(task.id, &read()).unwrap();
     assert!(tasks.expire(world.now()).is_empty());
     world.pass(Duration::from_nanos(1));

@@ -1,1 +1,102 @@
-//! Forwarded: the call goes out, the answer comes back.
+//! Forwarded: the call goes out, the answer comes back. The only door out of the house.
+//!
+//! [`Upstream::send`] takes a [`Call<Credentialed>`] and nothing else: what was never decided and written down cannot be
+//! forwarded. Before it is called nothing leaves, no dial and no DNS query. It must not follow redirects, keep cookies,
+//! cache, or send anything twice that may have arrived.
+//!
+//! RFC 9110 (semantics), 9112 (HTTP/1.1), 9113 (HTTP/2), 8305 (happy eyeballs), 6455 (WebSocket).
+
+mod connection;
+mod deadline;
+mod dial;
+pub mod egress;
+mod error;
+mod headers;
+mod pool;
+mod resolve;
+mod send;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod upgrade;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+
+pub use deadline::Limits;
+pub use error::{OriginError, Reached, SetupError, Waiting};
+pub use resolve::{Mapped, ResolveTable};
+pub use upgrade::{PumpEnd, PumpFacts, Upgraded, pump};
+
+use crate::body::Body;
+use crate::call::{Call, Credentialed, Forwarded};
+
+/// What the room is told.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Trust anchors beside the system's (`upstream.trust`).
+    pub trust: Vec<CertificateDer<'static>>,
+    /// Where names lead (`upstream.resolve`).
+    pub resolve: ResolveTable,
+    /// remit's own listeners: never dialled, not even for a mapped name.
+    pub own: Vec<SocketAddr>,
+    /// Bounds in time and size.
+    pub limits: Limits,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The call, gone out.
+    pub call: Call<Forwarded>,
+    /// The answer, its hop-by-hop fields and `alt-svc` removed. Its body streams.
+    pub response: http::Response<Body>,
+    /// After a proper 101: the connection, for [`Upgraded::pump`].
+    pub upgraded: Option<Upgraded>,
+}
+
+/// The way to all origins. Cloning is cheap and shares the pool.
+#[derive(Clone)]
+pub struct Upstream {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    table: ResolveTable,
+    dialler: dial::Dialler,
+    pool: Arc<pool::Pool>,
+    limits: Limits,
+}
+
+impl Upstream {
+    /// Reads the system's trust anchors, once.
+    pub fn new(settings: Settings) -> Result<Self, SetupError> {
+        let Settings { trust, resolve, own, limits } = settings;
+        let tls = tls::Tls::new(&trust)?;
+        let dialler = dial::Dialler::new(tls, own, limits.clone());
+        let pool = pool::Pool::new(limits.clone());
+        Ok(Self { inner: Arc::new(Inner { table: resolve, dialler, pool, limits }) })
+    }
+
+    /// Sends a call and waits for the head of its answer.
+    ///
+    /// [`OriginError::reached`] tells whether a failed call may have had its effect. Dropping the future cuts the exchange:
+    /// on HTTP/1.1 by closing the connection, on HTTP/2 by resetting the stream.
+    pub async fn send(&self, call: Call<Credentialed>, body: Body) -> Result<Answer, OriginError> {
+        send::send(&self.inner, call, body).await
+    }
+
+    /// Forgets every kept connection: unused ones close now, those in use when their answer is over. For draining, and
+    /// whenever trust or the resolve table changed.
+    pub fn close_idle(&self) {
+        self.inner.pool.forget();
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Upstream(..)")
+    }
+}

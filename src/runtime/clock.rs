@@ -21,7 +21,10 @@ impl Clock for SystemClock {
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
-    #[expect(clippy::panic, reason = "without randomness no id and no key is safe; there is nothing to go on with")]
+    #[expect(
+        clippy::panic,
+        reason = "without randomness no id and no key is safe; there is nothing to go on with"
+    )]
     fn fill(&self, buffer: &mut [u8]) {
         if let Err(error) = getrandom::fill(buffer) {
             panic!("the operating system gives no randomness: {error}");

@@ -17,6 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use crate::call::{SpiffeId, TrustDomain};
@@ -31,6 +32,10 @@ use read::Section;
 /// Everything that an operator may set.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file that it was read from, or what stands in its place.
+    pub source: String,
+    /// SHA-256 of that file; none where there is no file.
+    pub digest: Option<[u8; 32]>,
     /// What a ruling does.
     pub mode: Mode,
     /// Where the node listens.
@@ -104,10 +109,6 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// What calls get to finish when the node stops.
     pub drain: Duration,
-    /// A task's life when nobody says otherwise.
-    pub task_ttl: Duration,
-    /// The longest life that may be asked for.
-    pub task_ttl_max: Duration,
 }
 
 /// Which opening entries must be on disk before the call goes out.
@@ -130,8 +131,6 @@ impl Default for Limits {
             first_byte_timeout: s(300),
             idle_timeout: s(300),
             drain: s(20),
-            task_ttl: s(900),
-            task_ttl_max: s(86_400),
         }
     }
 }
@@ -194,13 +193,16 @@ impl Config {
                 return Err(problems.into_error(file));
             }
         };
-        let config = Raw { folder, problems: &problems, variables, example }.config(document.get_ref());
+        let config =
+            Raw { text, file, folder, problems: &problems, variables, example }.config(document.get_ref());
         if problems.is_empty() { Ok(config) } else { Err(problems.into_error(file)) }
     }
 }
 
 /// One reading of one document.
 struct Raw<'r> {
+    text: &'r str,
+    file: &'r Path,
     folder: &'r Path,
     problems: &'r Problems<'r>,
     variables: &'r Variables,
@@ -211,7 +213,10 @@ impl Raw<'_> {
     fn config(&self, document: &DeTable<'_>) -> Config {
         let mut root = Section::root(document, self.problems);
         let mode = root.take("mode", mode).unwrap_or(Mode::Enforce);
+        let digest = (!self.text.is_empty()).then(|| Sha256::digest(self.text).into());
         let config = Config {
+            source: self.file.display().to_string(),
+            digest,
             mode,
             listen: listen(root.section("listen")),
             state_dir: self.state(root.section("state")),
@@ -310,16 +315,11 @@ fn limits(mut section: Section<'_>) -> Limits {
         first_byte_timeout: seconds("first_byte_timeout_s", default.first_byte_timeout, 1, 86_400),
         idle_timeout: seconds("idle_timeout_s", default.idle_timeout, 1, 86_400),
         drain: seconds("drain_s", default.drain, 0, 3_600),
-        task_ttl: seconds("task_ttl_s", default.task_ttl, 1, 2_592_000),
-        task_ttl_max: seconds("task_ttl_max_s", default.task_ttl_max, 1, 2_592_000),
     };
     let max_connections = section
         .take("max_connections", |value| value.integer(1, 1_000_000, "connections"))
         .and_then(|number| usize::try_from(number).ok())
         .unwrap_or(timed.max_connections);
-    if timed.task_ttl > timed.task_ttl_max {
-        section.blame("task_ttl_s", "it is longer than `task_ttl_max_s`; make one of them fit".to_owned());
-    }
     section.finish();
     Limits { max_connections, ..timed }
 }

@@ -27,6 +27,7 @@ use crate::telemetry::Followers;
 
 pub use config::Config;
 pub use error::StartError;
+pub(crate) use wire::{policy_source, vocabulary};
 
 /// remit's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

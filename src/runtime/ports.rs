@@ -27,7 +27,10 @@ struct Port {
 
 impl TaskPorts {
     /// The opener, and the keeper's work.
-    pub(super) fn new<W: Walk>(front: Arc<Front<W>>, drain: watch::Receiver<bool>) -> (Self, impl Future<Output = ()>) {
+    pub(super) fn new<W: Walk>(
+        front: Arc<Front<W>>,
+        drain: watch::Receiver<bool>,
+    ) -> (Self, impl Future<Output = ()>) {
         let (listeners, opened) = mpsc::channel(16);
         (Self { listeners }, keep(front, opened, drain))
     }

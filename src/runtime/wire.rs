@@ -70,8 +70,14 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         upstream: upstream.clone(),
         clock: clock.clone(),
     };
-    let front =
-        Front::new(Arc::new(pep), ca.clone(), accept_settings(&config), clock.clone(), entropy, draining.clone());
+    let front = Front::new(
+        Arc::new(pep),
+        ca.clone(),
+        accept_settings(&config),
+        clock.clone(),
+        entropy,
+        draining.clone(),
+    );
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let facts = NodeFacts {
         proxy: proxy_address,

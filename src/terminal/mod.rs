@@ -5,6 +5,7 @@
 
 mod arguments;
 mod ca;
+pub mod catalog;
 mod client;
 mod demo;
 mod failure;
@@ -48,6 +49,8 @@ enum Verb {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
     Task(task::Arguments),
+    Policy(offline::PolicyArguments),
+    Catalog(offline::CatalogArguments),
     Ca(ca::Arguments),
 }
 
@@ -67,7 +70,9 @@ impl Verb {
     fn start(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Ca(arguments) => ca::run(arguments),
+            Self::Catalog(arguments) => offline::catalog(arguments),
             Self::Demo(arguments) => block_on(demo::run(arguments)),
+            Self::Policy(arguments) => offline::policy(arguments),
             Self::Run(arguments) => block_on(run::run(arguments)),
             Self::Serve(arguments) => block_on(serve::run(arguments)),
             Self::Task(arguments) => block_on(task::run(arguments)),

@@ -191,20 +191,18 @@ pub(super) async fn end(
 
 /// First it is over, then it is recorded: in a node that cannot write, an operator can still stop an agent.
 async fn end_and_record(shared: Arc<Shared>, id: TaskId) -> Result<Response, Problem> {
-    let why = TaskEnd::Command;
-    match shared.rooms.tasks.end(id, why) {
+    let (tasks, why) = (&shared.rooms.tasks, TaskEnd::Command);
+    let task = tasks.show(id).ok_or(IntentError::Unknown(id))?.task;
+    match tasks.end(id, why) {
         Ok(()) => {}
         Err(IntentError::Ended { .. }) => return shown(&shared, id),
         Err(error) => return Err(error.into()),
     }
     let answer = shown(&shared, id);
-    if let Some(TaskView { task, .. }) = shared.rooms.tasks.show(id) {
-        let recording = shared.rooms.node.record(TaskEvent::Ended { task, why });
-        within_limit("journal_unavailable", recording).await.map_err(|problem| {
-            tracing::error!(task = %id, "the end of a task could not be recorded");
-            problem
-        })?;
-    }
+    let recording = shared.rooms.node.record(TaskEvent::Ended { task, why });
+    within_limit("journal_unavailable", recording).await.inspect_err(|_| {
+        tracing::error!(task = %id, "the end of a task could not be recorded");
+    })?;
     answer
 }
 

@@ -82,13 +82,11 @@ impl Node for FakeNode {
                 arrived.notify_one();
                 go_on.notified().await;
             }
-            match error {
-                Some(why) => Err(why),
-                None => {
-                    self.events.lock().unwrap().push(event);
-                    Ok(())
-                }
+            if let Some(why) = error {
+                return Err(why);
             }
+            self.events.lock().unwrap().push(event);
+            Ok(())
         })
     }
 }

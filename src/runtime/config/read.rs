@@ -65,11 +65,6 @@ impl<'d> Section<'d> {
         parsed
     }
 
-    /// Notes what is wrong with a key beyond its own value.
-    pub(super) fn blame(&self, key: &str, why: String) {
-        self.problems.at(self.find(key).map(Spanned::span), format!("`{}`: {why}", self.name(key)));
-    }
-
     /// Notes every key that nobody took.
     pub(super) fn finish(self) {
         for key in self.table.into_iter().flat_map(|table| table.keys()) {

@@ -18,6 +18,20 @@ pub struct Mapping {
     pub scheme: Scheme,
 }
 
+impl Mapping {
+    /// The line as it stands in a file: what `origin` reads.
+    pub fn as_entry(&self) -> (String, String) {
+        let host = match &self.host {
+            HostPattern::Any => "*".to_owned(),
+            HostPattern::Exact(host) => host.to_string(),
+            HostPattern::Below(suffix) => format!("*{suffix}"),
+        };
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        let scheme = if self.scheme == Scheme::Http { "http://" } else { "" };
+        (host + &port, format!("{scheme}{}", self.to))
+    }
+}
+
 /// Which names a mapping is for. The most specific wins: a name before a suffix, a long suffix before a short one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {

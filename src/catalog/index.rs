@@ -1,0 +1,156 @@
+//! From path segments to an entry: a trie of template segments.
+//!
+//! Segment by segment a literal goes before a partly literal segment (the longer before the shorter), that before a
+//! parameter, and that before `{rest...}`. Where the preferred branch has no entry for the path and the verb, the next
+//! one is tried, as routers do. A search visits each node at most once, so its time is bounded by the data and not by
+//! the request.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use crate::call::Class;
+
+use super::request::{Query, Said};
+use super::template::Segment;
+
+/// The templates of one service at one host.
+#[derive(Debug, Default)]
+pub(super) struct Trie {
+    root: Node,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// In lower case, sorted.
+    literals: Vec<(Box<str>, Node)>,
+    /// Prefix and suffix in lower case, the longest together first.
+    params: Vec<((Box<str>, Box<str>), Node)>,
+    /// Entries that end here.
+    leaves: Vec<Leaf>,
+    /// Entries that take all that follows.
+    rest: Vec<Leaf>,
+}
+
+/// Where an entry hangs in the trie.
+#[derive(Clone, Debug)]
+pub(super) struct Leaf {
+    pub(super) verbs: Box<[Box<str>]>,
+    /// Sorted.
+    pub(super) query: Box<[(Box<str>, Box<str>)]>,
+    pub(super) class: Class,
+    /// The entry's place in the table.
+    pub(super) row: usize,
+}
+
+impl Trie {
+    /// Hangs `leaf` at `segments`. Gives back the row that is there already for one of its verbs.
+    pub(super) fn insert(&mut self, segments: &[Segment], leaf: Leaf) -> Result<(), usize> {
+        let (mut node, mut takes_rest) = (&mut self.root, false);
+        for segment in segments {
+            match segment {
+                Segment::Literal(text) => {
+                    let at = node.literals.binary_search_by(|(have, _)| have.cmp(text));
+                    node = child(&mut node.literals, at, text.clone());
+                }
+                Segment::Param { prefix, suffix, .. } => {
+                    let affixes = (prefix.clone(), suffix.clone());
+                    let rank = |(p, s): &(Box<str>, Box<str>)| std::cmp::Reverse(p.len() + s.len());
+                    let order =
+                        |have: &(Box<str>, Box<str>)| (rank(have), have).cmp(&(rank(&affixes), &affixes));
+                    let at = node.params.binary_search_by(|(have, _)| order(have));
+                    node = child(&mut node.params, at, affixes.clone());
+                }
+                Segment::Rest { .. } => takes_rest = true,
+            }
+        }
+        let leaves = if takes_rest { &mut node.rest } else { &mut node.leaves };
+        let clash =
+            |have: &&Leaf| have.query == leaf.query && have.verbs.iter().any(|v| leaf.verbs.contains(v));
+        if let Some(have) = leaves.iter().find(clash) {
+            return Err(have.row);
+        }
+        leaves.push(leaf);
+        Ok(())
+    }
+
+    /// The row of the entry for a path, a verb and a query.
+    pub(super) fn find(&self, segments: &[Cow<'_, str>], verb: &str, query: Query<'_>) -> Option<usize> {
+        self.root.find(segments, &Asked { verb, query })
+    }
+}
+
+fn child<K>(children: &mut Vec<(K, Node)>, found: Result<usize, usize>, key: K) -> &mut Node {
+    let at = found.unwrap_or_else(|at| {
+        children.insert(at, (key, Node::default()));
+        at
+    });
+    #[expect(clippy::indexing_slicing, reason = "`at` was either found or has just been filled")]
+    &mut children[at].1
+}
+
+struct Asked<'a> {
+    verb: &'a str,
+    query: Query<'a>,
+}
+
+impl Node {
+    fn find(&self, segments: &[Cow<'_, str>], asked: &Asked<'_>) -> Option<usize> {
+        let Some((segment, after)) = segments.split_first() else {
+            return choose(&self.leaves, asked);
+        };
+        let literal = self.literals.binary_search_by(|(have, _)| folded_cmp(have, segment)).ok();
+        let literal =
+            literal.and_then(|at| self.literals.get(at)).and_then(|(_, node)| node.find(after, asked));
+        literal
+            .or_else(|| {
+                let fits = |((p, s), _): &&((Box<str>, Box<str>), Self)| between(segment, p, s);
+                self.params.iter().filter(fits).find_map(|(_, node)| node.find(after, asked))
+            })
+            .or_else(|| choose(&self.rest, asked))
+    }
+}
+
+/// Of the entries at one place, the one whose query conditions fit best. A query that says two different things under
+/// a name that decides is read either way by some server: the strongest entry is taken.
+fn choose(leaves: &[Leaf], asked: &Asked<'_>) -> Option<usize> {
+    let mut best: Option<(usize, &Leaf)> = None;
+    let mut strongest: Option<&Leaf> = None;
+    let mut doubtful = false;
+    for leaf in leaves.iter().filter(|leaf| leaf.takes(asked.verb)) {
+        if strongest.is_none_or(|s| s.class < leaf.class) {
+            strongest = Some(leaf);
+        }
+        let mut fits = true;
+        for (name, wanted) in &leaf.query {
+            match asked.query.get(name) {
+                Said::Once(value) => fits &= value == wanted.as_ref(),
+                Said::Nothing => fits = false,
+                Said::Differently => (fits, doubtful) = (false, true),
+            }
+        }
+        let rank = leaf.query.len();
+        if fits && best.is_none_or(|(had, b)| (had, b.class) < (rank, leaf.class)) {
+            best = Some((rank, leaf));
+        }
+    }
+    let chosen = if doubtful { strongest } else { best.map(|(_, leaf)| leaf) };
+    chosen.map(|leaf| leaf.row)
+}
+
+impl Leaf {
+    /// HEAD is GET without the answer's body (RFC 9110 §9.3.2).
+    fn takes(&self, verb: &str) -> bool {
+        self.verbs.iter().any(|have| have.as_ref() == verb || (verb == "HEAD" && have.as_ref() == "GET"))
+    }
+}
+
+fn folded_cmp(lower: &str, text: &str) -> Ordering {
+    lower.bytes().cmp(text.bytes().map(|b| b.to_ascii_lowercase()))
+}
+
+/// Whether `text` begins with `prefix`, ends with `suffix`, and has something between.
+fn between(text: &str, prefix: &str, suffix: &str) -> bool {
+    text.len() > prefix.len() + suffix.len()
+        && text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+        && text.get(text.len() - suffix.len()..).is_some_and(|tail| tail.eq_ignore_ascii_case(suffix))
+}

@@ -1,0 +1,132 @@
+//! How a request can be read: its path in segments, its query, and the verbs that a server may find in it.
+//!
+//! Servers differ. Where two readings are possible, both are given, and whoever asks takes the stronger. Nothing here
+//! knows what an operation is.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+
+/// The verb under which the catalog lists operations that begin a WebSocket (RFC 6455 §4.1). `/` is not a token
+/// character (RFC 9110 §5.6.2), so no agent can send it as a method.
+pub(super) const WEBSOCKET: &str = "GET/websocket";
+
+/// Methods that a request may be meant as, besides the one that it was sent with. More than this many are not read.
+const OVERRIDES: usize = 4;
+
+/// How often an encoded path is decoded in search of another reading. Five layers deep is past any real server.
+const DECODINGS: usize = 4;
+
+/// Fields that make a server treat a request as of another method. No RFC; ASP.NET, Rails, Express, Google and others.
+const OVERRIDE_HEADERS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const OVERRIDE_QUERY: [&str; 4] = ["_method", "x-http-method-override", "x-http-method", "x-method-override"];
+
+/// A path in segments, each percent-decoded once; empty segments are left out.
+pub(super) fn segments(path: &str) -> Vec<Cow<'_, str>> {
+    path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
+}
+
+/// The path as a server would read it that decodes again and again, cuts matrix parameters (`;v=1`) off, and takes an
+/// encoded separator for a separator. `None` where that is the plain reading.
+pub(super) fn lenient(segments: &[Cow<'_, str>]) -> Option<Vec<Cow<'static, str>>> {
+    if !segments.iter().any(|segment| segment.contains(['%', ';', '/', '\\'])) {
+        return None;
+    }
+    let mut path = segments.join("/");
+    for _ in 0..DECODINGS {
+        match percent_decode_str(&path).decode_utf8() {
+            Ok(Cow::Owned(decoded)) if decoded != path => path = decoded,
+            _ => break,
+        }
+    }
+    let mut out: Vec<Cow<'static, str>> = Vec::new();
+    for segment in path.split(['/', '\\']) {
+        match segment.split(';').next().unwrap_or_default() {
+            "" | "." => {}
+            ".." => drop(out.pop()),
+            name => out.push(Cow::Owned(name.to_owned())),
+        }
+    }
+    Some(out)
+}
+
+/// Percent-decodes once. What is not UTF-8 stays as it was sent, so that two different ids do not become one.
+fn decode(text: &str) -> Cow<'_, str> {
+    if text.contains('%') {
+        percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
+    } else {
+        text.into()
+    }
+}
+
+/// A query, read where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query<'a>(pub(super) Option<&'a str>);
+
+/// What a query says under one name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said<'a> {
+    Nothing,
+    Once(Cow<'a, str>),
+    /// Several times, and not the same.
+    Differently,
+}
+
+impl<'a> Query<'a> {
+    /// Decoded pairs. `;` parts them too: old servers take it so.
+    fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+        let form = |text: &'a str| match text.contains('+') {
+            true => Cow::Owned(decode(&text.replace('+', " ")).into_owned()),
+            false => decode(text),
+        };
+        let pairs = self.0.unwrap_or_default().split(['&', ';']).filter(|pair| !pair.is_empty());
+        pairs
+            .map(move |pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(move |(k, v)| (form(k), form(v)))
+    }
+
+    /// What it says under `name`.
+    pub(super) fn get(self, name: &str) -> Said<'a> {
+        self.pairs().filter(|(key, _)| key == name).fold(Said::Nothing, |said, (_, value)| match said {
+            Said::Nothing => Said::Once(value),
+            Said::Once(before) if before == value => Said::Once(before),
+            _ => Said::Differently,
+        })
+    }
+}
+
+/// The methods that header fields and query tell a server to take instead of the one sent, in upper case.
+#[derive(Debug, Default)]
+pub(super) struct Overrides {
+    pub(super) verbs: Vec<String>,
+    /// There were more than are read.
+    pub(super) more: bool,
+}
+
+impl Overrides {
+    pub(super) fn of(headers: &HeaderMap, query: Query<'_>) -> Self {
+        let mut found = Self::default();
+        for value in OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(*name)) {
+            // A value that is no text is no verb that anyone knows: that reading is unknown.
+            value.to_str().unwrap_or("?").split(',').for_each(|verb| found.add(verb));
+        }
+        if query.0.is_some() {
+            let asks = |key: &str| OVERRIDE_QUERY.iter().any(|name| key.eq_ignore_ascii_case(name));
+            query.pairs().filter(|(key, _)| asks(key)).for_each(|(_, verb)| found.add(&verb));
+        }
+        found
+    }
+
+    fn add(&mut self, verb: &str) {
+        let verb = verb.trim().to_ascii_uppercase();
+        if verb.is_empty() || self.verbs.contains(&verb) {
+            return;
+        }
+        if self.verbs.len() < OVERRIDES {
+            self.verbs.push(verb);
+        } else {
+            self.more = true;
+        }
+    }
+}

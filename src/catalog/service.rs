@@ -1,0 +1,103 @@
+//! One service: described at load, its operations parsed when it is first asked.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::call::ServiceName;
+
+use super::error::{CatalogError, Fault};
+use super::manifest::About;
+use super::shipped::Folder;
+use super::table::{File, Table};
+
+/// One service of the catalog.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) name: ServiceName,
+    pub(super) about: About,
+    /// The folder that it was read from.
+    pub(super) folder: String,
+    operations: Cow<'static, str>,
+    overrides: Cow<'static, str>,
+    table: OnceLock<Option<Table>>,
+}
+
+impl Service {
+    /// A service in the binary. Its operations are parsed later: start-up costs the same with ten as with ten thousand.
+    pub(super) fn shipped(folder: &Folder) -> Result<Self, CatalogError> {
+        let place = format!("(shipped)/{}", folder.name);
+        let about = About::parse(folder.service).map_err(|f| f.in_file(&format!("{place}/{SERVICE}")))?;
+        Ok(Self::new(about, place, folder.operations.into(), folder.overrides.into()))
+    }
+
+    /// A service in a folder of the operator's. All of it is parsed now, so that mistakes are told now.
+    pub(super) fn own(folder: &Path) -> Result<Self, CatalogError> {
+        let place = folder.display().to_string();
+        let service_file = format!("{place}/{SERVICE}");
+        let text = read(folder, SERVICE, "every service needs one")?;
+        let about = About::parse(&text).map_err(|f| f.in_file(&service_file))?;
+        if folder.file_name().is_none_or(|name| name != about.name.as_str()) {
+            let why = format!("the service is `{}`, the folder is not", about.name);
+            return Err(Fault::new(1, why, "give the folder the name of the service").in_file(&service_file));
+        }
+        let operations = read(folder, OPERATIONS, "every service needs one")?;
+        let overrides = if folder.join(OVERRIDES).exists() {
+            read(folder, OVERRIDES, "check its permissions, or remove it")?
+        } else {
+            String::new()
+        };
+        let service = Self::new(about, place, operations.into(), overrides.into());
+        let table = service.parse()?;
+        // A fresh cell: nobody can have filled it.
+        service.table.get_or_init(|| Some(table));
+        Ok(service)
+    }
+
+    fn new(
+        about: About,
+        folder: String,
+        operations: Cow<'static, str>,
+        overrides: Cow<'static, str>,
+    ) -> Self {
+        let name = ServiceName(about.name.as_str().into());
+        Self { name, about, folder, operations, overrides, table: OnceLock::new() }
+    }
+
+    /// The operations; parsed at the first call. `None` where the shipped data is broken, which a test rules out: calls
+    /// are then answered as opaque.
+    pub(super) fn table(&self) -> Option<&Table> {
+        self.table.get_or_init(|| self.parse().ok()).as_ref()
+    }
+
+    /// What a damaged file would leave behind.
+    #[cfg(test)]
+    pub(super) fn break_for_test(&mut self) {
+        self.operations = "".into();
+        self.table = OnceLock::new();
+    }
+
+    /// Parses the operations.
+    pub(super) fn parse(&self) -> Result<Table, CatalogError> {
+        Table::parse(&self.about, &self.operations, &self.overrides).map_err(|(file, fault)| {
+            let file = match file {
+                File::Operations => OPERATIONS,
+                File::Overrides => OVERRIDES,
+            };
+            fault.in_file(&format!("{}/{file}", self.folder))
+        })
+    }
+}
+
+fn read(folder: &Path, name: &str, remedy: &'static str) -> Result<String, CatalogError> {
+    let path = folder.join(name);
+    std::fs::read_to_string(&path).map_err(|source| CatalogError::Unreadable {
+        file: path.display().to_string(),
+        source,
+        remedy,
+    })
+}
+
+pub(super) const SERVICE: &str = "service.toml";
+const OPERATIONS: &str = "operations.tsv";
+const OVERRIDES: &str = "overrides.toml";

@@ -1,0 +1,195 @@
+//! The shipped data: that it is whole, and that it says what the services document.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use crate::call::{Class, Recognition};
+
+use super::super::{Catalog, shipped};
+use super::{brief, resource, some, strongest};
+
+#[test]
+fn every_folder_is_listed() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/data");
+    let folders: HashSet<String> = std::fs::read_dir(data)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    let listed: HashSet<String> = shipped::FOLDERS.iter().map(|folder| folder.name.to_owned()).collect();
+    assert_eq!(folders, listed);
+}
+
+#[test]
+fn every_shipped_service_parses_and_is_rich_enough() {
+    let catalog = Catalog::shipped().unwrap();
+    for service in &catalog.services {
+        if let Err(error) = service.parse() {
+            panic!("{error}");
+        }
+        assert!(service.folder.ends_with(&format!("/{}", service.about.name)), "{}", service.folder);
+        let wanted = if service.about.name == "google-oauth" { 5 } else { 20 };
+        let count = catalog.operations(&service.about.name).len();
+        assert!(count >= wanted, "{} has {count}", service.about.name);
+    }
+}
+
+#[test]
+fn ids_are_unique_and_their_own_service_s() {
+    let catalog = Catalog::shipped().unwrap();
+    let mut seen = HashMap::new();
+    for service in catalog.services() {
+        for entry in catalog.operations(&service.0) {
+            assert!(entry.id.0.starts_with(&format!("{service}:")), "{}", entry.id);
+            assert_eq!(seen.insert(entry.id.clone(), service.clone()), None, "{}", entry.id);
+            assert_eq!(catalog.operation(&entry.id.0), Some((service.clone(), entry.class)));
+        }
+    }
+}
+
+/// Whatever stands in a template is found again by a request made from it.
+#[test]
+fn every_line_is_reachable() {
+    let catalog = Catalog::shipped().unwrap();
+    for service in catalog.services() {
+        let about = catalog.about(&service.0).unwrap();
+        for entry in catalog.operations(&service.0) {
+            for place in &entry.places {
+                let (verbs, template) = place.split_once(' ').unwrap();
+                let verb = verbs.split(',').next().unwrap();
+                let (host, path) = match template.strip_prefix("//") {
+                    Some(rest) => rest.split_at(rest.find('/').unwrap()),
+                    None => (about.hosts.first().unwrap().as_str(), template),
+                };
+                let head = match verb {
+                    "GET/websocket" => super::with_upgrade(super::head("GET", host, &fill(path))),
+                    verb => super::head(verb, host, &fill(path)),
+                };
+                let found = super::ask(&catalog, &head);
+                assert!(found.iter().any(|o| o.id == entry.id), "{place}: {:?}", found.strongest());
+                assert!(found.class() >= entry.class, "{place}");
+            }
+        }
+    }
+}
+
+fn fill(template: &str) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((before, from)) = rest.split_once('{') {
+        let (name, after) = from.split_once('}').unwrap();
+        out.push_str(before);
+        out.push_str(if name.ends_with("...") { "x1/y2" } else { "x1" });
+        rest = after;
+    }
+    out + rest
+}
+
+#[test]
+fn the_classes_are_those_that_the_services_document() {
+    let mut wrong = Vec::new();
+    for line in CASES.lines().filter(|line| !line.is_empty()) {
+        let [method, url, id, class] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let (host, path) = url.split_at(url.find('/').unwrap());
+        let found = strongest(method, host, path);
+        if brief(&found) != format!("{id} {class} exact") {
+            wrong.push(format!("{line}\n    got {}", brief(&found)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+const CASES: &str = "
+GET    api.github.com/repos/octo/hello/issues?state=open          github:issues/list-for-repo               read
+POST   api.github.com/repos/octo/hello/issues                     github:issues/create                      act
+POST   api.github.com/repos/octo/hello/issues/7/comments          github:issues/create-comment              act
+PUT    api.github.com/repos/octo/hello/collaborators/eve          github:repos/add-collaborator             delegate
+DELETE api.github.com/repos/octo/hello/collaborators/eve          github:repos/remove-collaborator          act
+POST   api.github.com/repos/octo/hello/keys                       github:repos/create-deploy-key            delegate
+POST   api.github.com/repos/octo/hello/hooks                      github:repos/create-webhook               delegate
+PUT    api.github.com/orgs/octo/memberships/eve                   github:orgs/set-membership-for-user       delegate
+PUT    api.github.com/repos/o/r/contents/docs/a/b.md              github:repos/create-or-update-file-contents act
+GET    api.github.com/repos/o/r/contents                          github:repos/get-content                  read
+POST   api.github.com/markdown                                    github:markdown/render                    read
+POST   api.github.com/repos/o/r/releases/generate-notes           github:repos/generate-release-notes       read
+POST   uploads.github.com/repos/o/r/releases/1/assets?name=a.zip  github:repos/upload-release-asset         act
+GET    github.com/o/r.git/info/refs?service=git-upload-pack       github:git/upload-pack-refs               read
+GET    github.com/o/r/info/refs?service=git-receive-pack          github:git/receive-pack-refs              act
+POST   github.com/o/r.git/git-upload-pack                         github:git/upload-pack                    read
+POST   github.com/o/r.git/git-receive-pack                        github:git/receive-pack                   act
+POST   github.com/login/oauth/access_token                        github:oauth/exchange-code                delegate
+POST   slack.com/api/chat.postMessage                             slack:chat.postMessage                    act
+GET    slack.com/api/chat.postMessage?channel=C1&text=hi          slack:chat.postMessage                    act
+POST   slack.com/api/conversations.list                           slack:conversations.list                  read
+POST   www.slack.com/api/conversations.invite                     slack:conversations.invite                delegate
+POST   slack.com/api/conversations.kick                           slack:conversations.kick                  act
+POST   slack.com/api/files.getUploadURLExternal                   slack:files.getUploadURLExternal          act
+POST   slack.com/api/admin.users.session.reset                    slack:admin.users.session.reset           act
+POST   hooks.slack.com/services/T1/B1/xyz                         slack:incomingWebhooks.post               act
+GET    api.stripe.com/v1/charges/search?query=x                   stripe:charges.search                     read
+GET    api.stripe.com/v1/charges/ch_1                             stripe:charges.retrieve                   read
+POST   api.stripe.com/v1/customers                                stripe:customers.create                   act
+POST   api.stripe.com/v1/refunds                                  stripe:refunds.create                     act
+POST   api.stripe.com/v1/webhook_endpoints                        stripe:webhookEndpoints.create            delegate
+DELETE api.stripe.com/v1/webhook_endpoints/we_1                   stripe:webhookEndpoints.del               act
+POST   api.stripe.com/v1/account_links                            stripe:accountLinks.create                delegate
+POST   api.stripe.com/v1/invoices/create_preview                  stripe:invoices.createPreview             read
+POST   www.googleapis.com/calendar/v3/calendars/primary/events    google-calendar:events.insert             act
+POST   www.googleapis.com/calendar/v3/calendars/primary/acl       google-calendar:acl.insert                delegate
+POST   www.googleapis.com/calendar/v3/freeBusy                    google-calendar:freebusy.query            read
+POST   www.googleapis.com/calendar/v3/calendars/a/events/watch    google-calendar:events.watch              delegate
+POST   gmail.googleapis.com/gmail/v1/users/me/messages/send       gmail:users.messages.send                 act
+POST   www.googleapis.com/upload/gmail/v1/users/me/messages/send  gmail:users.messages.send                 act
+POST   gmail.googleapis.com/gmail/v1/users/me/settings/delegates  gmail:users.settings.delegates.create     delegate
+POST   gmail.googleapis.com/gmail/v1/users/me/settings/cse/keypairs/k1:disable gmail:users.settings.cse.keypairs.disable act
+GET    www.googleapis.com/drive/v3/files                          google-drive:files.list                   read
+POST   www.googleapis.com/upload/drive/v3/files?uploadType=media  google-drive:files.create                 act
+POST   www.googleapis.com/drive/v3/files/f1/permissions           google-drive:permissions.create           delegate
+DELETE www.googleapis.com/drive/v3/files/f1/permissions/p1        google-drive:permissions.delete           act
+POST   www.googleapis.com/drive/v3/files/f1/copy                  google-drive:files.copy                   act
+POST   oauth2.googleapis.com/token                                google-oauth:token                        delegate
+POST   oauth2.googleapis.com/revoke                               google-oauth:revoke                       act
+POST   api.openai.com/v1/chat/completions                         openai:chat.completions.create            read
+POST   api.openai.com/v1/embeddings                               openai:embeddings.create                  read
+POST   api.openai.com/v1/responses                                openai:responses.create                   read
+POST   api.openai.com/v1/threads/t1/runs                          openai:threads.runs.create                delegate
+POST   api.openai.com/v1/organization/invites                     openai:organization.invites.create        delegate
+POST   api.openai.com/v1/files                                    openai:files.create                       act
+POST   api.anthropic.com/v1/messages                              anthropic:messages.create                 read
+POST   api.anthropic.com/v1/messages/count_tokens                 anthropic:messages.count_tokens           read
+POST   api.anthropic.com/v1/messages/batches                      anthropic:messages.batches.create         act
+POST   api.anthropic.com/v1/organizations/api_keys/k1             anthropic:organization.api_keys.update    delegate
+";
+
+#[test]
+fn what_the_head_does_not_tell_is_never_a_read() {
+    for (host, path) in [
+        ("api.github.com", "/graphql"),
+        ("www.googleapis.com", "/batch/drive/v3"),
+        ("gmail.googleapis.com", "/batch"),
+        ("www.googleapis.com", "/batch/calendar/v3"),
+    ] {
+        let found = strongest("POST", host, path);
+        assert!(found.class >= Class::Act, "{host}{path}");
+        assert_eq!(found.how, Recognition::Unknown);
+        assert_eq!(found.id.to_string(), format!("unknown:{}", found.class));
+    }
+}
+
+#[test]
+fn resources_are_taken_from_the_path() {
+    let of = |method, host, path| resource(&strongest(method, host, path));
+    assert_eq!(of("GET", "api.github.com", "/repos/octo/hello/issues"), some("repo", "octo/hello"));
+    assert_eq!(of("POST", "github.com", "/octo/hello.git/git-receive-pack"), some("repo", "octo/hello"));
+    assert_eq!(of("POST", "github.com", "/octo/hello/git-receive-pack"), some("repo", "octo/hello"));
+    assert_eq!(of("GET", "api.stripe.com", "/v1/customers/cus_1"), some("customer", "cus_1"));
+    assert_eq!(
+        of("POST", "www.googleapis.com", "/calendar/v3/calendars/a%40example.com/events"),
+        some("calendar", "a@example.com")
+    );
+    assert_eq!(of("GET", "www.googleapis.com", "/drive/v3/files/1AbC?alt=media"), some("file", "1AbC"));
+    assert_eq!(of("GET", "slack.com", "/api/conversations.history?channel=C1"), some("channel", "C1"));
+}

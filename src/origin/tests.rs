@@ -1,0 +1,10 @@
+//! Against real servers on loopback, reached by the resolve table.
+
+mod answers;
+mod deadlines;
+mod harness;
+mod pooling;
+mod refusing;
+mod sending;
+mod trust;
+mod websocket;

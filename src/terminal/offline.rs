@@ -1,0 +1,136 @@
+//! `remit policy` and `remit catalog`: the verbs that ask no node.
+//!
+//! They load what a node with the same configuration would load, so what they say holds there.
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::catalog::{self as catalog_verbs, Format, VerbError};
+use super::failure::Failure;
+use super::{find, policy};
+use crate::catalog::Catalog;
+use crate::runtime::config::Config;
+use crate::runtime::{policy_source, vocabulary};
+
+/// Check the policies, and run their example calls
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  remit policy test --policies ./policies\n\n\
+    Exit codes: 0 sound, 1 something is wrong with the policies, 2 wrong usage or bad configuration.")]
+pub(super) struct PolicyArguments {
+    #[command(subcommand)]
+    verb: PolicyVerb,
+    /// The configuration that names the policies [default: ./config.toml if there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// A folder of policies instead
+    #[arg(long, value_name = "DIR", global = true)]
+    policies: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum PolicyVerb {
+    /// Parse and validate the policies against the schema and the catalog
+    #[command(
+        after_help = "Example:\n  remit policy check\n\nExit codes: 0 sound, 1 something is wrong, 2 wrong usage or bad configuration."
+    )]
+    Check,
+    /// Run the example calls in tests/*.toml beside the policies
+    #[command(
+        after_help = "Example:\n  remit policy test\n\nExit codes: 0 all as expected, 1 not, 2 wrong usage or bad configuration."
+    )]
+    Test,
+}
+
+pub(super) fn policy(arguments: PolicyArguments) -> Result<ExitCode, Failure> {
+    let mut config = find::configuration(arguments.config.as_deref())?;
+    if arguments.policies.is_some() {
+        config.policies_dir = arguments.policies;
+    }
+    let words = vocabulary(Arc::new(load(&config)?));
+    let source = policy_source(&config);
+    let mut out = io::stdout().lock();
+    let finding = match arguments.verb {
+        PolicyVerb::Check => policy::check(&source, &words, &mut out),
+        PolicyVerb::Test => policy::test(&source, &words, &mut out),
+    };
+    match finding {
+        Ok(finding) => Ok(ExitCode::from(finding.exit_code())),
+        Err(error) => gone(&error),
+    }
+}
+
+/// See which services and operations are known, and what the catalog says of a request
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  remit catalog list\n\n\
+    Exit codes: 0 done, 1 no such service or operation, or a line that is no request, 2 wrong usage or bad configuration.")]
+pub(super) struct CatalogArguments {
+    #[command(subcommand)]
+    verb: CatalogVerb,
+    /// The configuration that names your own services [default: ./config.toml if there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum CatalogVerb {
+    /// List the services, or the operations of one
+    #[command(
+        after_help = "Example:\n  remit catalog list stripe\n\nExit codes: 0 done, 1 no such service, 2 wrong usage or bad configuration."
+    )]
+    List {
+        /// A service
+        service: Option<String>,
+    },
+    /// Show all that the catalog says of one operation
+    #[command(
+        after_help = "Example:\n  remit catalog show stripe:customers/create\n\nExit codes: 0 done, 1 no such operation, 2 wrong usage or bad configuration."
+    )]
+    Show {
+        /// An operation, `service:operation`
+        operation: String,
+    },
+    /// Say what requests would do: JSON Lines on standard input, JSON Lines on standard output
+    #[command(
+        after_help = "Example:\n  echo '{\"id\":1,\"method\":\"GET\",\"host\":\"api.stripe.com\",\"path\":\"/v1/customers\"}' | remit catalog classify\n\n\
+        In:  id, method, host, path, headers, body (or body_base64)\n\
+        Out: id, label (read, act or delegate), operation, service, recognition, resource\n\n\
+        Exit codes: 0 done, 1 a line is no request, 2 wrong usage or bad configuration."
+    )]
+    Classify,
+}
+
+pub(super) fn catalog(arguments: CatalogArguments) -> Result<ExitCode, Failure> {
+    let catalog = load(&find::configuration(arguments.config.as_deref())?)?;
+    let format = if arguments.json { Format::Json } else { Format::Text };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = match arguments.verb {
+        CatalogVerb::List { service } => catalog_verbs::list(&catalog, service.as_deref(), format, &mut out),
+        CatalogVerb::Show { operation } => catalog_verbs::show(&catalog, &operation, format, &mut out),
+        CatalogVerb::Classify => catalog_verbs::classify(&catalog, io::stdin().lock(), &mut out),
+    };
+    match done.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(VerbError::Broken(error)) => gone(&error),
+        Err(error) => Err(Failure::found_wanting(error.to_string())),
+    }
+}
+
+fn load(config: &Config) -> Result<Catalog, Failure> {
+    Catalog::load(&config.catalog_dirs)
+        .map_err(|error| Failure::usage(format!("the catalog cannot be loaded: {error}")))
+}
+
+/// A reader that has gone away (`| head`) is not a failure.
+fn gone(error: &io::Error) -> Result<ExitCode, Failure> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        _ => Err(Failure::found_wanting(format!("standard input or output broke: {error}"))),
+    }
+}
