@@ -64,7 +64,11 @@ impl Closer {
                     return self.close(Outcome::AgentGone);
                 }
             };
-            let facts = origin.pump(agent, async move { drop(cut.await) }).await;
+            let facts = origin
+                .pump(agent, async move {
+                    let _why = cut.await;
+                })
+                .await;
             let complete = facts.end == PumpEnd::Closed;
             let passed = |bytes| BodyFacts { bytes, sha256: None, complete };
             *self.request.lock().unwrap_or_else(PoisonError::into_inner) = passed(facts.to_origin);

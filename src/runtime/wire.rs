@@ -102,7 +102,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let rooms =
         web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin: admin_secret };
     let api = web::router(settings, rooms);
-    let followers = follow(&config, &journal, trace, &upstream);
+    drop(trace);
+    let followers = Followers;
     let around = vec![
         tokio::spawn(keeper),
         tokio::spawn(web::serve(admin, api, std::future::pending())),
@@ -124,7 +125,11 @@ impl Vocabulary for Words {
         self.0.services().collect()
     }
     fn operation_ids(&self) -> Vec<String> {
-        self.0.services().flat_map(|service| self.0.operation_ids(&service.0)).collect()
+        self.0
+            .services()
+            .flat_map(|service| self.0.operations(&service.0))
+            .map(|entry| entry.id.to_string())
+            .collect()
     }
 }
 
