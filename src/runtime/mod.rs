@@ -29,9 +29,6 @@ pub use config::Config;
 pub use error::StartError;
 pub(crate) use wire::{policy_source, vocabulary};
 
-/// The longest life of a task.
-pub use crate::intent::MAX_TTL as MAX_TASK_TTL;
-
 /// remit's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -39,6 +36,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 const REAP_EVERY: Duration = Duration::from_secs(1);
 /// What calls get to write their closing entry after they were cut.
 const AFTER_CUT: Duration = Duration::from_secs(2);
+
+/// What the followers get to tell a collector what is left. The rest is told after the next start.
+const FLUSH: Duration = Duration::from_secs(5);
 
 /// Where span trees go when no OTLP endpoint is set.
 pub enum TraceTo {
@@ -128,8 +128,9 @@ impl Node {
         if let Err(error) = journal.note(Event::NodeStopped { version: VERSION }).await {
             tracing::error!(%error, "the node's end cannot be recorded");
         }
-        followers.stop(AFTER_CUT).await;
+        // The journal first: its last entries are spans too.
         journal.stop().await;
+        followers.stop(FLUSH).await;
         let _gone_already = std::fs::remove_file(node_file(&facts.state_dir));
     }
 }

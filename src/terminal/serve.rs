@@ -16,7 +16,7 @@ use crate::runtime::{Node, TraceTo};
 #[command(after_help = "Example:\n  remit serve --config config.toml\n\n\
     On SIGTERM or SIGINT it takes no more calls, lets those in flight finish (limits.drain_s) and ends; a second signal cuts them.\n\
     REMIT_LOG=info shows what the node does.\n\n\
-    Exit codes: 0 stopped as told, 1 stopped by itself or cut short, 2 bad configuration.")]
+    Exit codes: 0 stopped as told, 1 cut short, 2 bad configuration.")]
 pub(super) struct Arguments {
     /// The configuration [default: ./config.toml if there is one]
     #[arg(long, value_name = "FILE")]
@@ -43,14 +43,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         facts.admin,
         facts.state_dir.display()
     ));
-    let told = tokio::select! {
-        _ = terminate.recv() => true,
-        _ = interrupt.recv() => true,
-        () = node.stopped() => false,
-    };
-    if !told {
-        return Err(Failure::found_wanting("the node stopped by itself")
-            .remedy("what it said before this tells why; REMIT_LOG=debug says more"));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
     screen::tell(&format!("remit is draining; calls in flight have {} s", drain.as_secs()));
     tokio::select! {

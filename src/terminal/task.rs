@@ -68,7 +68,7 @@ struct Open {
     /// What for; policies can ask
     #[arg(long, value_name = "NAME")]
     intent: String,
-    /// When it ends by itself, such as 15m [default: the node's limits.task_ttl_s]
+    /// When it ends by itself, such as 15m [default: 15m, at most 24h]
     #[arg(long, value_name = "TIME", value_parser = arguments::duration)]
     ttl: Option<Duration>,
     /// A word of your own for policies to ask, may be repeated

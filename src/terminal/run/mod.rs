@@ -44,9 +44,9 @@ pub(super) struct Arguments {
     /// What for; policies can ask
     #[arg(long, value_name = "NAME", default_value = "run")]
     intent: String,
-    /// When the task ends even if CMD goes on, such as 15m [default: the longest that the node allows]
-    #[arg(long, value_name = "TIME", value_parser = arguments::duration)]
-    ttl: Option<Duration>,
+    /// When the task ends even if CMD goes on, such as 15m; at most 24h
+    #[arg(long, value_name = "TIME", default_value = "8h", value_parser = arguments::duration)]
+    ttl: Duration,
     /// A word of your own for policies to ask, may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = arguments::label)]
     labels: Vec<(String, String)>,
@@ -87,7 +87,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 /// Opens the task, runs CMD in it, ends it. What the task did comes back beside CMD's status.
 async fn in_task(arguments: &Arguments, host: &Host) -> Result<(ExitCode, Value), Failure> {
     let admin = host.admin();
-    let task = admin.post("/v1/tasks", &arguments.wanted(host)).await?;
+    let task = admin.post("/v1/tasks", &arguments.wanted()).await?;
     let id = task::text(&task, "id").to_owned();
     let outcome = behind(arguments, host, &task).await;
     let summary = end(admin, &id).await;
@@ -124,12 +124,10 @@ async fn behind(arguments: &Arguments, host: &Host, task: &Value) -> Result<Exit
 }
 
 impl Arguments {
-    fn wanted(&self, host: &Host) -> Value {
+    fn wanted(&self) -> Value {
         let agent = self.agent.clone().unwrap_or_else(|| agent_of(self.command.first()));
         let labels = self.labels.iter().cloned().collect();
-        // A laptop's agent may work for hours; the task ends with CMD.
-        let ttl = self.ttl.or(host.longest_ttl());
-        task::wanted(&agent, &self.intent, ttl, &labels, task::TaskPort::Wanted)
+        task::wanted(&agent, &self.intent, Some(self.ttl), &labels, task::TaskPort::Wanted)
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::runtime::config::Config;
-use crate::runtime::{MAX_TASK_TTL, Node, TraceTo};
+use crate::runtime::{Node, TraceTo};
 use crate::terminal::client::Admin;
 use crate::terminal::failure::Failure;
 use crate::terminal::find::NodeArguments;
@@ -34,7 +34,6 @@ pub(super) struct Host {
 /// A node of our own, and the claim on its state folder.
 struct Inside {
     node: Node,
-    longest_ttl: Duration,
     _claim: File,
 }
 
@@ -65,12 +64,12 @@ impl Host {
     async fn start(mut config: Config, claim: File, scroll: Option<Scroll>) -> Result<Self, Failure> {
         // Nobody else needs to find this node, and the usual ports may be taken.
         config.on_free_ports();
-        let (state_dir, longest_ttl) = (config.state_dir.clone(), MAX_TASK_TTL);
+        let state_dir = config.state_dir.clone();
         let colour = Paint::for_stderr().has_colour();
         let trace = scroll.map_or(TraceTo::Nothing, |to| TraceTo::Tree { to: Box::new(to), colour });
         let node = Node::start(config, trace).await?;
         let admin = NodeArguments::default().in_state(&state_dir)?;
-        Ok(Self { admin, state_dir, inside: Some(Inside { node, longest_ttl, _claim: claim }) })
+        Ok(Self { admin, state_dir, inside: Some(Inside { node, _claim: claim }) })
     }
 
     pub(super) fn admin(&self) -> &Admin {
@@ -80,11 +79,6 @@ impl Host {
     /// Where the files for CMD go.
     pub(super) fn files_dir(&self) -> PathBuf {
         self.state_dir.join("run")
-    }
-
-    /// The longest life of a task, if the node is ours; another's has its own default.
-    pub(super) fn longest_ttl(&self) -> Option<Duration> {
-        self.inside.as_ref().map(|inside| inside.longest_ttl)
     }
 
     /// Stops the node if it is ours; its spans are sent before this returns.
