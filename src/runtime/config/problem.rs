@@ -69,7 +69,7 @@ impl<'t> Problems<'t> {
     pub(super) fn at(&self, span: Option<Range<usize>>, what: String) {
         let line = span.map(|span| {
             let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
-            1 + before.iter().filter(|byte| **byte == b'\n').count()
+            1 + before.split(|byte| *byte == b'\n').skip(1).count()
         });
         self.found.borrow_mut().push(Problem { line, what });
     }
