@@ -66,7 +66,7 @@ impl Leash {
 
 impl Walk for Pep {
     fn admit(&self, presented: &Presented) -> Result<(), Refusal> {
-        let claim = self.identity.attribute(presented).map_err(refusals::identity)?;
+        let claim = self.identity.attribute(presented).map_err(|error| refusals::identity(&error))?;
         match claim {
             // Asked again at every call; here only so that a client learns it before it builds a tunnel.
             Claim::Token { task, .. } | Claim::Port { task } => {
@@ -132,7 +132,7 @@ impl Pep {
     async fn attribute(&self, call: Call<Recognised>) -> Result<(Call<Attributed>, Leash), Refusal> {
         let claim = match self.identity.attribute(&call.stage().presented) {
             Ok(claim) => claim,
-            Err(error) => return Err(self.refuse(call.account(), refusals::identity(error)).await),
+            Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
         };
         let task = match &claim {
             Claim::Token { task, .. } | Claim::Port { task } => *task,
@@ -144,7 +144,7 @@ impl Pep {
         };
         let principal = match claim.principal(&attached.task) {
             Ok(principal) => principal,
-            Err(error) => return Err(self.refuse(call.account(), refusals::identity(error)).await),
+            Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
         };
         let leash = Leash { ended: attached.ended, in_flight: attached.in_flight };
         Ok((call.attribute(principal, attached.task, attached.history), leash))

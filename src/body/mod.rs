@@ -68,11 +68,13 @@ impl Body {
     }
 
     /// This body, until `cut` comes to pass and says why; then it breaks off.
+    #[must_use]
     pub fn leashed(self, cut: impl Future<Output = &'static str> + Send + 'static) -> Self {
         Self::wrap(leash::Leashed::new(self, cut))
     }
 
     /// This body, with somebody looking on.
+    #[must_use]
     pub fn watched(self, watch: impl Watch + Unpin) -> Self {
         Self::wrap(Metered::new(self, watch))
     }

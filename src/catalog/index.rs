@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use crate::call::Class;
 
 use super::request::{Query, Said};
-use super::template::Segment;
+use super::template::{Condition, Segment};
 
 /// The templates of one service at one host.
 #[derive(Debug, Default)]
@@ -19,12 +19,15 @@ pub(super) struct Trie {
     root: Node,
 }
 
+/// What stands before and behind a parameter in its segment.
+type Affixes = (Box<str>, Box<str>);
+
 #[derive(Debug, Default)]
 struct Node {
     /// In lower case, sorted.
     literals: Vec<(Box<str>, Node)>,
     /// Prefix and suffix in lower case, the longest together first.
-    params: Vec<((Box<str>, Box<str>), Node)>,
+    params: Vec<(Affixes, Node)>,
     /// Entries that end here.
     leaves: Vec<Leaf>,
     /// Entries that take all that follows.
@@ -36,7 +39,7 @@ struct Node {
 pub(super) struct Leaf {
     pub(super) verbs: Box<[Box<str>]>,
     /// Sorted.
-    pub(super) query: Box<[(Box<str>, Box<str>)]>,
+    pub(super) query: Box<[Condition]>,
     pub(super) class: Class,
     /// The entry's place in the table.
     pub(super) row: usize,
@@ -54,9 +57,8 @@ impl Trie {
                 }
                 Segment::Param { prefix, suffix, .. } => {
                     let affixes = (prefix.clone(), suffix.clone());
-                    let rank = |(p, s): &(Box<str>, Box<str>)| std::cmp::Reverse(p.len() + s.len());
-                    let order =
-                        |have: &(Box<str>, Box<str>)| (rank(have), have).cmp(&(rank(&affixes), &affixes));
+                    let rank = |(p, s): &Affixes| std::cmp::Reverse(p.len() + s.len());
+                    let order = |have: &Affixes| (rank(have), have).cmp(&(rank(&affixes), &affixes));
                     let at = node.params.binary_search_by(|(have, _)| order(have));
                     node = child(&mut node.params, at, affixes.clone());
                 }
@@ -103,7 +105,7 @@ impl Node {
             literal.and_then(|at| self.literals.get(at)).and_then(|(_, node)| node.find(after, asked));
         literal
             .or_else(|| {
-                let fits = |((p, s), _): &&((Box<str>, Box<str>), Self)| between(segment, p, s);
+                let fits = |((p, s), _): &&(Affixes, Self)| between(segment, p, s);
                 self.params.iter().filter(fits).find_map(|(_, node)| node.find(after, asked))
             })
             .or_else(|| choose(&self.rest, asked))

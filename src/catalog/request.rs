@@ -76,9 +76,12 @@ pub(super) enum Said<'a> {
 impl<'a> Query<'a> {
     /// Decoded pairs. `;` parts them too: old servers take it so.
     fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        let form = |text: &'a str| match text.contains('+') {
-            true => Cow::Owned(decode(&text.replace('+', " ")).into_owned()),
-            false => decode(text),
+        let form = |text: &'a str| {
+            if text.contains('+') {
+                decode(&text.replace('+', " ")).into_owned().into()
+            } else {
+                decode(text)
+            }
         };
         let pairs = self.0.unwrap_or_default().split(['&', ';']).filter(|pair| !pair.is_empty());
         pairs

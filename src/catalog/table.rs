@@ -100,8 +100,13 @@ impl Table {
                 "five are wanted, parted by tabs: method, template, operation, class, resource",
             ));
         };
-        let fault =
-            |why: String| Fault::new(number, why, "the format is described in `src/catalog/table.rs`");
+        let fault = |why: String| {
+            Fault::new(
+                number,
+                why,
+                "wanted, parted by tabs: METHOD, /path/{parameter}, operation, class, kind={parameter} or -",
+            )
+        };
         let template = Template::parse(place).map_err(fault)?;
         let known = Known::parse(about, name, class, corrections).map_err(fault)?;
         let resource_template = match resource {
@@ -227,11 +232,10 @@ impl Known {
 fn verbs_of(text: &str) -> Result<Box<[Box<str>]>, String> {
     let verb = |verb: &str| {
         let token = !verb.is_empty() && verb.bytes().all(|b| b.is_ascii_uppercase() || b == b'-');
-        match token || verb == request::WEBSOCKET {
-            true => Ok(verb.into()),
-            false => {
-                Err(format!("`{verb}` is no method: write `GET`, `GET,POST` or `{}`", request::WEBSOCKET))
-            }
+        if token || verb == request::WEBSOCKET {
+            Ok(verb.into())
+        } else {
+            Err(format!("`{verb}` is no method: write `GET`, `GET,POST` or `{}`", request::WEBSOCKET))
         }
     };
     text.split(',').map(verb).collect()

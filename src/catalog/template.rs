@@ -15,8 +15,11 @@ pub(super) struct Template {
     pub(super) host: Option<Box<str>>,
     pub(super) segments: Vec<Segment>,
     /// Query parameters that must be there with exactly this value.
-    pub(super) query: Vec<(Box<str>, Box<str>)>,
+    pub(super) query: Vec<Condition>,
 }
+
+/// Name and value of a query parameter.
+pub(super) type Condition = (Box<str>, Box<str>);
 
 /// One segment of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,12 +102,12 @@ impl Segment {
     }
 }
 
-fn conditions(query: &str) -> Result<Vec<(Box<str>, Box<str>)>, String> {
+fn conditions(query: &str) -> Result<Vec<Condition>, String> {
     let pair = |pair: &str| match pair.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err(format!("the query condition `{pair}` is not of the form `name=value`")),
     };
-    let mut pairs: Vec<(Box<str>, Box<str>)> = query.split('&').map(pair).collect::<Result<_, _>>()?;
+    let mut pairs: Vec<Condition> = query.split('&').map(pair).collect::<Result<_, _>>()?;
     pairs.sort();
     Ok(pairs)
 }

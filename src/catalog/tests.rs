@@ -61,6 +61,7 @@ fn resource(operation: &Operation) -> Option<(String, String)> {
     operation.resource.as_ref().map(|r| (r.kind.to_string(), r.id.clone()))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what `resource` gives")]
 fn some(kind: &str, id: &str) -> Option<(String, String)> {
     Some((kind.to_owned(), id.to_owned()))
 }

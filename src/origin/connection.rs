@@ -16,6 +16,7 @@ use super::Limits;
 use super::deadline::Outbound;
 use super::dial::{Dialled, Io, Protocol};
 use super::error::{OriginError, Waiting};
+use crate::body::framing::{self, Control, Strict};
 
 /// Flow control (RFC 9113 §5.2): what an origin may send ahead of the agent's reading, per stream and per connection.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -36,6 +37,8 @@ pub(super) type Unanswered = TrySendError<Request>;
 /// An HTTP/1.1 connection: one request at a time.
 pub(super) struct Http1 {
     sender: http1::SendRequest<Outbound>,
+    /// Told of each request, since HEAD's answers have no body whatever they announce.
+    control: Arc<Control>,
     /// When it was last used.
     pub(super) used: Instant,
     /// What the origin said of how long it waits (`Keep-Alive: timeout`), or our own limit.
@@ -75,19 +78,25 @@ pub(super) async fn establish(dialled: Dialled, limits: &Limits) -> Result<Fresh
 
 impl Http1 {
     async fn establish(io: Box<dyn Io>, limits: &Limits) -> Result<Self, OriginError> {
-        // The one place where HTTP/1.1 answers enter: a strict reader goes around `io` here.
-        let io = TokioIo::new(io);
+        // The one place where HTTP/1.1 answers enter: none gets to hyper that allows two readings.
+        let control = Control::new(Arc::from(""));
+        let heads = framing::Limits {
+            head_bytes: usize::try_from(limits.head_bytes).unwrap_or(usize::MAX),
+            ..framing::Limits::default()
+        };
+        let io = TokioIo::new(Strict::answers(io, heads, control.clone()));
         let (sender, driver) = http1::Builder::new()
             .max_header_size(usize::try_from(limits.head_bytes).unwrap_or(usize::MAX))
             .handshake(io)
             .await
-            .map_err(OriginError::unreachable)?;
+            .map_err(|error| OriginError::unreachable(error.to_string()))?;
         // With upgrades: a WebSocket takes its bytes out of this task's hands; all else ends as without.
         tokio::spawn(driver.with_upgrades());
-        Ok(Self { sender, used: Instant::now(), keep: limits.pool_idle })
+        Ok(Self { sender, control, used: Instant::now(), keep: limits.pool_idle })
     }
 
     pub(super) async fn send(&mut self, request: Request) -> Result<Response, Unanswered> {
+        self.control.asks(request.method());
         self.sender.try_send_request(request).await
     }
 
@@ -152,9 +161,6 @@ impl Http2 {
 }
 
 impl Stream {
-    /// Gives the place back. (The same as dropping it; a name for where that is the purpose.)
-    pub(super) fn end(self) {}
-
     pub(super) async fn send(&self, request: Request) -> Result<Response, Unanswered> {
         self.0.sender.clone().try_send_request(request).await
     }

@@ -64,7 +64,12 @@ pub(super) struct Progress {
     moved_ms: AtomicU64,
     done: AtomicBool,
     broke: Mutex<Option<String>>,
+    /// What has gone out, as long as it is little: for an origin that says it looked at none of it.
+    sent: Mutex<Option<Vec<Bytes>>>,
 }
+
+/// Bodies up to this size can be sent again to an origin that refused to look at them.
+const KEPT_BYTES: usize = 64 * 1024;
 
 impl Progress {
     pub(super) fn new() -> Arc<Self> {
@@ -73,6 +78,7 @@ impl Progress {
             moved_ms: AtomicU64::new(0),
             done: AtomicBool::new(false),
             broke: Mutex::new(None),
+            sent: Mutex::new(Some(Vec::new())),
         })
     }
 
@@ -84,6 +90,28 @@ impl Progress {
     /// What the agent's connection said when it broke off.
     pub(super) fn broke(&self) -> Option<String> {
         self.broke.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The body as it went out, if all of it did and it was small.
+    pub(super) fn replay(&self) -> Option<Body> {
+        if !self.is_done() {
+            return None;
+        }
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        Some(Body::full(sent.concat()))
+    }
+
+    fn keep(&self, frame: &Frame<Bytes>) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(kept), Some(data)) = (sent.as_mut(), frame.data_ref()) else {
+            // Trailers belong to the stream that they came with.
+            *sent = None;
+            return;
+        };
+        kept.push(data.clone());
+        if kept.iter().map(Bytes::len).sum::<usize>() > KEPT_BYTES {
+            *sent = None;
+        }
     }
 
     fn moved(&self) {
@@ -145,6 +173,9 @@ impl http_body::Body for Outbound {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.progress.moved();
+        if let Some(Ok(frame)) = &polled {
+            self.progress.keep(frame);
+        }
         match &polled {
             Some(Err(error)) => {
                 let mut broke = self.progress.broke.lock().unwrap_or_else(PoisonError::into_inner);

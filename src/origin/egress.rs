@@ -36,16 +36,14 @@ fn closed_v4(address: Ipv4Addr) -> Option<&'static str> {
         [127, ..] => LOOPBACK,
         // RFC 3927.
         [169, 254, ..] => LINK_LOCAL,
-        // RFC 6890, and the relays of 6to4 (RFC 7526).
-        [192, 0, 0, _] | [192, 88, 99, _] => RESERVED,
         // RFC 5737.
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => DOCUMENTATION,
         // RFC 2544.
         [198, 18..=19, ..] => "a benchmarking address",
         [224..=239, ..] => MULTICAST,
         [255, 255, 255, 255] => "the broadcast address",
-        // RFC 1112 §4.
-        [240..=255, ..] => RESERVED,
+        // RFC 6890; the relays of 6to4 (RFC 7526); RFC 1112 §4.
+        [192, 0, 0, _] | [192, 88, 99, _] | [240..=255, ..] => RESERVED,
         _ => return None,
     };
     Some(range)

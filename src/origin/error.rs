@@ -19,7 +19,7 @@ pub enum Waiting {
 /// Whether the origin may have acted on the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
-    /// No byte of the request left remit.
+    /// No byte of the request left remit, or the origin said that it looked at none (RFC 9113 §8.7).
     Never,
     /// Some of it may have arrived: sending it again could do it twice.
     Perhaps,
@@ -115,12 +115,12 @@ impl OriginError {
         Self::Timeout { waiting, limit_s }
     }
 
-    pub(super) fn protocol(why: impl ToString) -> Self {
-        Self::Protocol { why: why.to_string() }
+    pub(super) fn protocol(why: impl Into<String>) -> Self {
+        Self::Protocol { why: why.into() }
     }
 
-    pub(super) fn unreachable(why: impl ToString) -> Self {
-        Self::Unreachable { why: why.to_string() }
+    pub(super) fn unreachable(why: impl Into<String>) -> Self {
+        Self::Unreachable { why: why.into() }
     }
 }
 

@@ -127,13 +127,14 @@ impl Outgoing {
         let said = headers.remove(header::CONTENT_LENGTH).is_some();
         let has_meaning = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
         let trailers_follow = protocol == Protocol::Http1 && headers.contains_key(header::TRAILER);
-        match body.size_hint().exact() {
+        if body.is_end_stream() {
             // RFC 9110 §8.6: without it some servers answer 411.
-            Some(0) if body.is_end_stream() => {
-                if said || has_meaning {
-                    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                }
+            if said || has_meaning {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
             }
+            return;
+        }
+        match body.size_hint().exact() {
             Some(bytes) if !trailers_follow => {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
             }

@@ -11,6 +11,7 @@ mod deadline;
 mod dial;
 pub mod egress;
 mod error;
+mod fetch;
 mod headers;
 mod pool;
 mod resolve;
@@ -23,7 +24,10 @@ mod upgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{HeaderMap, Response};
 use rustls::pki_types::CertificateDer;
+use url::Url;
 
 pub use deadline::Limits;
 pub use error::{OriginError, Reached, SetupError, Waiting};
@@ -86,6 +90,16 @@ impl Upstream {
     /// on HTTP/1.1 by closing the connection, on HTTP/2 by resetting the stream.
     pub async fn send(&self, call: Call<Credentialed>, body: Body) -> Result<Answer, OriginError> {
         send::send(&self.inner, call, body).await
+    }
+
+    /// Sends a POST of remit's own to what the operator named, and reads the whole answer.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, OriginError> {
+        fetch::post(&self.inner, url, headers, body).await
     }
 
     /// Forgets every kept connection: unused ones close now, those in use when their answer is over. For draining, and

@@ -1,8 +1,11 @@
 //! One call goes out, and its answer comes back.
 //!
-//! What may have reached the origin is not sent again, with one exception: a GET, HEAD or OPTIONS without a body, whose
-//! kept connection broke before an answer began, once. Nothing is followed and nothing is remembered: redirects and
-//! cookies are the agent's own affair, and its next call is judged anew.
+//! What the origin may have acted on is not sent again, with one exception: a GET, HEAD or OPTIONS without a body, whose
+//! kept connection broke before an answer began, once. What provably was not looked at (never written, or refused by
+//! `REFUSED_STREAM` or a graceful GOAWAY) is sent again, whatever its method.
+//!
+//! Nothing is followed and nothing is remembered: redirects and cookies are the agent's own affair, and its next call is
+//! judged anew.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -77,8 +80,8 @@ async fn answered(
                 body = unsent;
                 tries += 1;
             }
-            Err(Failed::Ignored(_)) if empty && tries < UNSENT_TRIES => {
-                body = Body::empty();
+            Err(Failed::Ignored(Some(again), _)) if tries < UNSENT_TRIES => {
+                body = again;
                 tries += 1;
             }
             Err(Failed::Broke(_)) if repeatable && reused => {
@@ -86,8 +89,10 @@ async fn answered(
                 repeatable = false;
                 body = Body::empty();
             }
-            Err(Failed::Unsent(_, error)) => return Err(OriginError::unreachable(error)),
-            Err(Failed::Ignored(error) | Failed::Broke(error)) => return Err(OriginError::protocol(error)),
+            Err(Failed::Unsent(_, error) | Failed::Ignored(_, error)) => {
+                return Err(OriginError::unreachable(error));
+            }
+            Err(Failed::Broke(error)) => return Err(OriginError::protocol(error)),
         }
     }
 }
@@ -109,8 +114,8 @@ enum Failed {
     Refused(OriginError),
     /// No byte of it was written; here is the body.
     Unsent(Body, String),
-    /// The origin said that it did not process it (RFC 9113 §8.7). The body is gone.
-    Ignored(String),
+    /// The origin said that it did not process it (RFC 9113 §8.7). The body, if it was small enough to keep.
+    Ignored(Option<Body>, String),
     /// It may have been processed.
     Broke(String),
 }
@@ -159,7 +164,7 @@ fn failed(mut unanswered: Unanswered, progress: &Progress) -> Failed {
     let not_processed = (http2.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM))
         || (http2.is_go_away() && reason == Some(h2::Reason::NO_ERROR));
     if http2.is_remote() && not_processed {
-        Failed::Ignored(why)
+        Failed::Ignored(progress.replay(), why)
     } else if http2.is_reset() {
         // It did answer, in its way: by cutting this one stream.
         Failed::Refused(OriginError::protocol(why))
@@ -211,7 +216,7 @@ fn receive(
                 }
             })
         }
-        Lent::Http2 { stream, .. } => Inbound::wrap(incoming, limit, move || Stream::end(stream)),
+        Lent::Http2 { stream, .. } => Inbound::wrap(incoming, limit, move || drop::<Stream>(stream)),
     };
     headers::strip_answer(&mut parts.headers);
     Ok(http::Response::from_parts(parts, body))

@@ -50,40 +50,38 @@ impl Closer {
     }
 
     /// Carries an upgraded connection to its end.
-    pub(super) fn pump(
+    pub(super) async fn pump(
         mut self,
         agent: Pending,
         origin: Upgraded,
         cut: impl Future<Output = &'static str> + Send + 'static,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            let agent = match agent.ready().await {
-                Ok(agent) => agent,
-                Err(error) => {
-                    self.closing.error = Some(error.to_string());
-                    return self.close(Outcome::AgentGone);
-                }
-            };
-            let facts = origin
-                .pump(agent, async move {
-                    let _why = cut.await;
-                })
-                .await;
-            let complete = facts.end == PumpEnd::Closed;
-            let passed = |bytes| BodyFacts { bytes, sha256: None, complete };
-            *self.request.lock().unwrap_or_else(PoisonError::into_inner) = passed(facts.to_origin);
-            self.closing.response = passed(facts.to_agent);
-            let outcome = match facts.end {
-                PumpEnd::Closed => Outcome::Answered,
-                PumpEnd::Cut => Outcome::Revoked,
-                PumpEnd::AgentBroke(why) => self.because(why, Outcome::AgentGone),
-                PumpEnd::OriginBroke(why) => self.because(why, Outcome::OriginFailed),
-                PumpEnd::Idle(seconds) => {
-                    self.because(format!("nothing moved for {seconds} s"), Outcome::OriginFailed)
-                }
-            };
-            self.close(outcome);
-        }
+    ) {
+        let agent = match agent.ready().await {
+            Ok(agent) => agent,
+            Err(error) => {
+                self.closing.error = Some(error.to_string());
+                return self.close(Outcome::AgentGone);
+            }
+        };
+        let facts = origin
+            .pump(agent, async move {
+                let _why = cut.await;
+            })
+            .await;
+        let complete = facts.end == PumpEnd::Closed;
+        let passed = |bytes| BodyFacts { bytes, sha256: None, complete };
+        *self.request.lock().unwrap_or_else(PoisonError::into_inner) = passed(facts.to_origin);
+        self.closing.response = passed(facts.to_agent);
+        let outcome = match facts.end {
+            PumpEnd::Closed => Outcome::Answered,
+            PumpEnd::Cut => Outcome::Revoked,
+            PumpEnd::AgentBroke(why) => self.because(why, Outcome::AgentGone),
+            PumpEnd::OriginBroke(why) => self.because(why, Outcome::OriginFailed),
+            PumpEnd::Idle(seconds) => {
+                self.because(format!("nothing moved for {seconds} s"), Outcome::OriginFailed)
+            }
+        };
+        self.close(outcome);
     }
 
     fn because(&mut self, why: String, outcome: Outcome) -> Outcome {

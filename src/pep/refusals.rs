@@ -6,7 +6,7 @@ use crate::intent::IntentError;
 use crate::origin::{OriginError, Waiting};
 use crate::record::JournalError;
 
-pub(super) fn identity(error: IdentityError) -> Refusal {
+pub(super) fn identity(error: &IdentityError) -> Refusal {
     match error {
         IdentityError::Missing => Refusal::IdentityRequired,
         IdentityError::Disagrees { .. } | IdentityError::Token(_) => {

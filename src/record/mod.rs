@@ -26,7 +26,7 @@ pub mod tail;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use entry::{Closed, Entry, What};
 pub use error::JournalError;

@@ -1,5 +1,5 @@
 mod crash;
 mod disk;
-mod fixture;
+pub(crate) mod fixture;
 mod follow;
 mod journal;

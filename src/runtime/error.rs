@@ -9,6 +9,7 @@ use crate::identity::KeyError;
 use crate::judge::LoadErrors;
 use crate::origin::SetupError;
 use crate::record::JournalError;
+use crate::telemetry::TelemetryError;
 
 /// Why a node does not start. All of them are the operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,9 @@ pub enum StartError {
         /// What is wrong.
         why: String,
     },
+    /// The way to the collector.
+    #[error("telemetry cannot be set up: {0}")]
+    Telemetry(#[from] TelemetryError),
     /// The way to the origins.
     #[error(transparent)]
     Upstream(#[from] SetupError),

@@ -37,6 +37,9 @@ const REAP_EVERY: Duration = Duration::from_secs(1);
 /// What calls get to write their closing entry after they were cut.
 const AFTER_CUT: Duration = Duration::from_secs(2);
 
+/// What the followers get to tell a collector what is left. The rest is told after the next start.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Where span trees go when no OTLP endpoint is set.
 pub enum TraceTo {
     /// Nowhere.
@@ -74,6 +77,8 @@ pub struct Node {
     tasks: Arc<Tasks>,
     upstream: Upstream,
     followers: Followers,
+    /// Ends when the proxy's listener has ended.
+    listening: watch::Receiver<()>,
     /// Turns true when nothing new is taken.
     drain: watch::Sender<bool>,
     /// The listeners of the proxy; they end when their connections have.
@@ -93,10 +98,16 @@ impl Node {
         self.facts.clone()
     }
 
+    /// Waits until the node ends by itself, which only a bug in it can bring about.
+    pub async fn stopped(&self) {
+        let mut listening = self.listening.clone();
+        while listening.changed().await.is_ok() {}
+    }
+
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self { facts, journal, tasks, upstream, followers, drain, proxy, around } = self;
+        let Self { facts, journal, tasks, upstream, followers, listening: _, drain, proxy, around } = self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {
@@ -117,8 +128,9 @@ impl Node {
         if let Err(error) = journal.note(Event::NodeStopped { version: VERSION }).await {
             tracing::error!(%error, "the node's end cannot be recorded");
         }
-        followers.stop(AFTER_CUT).await;
+        // The journal first: its last entries are spans too.
         journal.stop().await;
+        followers.stop(FLUSH).await;
         let _gone_already = std::fs::remove_file(node_file(&facts.state_dir));
     }
 }

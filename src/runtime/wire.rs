@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
@@ -27,7 +29,7 @@ use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
 use crate::record::{self, Event, Journal};
-use crate::telemetry::Followers;
+use crate::telemetry::{self, Colour, Followers, Tree};
 use crate::web::{self, AdminToken};
 
 pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartError> {
@@ -75,7 +77,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         ca.clone(),
         accept_settings(&config),
         clock.clone(),
-        entropy,
+        entropy.clone(),
         draining.clone(),
     );
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
@@ -102,16 +104,21 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let rooms =
         web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin: admin_secret };
     let api = web::router(settings, rooms);
-    drop(trace);
-    let followers = Followers;
+    let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy: entropy.clone() };
+    let followers = Followers::start(&journal, followers(&config, trace), ports)?;
     let around = vec![
         tokio::spawn(keeper),
         tokio::spawn(web::serve(admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
     ];
-    let proxy = vec![tokio::spawn(proxy.run(front, draining))];
+    let (listens, listening) = watch::channel(());
+    let proxy = vec![tokio::spawn(async move {
+        // Dropped with the task, however it ends: that is how `Node::stopped` hears of it.
+        let _listens = listens;
+        proxy.run(front, draining).await;
+    })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, followers, drain, proxy, around })
+    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around })
 }
 
 /// The catalog in the words of the policies.
@@ -212,6 +219,56 @@ fn origin_limits(config: &Config) -> origin::Limits {
         head: limits.first_byte_timeout,
         idle: limits.idle_timeout,
         ..origin::Limits::default()
+    }
+}
+
+/// Who is told of the calls: a collector if there is one, else whoever looks at the terminal.
+fn followers(config: &Config, trace: TraceTo) -> telemetry::Settings {
+    let otlp = config.telemetry.otlp.as_ref().map(|wanted| {
+        let endpoint = match wanted.protocol {
+            config::OtlpProtocol::Grpc => telemetry::Endpoint::Grpc(wanted.endpoint.clone()),
+            config::OtlpProtocol::HttpProtobuf => telemetry::Endpoint::Http(wanted.endpoint.clone()),
+        };
+        let compression = match wanted.compression {
+            config::Compression::Gzip => telemetry::Compression::Gzip,
+            config::Compression::None => telemetry::Compression::None,
+        };
+        let resource = config.telemetry.resource.iter().map(|(name, value)| (name.clone(), value.clone()));
+        telemetry::Otlp {
+            headers: wanted.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            timeout: wanted.timeout,
+            compression,
+            resource: resource.collect(),
+            ..telemetry::Otlp::new(endpoint)
+        }
+    });
+    let tree = match trace {
+        TraceTo::Tree { to, colour } if otlp.is_none() => {
+            Some(Tree::new(to, if colour { Colour::Always } else { Colour::Never }))
+        }
+        TraceTo::Tree { .. } | TraceTo::Nothing => None,
+    };
+    telemetry::Settings { otlp, tree }
+}
+
+/// The way to a collector.
+struct Poster(Upstream);
+
+impl telemetry::Post for Poster {
+    fn post<'a>(
+        &'a self,
+        url: &'a url::Url,
+        headers: http::HeaderMap,
+        body: bytes::Bytes,
+    ) -> BoxFuture<'a, Result<telemetry::Posted, String>> {
+        async move {
+            let answer = self.0.post(url, headers, body).await.map_err(|error| error.to_string())?;
+            let seconds = answer.headers().get(http::header::RETRY_AFTER);
+            let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
+            let retry_after = seconds.map(std::time::Duration::from_secs);
+            Ok(telemetry::Posted { status: answer.status().as_u16(), retry_after, body: answer.into_body() })
+        }
+        .boxed()
     }
 }
 

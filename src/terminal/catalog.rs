@@ -3,6 +3,9 @@
 //! All of it is offline: no node is asked, nothing is sent. `classify` MUST call the same [`Catalog::recognise`] as the
 //! walk, so that a measured accuracy is the proxy's own.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, BufRead, Write};
 
 use base64::Engine as _;
@@ -112,7 +115,7 @@ fn list_operations(
         return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&entries)?)?);
     }
     for entry in entries {
-        writeln!(out, "{:<9} {}", entry.class, entry.id)?;
+        writeln!(out, "{:<9} {}", entry.class.as_str(), entry.id)?;
     }
     Ok(())
 }

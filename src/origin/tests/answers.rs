@@ -29,7 +29,7 @@ async fn hop_by_hop_fields_and_alt_svc_end_here() {
     .await;
     let answer = Ask::get("https://raw.test/").send(&upstream).await.unwrap();
     let headers = answer.response.headers();
-    let mut names: Vec<_> = headers.keys().map(|name| name.as_str()).collect();
+    let mut names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();
     assert_eq!(names, ["content-length", "etag", "set-cookie"]);
     assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
@@ -157,7 +157,7 @@ async fn a_slow_reader_holds_the_origin_back() {
             let told = told.clone();
             let endless = futures_util::stream::repeat_with(move || {
                 told.send_modify(|n| *n += FRAME);
-                Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(&[7; FRAME])))
+                Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![7; FRAME])))
             });
             async move { Response::new(StreamBody::new(endless).boxed_unsync()) }
         })

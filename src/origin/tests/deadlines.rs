@@ -71,7 +71,7 @@ async fn an_answer_that_stands_still_is_cut() {
 #[tokio::test]
 async fn a_reader_who_takes_his_time_is_not_cut() {
     let origin = TestOrigin::start(BOTH, |_| async {
-        let frames = (0..20).map(|_| Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(&[7; 65_536]))));
+        let frames = (0..20).map(|_| Ok::<_, std::io::Error>(Frame::data(Bytes::from(vec![7; 65_536]))));
         Response::new(StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync())
     })
     .await;

@@ -142,11 +142,13 @@ pub(super) struct Leaf {
     pub(super) key: PrivateKeyDer<'static>,
 }
 
+/// Two authorities of one name would be told apart by signature alone.
+static NAMES: AtomicUsize = AtomicUsize::new(0);
+
 impl Ca {
     pub(super) fn new() -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("test CA {}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("test CA {}", NAMES.fetch_add(1, Ordering::Relaxed));
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())

@@ -192,6 +192,67 @@ async fn what_may_have_arrived_is_never_sent_twice() {
     }
 }
 
+/// An HTTP/2 origin that resets the first stream of each connection with `reason` and answers all others.
+async fn resetting(reason: h2::Reason) -> (super::super::Upstream, Arc<AtomicUsize>) {
+    let ca = super::harness::Ca::new();
+    let acceptor = super::harness::acceptor(ca.leaf(&["a.test"], |_| {}), &["h2"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = requests.clone();
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut http2 = h2::server::handshake(acceptor.accept(tcp).await.unwrap()).await.unwrap();
+        while let Some(Ok((request, mut respond))) = http2.accept().await {
+            if counted.fetch_add(1, Ordering::SeqCst) == 0 {
+                respond.send_reset(reason);
+                continue;
+            }
+            tokio::spawn(async move {
+                let mut body = request.into_body();
+                let mut all = Vec::new();
+                while let Some(Ok(data)) = body.data().await {
+                    all.extend_from_slice(&data);
+                }
+                let mut stream = respond.send_response(Response::new(()), false).unwrap();
+                stream.send_data(all.into(), true).unwrap();
+            });
+        }
+    });
+    let upstream = super::super::Upstream::new(super::super::Settings {
+        trust: vec![ca.anchor()],
+        resolve: super::super::ResolveTable::parse([("*.test", to.as_str())]).unwrap(),
+        ..super::super::Settings::default()
+    });
+    (upstream.unwrap(), requests)
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_sent_again_with_its_body() {
+    for (body, echo) in [(Body::empty(), String::new()), (Body::full("abc"), "abc".to_owned())] {
+        let (upstream, requests) = resetting(h2::Reason::REFUSED_STREAM).await;
+        let answer = Ask::new(Method::POST, "https://a.test/").send_with(&upstream, body).await.unwrap();
+        assert_eq!((text(answer).await, requests.load(Ordering::SeqCst)), (echo, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_stream_with_a_large_body_is_given_up_and_known_as_not_processed() {
+    let (upstream, requests) = resetting(h2::Reason::REFUSED_STREAM).await;
+    let body = Body::full(vec![b'x'; 100_000]);
+    let error = Ask::new(Method::POST, "https://a.test/").send_with(&upstream, body).await.unwrap_err();
+    assert_eq!((error.reached(), requests.load(Ordering::SeqCst)), (Reached::Never, 1), "{error}");
+}
+
+#[tokio::test]
+async fn a_reset_stream_is_an_answer() {
+    for method in [Method::GET, Method::POST] {
+        let (upstream, requests) = resetting(h2::Reason::INTERNAL_ERROR).await;
+        let error = Ask::new(method, "https://a.test/").send(&upstream).await.unwrap_err();
+        assert_eq!((error.reached(), requests.load(Ordering::SeqCst)), (Reached::Perhaps, 1), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_get_on_a_fresh_connection_is_not_repeated() {
     let requests = Arc::new(AtomicUsize::new(0));

@@ -104,7 +104,7 @@ async fn targets_go_out_byte_for_byte() {
         ] {
             match Ask::get(url).send(&upstream).await {
                 Ok(_) => {
-                    assert_eq!(origin.seen.last().uri.path_and_query().unwrap().as_str(), path, "{alpn:?}")
+                    assert_eq!(origin.seen.last().uri.path_and_query().unwrap().as_str(), path, "{alpn:?}");
                 }
                 // What the wire format cannot carry is refused, not mended.
                 Err(error) => assert_eq!(error.reached(), Reached::Never, "{url}"),
@@ -120,7 +120,7 @@ async fn the_framing_follows_the_body() {
     })
     .await;
     let upstream = origin.upstream();
-    let cases: [(Method, Body, Option<&str>, Option<&str>, &str); 7] = [
+    let cases = [
         (Method::GET, Body::empty(), None, None, ""),
         (Method::POST, Body::empty(), Some("0"), None, ""),
         (Method::DELETE, Body::empty(), None, None, ""),

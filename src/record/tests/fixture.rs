@@ -18,10 +18,10 @@ use crate::record::disk::{Disk, FileSystem, Storage};
 use crate::record::{Entry, Journal, Settings, Tail};
 
 /// One millisecond later each time.
-pub(super) struct Ticking(AtomicU64);
+pub(crate) struct Ticking(AtomicU64);
 
 impl Ticking {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self(AtomicU64::new(1_795_500_000_000_000_001)))
     }
 }
@@ -45,11 +45,11 @@ impl Entropy for Counting {
 
 static ENTROPY: Counting = Counting(AtomicU64::new(1));
 
-pub(super) fn call_id() -> CallId {
+pub(crate) fn call_id() -> CallId {
     CallId::fresh(&*Ticking::new(), &ENTROPY)
 }
 
-pub(super) fn intercepted(target: &str, headers: &[(&'static str, &str)]) -> Call<Intercepted> {
+pub(crate) fn intercepted(target: &str, headers: &[(&'static str, &str)]) -> Call<Intercepted> {
     let id = call_id();
     let mut map = HeaderMap::new();
     for (name, value) in headers {
@@ -72,7 +72,7 @@ pub(super) fn intercepted(target: &str, headers: &[(&'static str, &str)]) -> Cal
     Call::intercepted(head, presented)
 }
 
-pub(super) fn task() -> Task {
+pub(crate) fn task() -> Task {
     Task {
         id: TaskId::fresh(&*Ticking::new(), &ENTROPY),
         agent: SpiffeId::parse("spiffe://example.org/agent/coder").unwrap(),
@@ -83,7 +83,7 @@ pub(super) fn task() -> Task {
     }
 }
 
-pub(super) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decided> {
+pub(crate) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decided> {
     let operation = Operation {
         id: OperationId(format!("example:things/{class}").into()),
         service: ServiceName("example".into()),
@@ -104,24 +104,24 @@ pub(super) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decide
     }
 }
 
-pub(super) fn decided(class: Class) -> Call<Decided> {
+pub(crate) fn decided(class: Class) -> Call<Decided> {
     decided_from(intercepted("/things/1?page=2", &[]), class)
 }
 
-pub(super) fn settings(dir: &Path) -> Settings {
+pub(crate) fn settings(dir: &Path) -> Settings {
     Settings::new(dir)
 }
 
-pub(super) fn start(dir: &Path) -> Journal {
+pub(crate) fn start(dir: &Path) -> Journal {
     Journal::start(settings(dir), Ticking::new()).unwrap()
 }
 
-pub(super) fn entries(dir: &Path) -> Vec<Entry> {
+pub(crate) fn entries(dir: &Path) -> Vec<Entry> {
     Tail::open(dir, crate::call::EntryId(0)).read(usize::MAX).unwrap()
 }
 
 /// Kind of each entry, with the outcome of closings.
-pub(super) fn kinds(dir: &Path) -> Vec<String> {
+pub(crate) fn kinds(dir: &Path) -> Vec<String> {
     let word = |entry: &Entry| match &entry.what {
         crate::record::What::Closed(closed) => format!("closed {:?}", closed.closing.outcome),
         other => {
@@ -132,7 +132,7 @@ pub(super) fn kinds(dir: &Path) -> Vec<String> {
     entries(dir).iter().map(word).collect()
 }
 
-pub(super) fn text(dir: &Path) -> String {
+pub(crate) fn text(dir: &Path) -> String {
     let mut paths: Vec<_> =
         std::fs::read_dir(dir.join("journal")).unwrap().map(|file| file.unwrap().path()).collect();
     paths.sort();
@@ -142,11 +142,11 @@ pub(super) fn text(dir: &Path) -> String {
 
 /// A disk that fails on command, counts its syncs, and can be made to wait.
 #[derive(Default)]
-pub(super) struct Faults {
-    pub(super) syncs: AtomicU64,
-    pub(super) writes: AtomicU64,
-    pub(super) sync_fails: AtomicBool,
-    pub(super) truncate_fails: AtomicBool,
+pub(crate) struct Faults {
+    pub(crate) syncs: AtomicU64,
+    pub(crate) writes: AtomicU64,
+    pub(crate) sync_fails: AtomicBool,
+    pub(crate) truncate_fails: AtomicBool,
     /// Fails writes after this many bytes of them; `u64::MAX`: never.
     write_room: Mutex<Option<usize>>,
     gate: Mutex<bool>,
@@ -155,18 +155,18 @@ pub(super) struct Faults {
 
 impl Faults {
     /// From now on each write takes this many bytes and then fails.
-    pub(super) fn full_after(&self, bytes: Option<usize>) {
+    pub(crate) fn full_after(&self, bytes: Option<usize>) {
         *self.write_room.lock().unwrap() = bytes;
     }
 
     /// While held, `fdatasync` does not return.
-    pub(super) fn hold_syncs(&self, hold: bool) {
+    pub(crate) fn hold_syncs(&self, hold: bool) {
         *self.gate.lock().unwrap() = hold;
         self.opened.notify_all();
     }
 }
 
-pub(super) struct Faulty(pub(super) Arc<Faults>);
+pub(crate) struct Faulty(pub(crate) Arc<Faults>);
 
 struct FaultyFile(Box<dyn Storage>, Arc<Faults>);
 
@@ -208,7 +208,7 @@ impl Storage for FaultyFile {
     }
 }
 
-pub(super) fn start_faulty(dir: &Path) -> (Journal, Arc<Faults>) {
+pub(crate) fn start_faulty(dir: &Path) -> (Journal, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let disk = Arc::new(Faulty(Arc::clone(&faults)));
     (Journal::start_on(settings(dir), Ticking::new(), disk).unwrap(), faults)

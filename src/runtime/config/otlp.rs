@@ -176,7 +176,7 @@ impl Standard<'_> {
                 .map(|(name, value)| Ok((header_name(&name)?, Secret::new(value))))
                 .collect()
         });
-        headers.extend(given.unwrap_or_else(Vec::new));
+        headers.extend(given.unwrap_or_default());
         headers
     }
 

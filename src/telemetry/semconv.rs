@@ -1,0 +1,50 @@
+//! Names of attributes: OpenTelemetry semantic conventions 1.37 where they have one, ours otherwise.
+
+pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.37.0";
+
+pub(super) const ERROR_TYPE: &str = "error.type";
+pub(super) const GRPC_STATUS: &str = "rpc.grpc.status_code";
+pub(super) const METHOD: &str = "http.request.method";
+pub(super) const METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(super) const PROTOCOL_NAME: &str = "network.protocol.name";
+pub(super) const PROTOCOL_VERSION: &str = "network.protocol.version";
+pub(super) const REQUEST_SIZE: &str = "http.request.body.size";
+pub(super) const RESPONSE_SIZE: &str = "http.response.body.size";
+pub(super) const SCHEME: &str = "url.scheme";
+pub(super) const SERVER_ADDRESS: &str = "server.address";
+pub(super) const SERVER_PORT: &str = "server.port";
+pub(super) const SERVICE_NAME: &str = "service.name";
+pub(super) const SERVICE_VERSION: &str = "service.version";
+pub(super) const STATUS: &str = "http.response.status_code";
+/// Without the query: values may be secret.
+pub(super) const URL_FULL: &str = "url.full";
+pub(super) const URL_PATH: &str = "url.path";
+pub(super) const USER_AGENT: &str = "user_agent.original";
+
+pub(super) const AGENT: &str = "remit.agent.id";
+pub(super) const CALL: &str = "remit.call.id";
+pub(super) const CLASS: &str = "remit.class";
+pub(super) const DECISION: &str = "remit.decision";
+pub(super) const ENTRY: &str = "remit.journal.entry";
+pub(super) const EVIDENCE: &str = "remit.agent.evidence";
+pub(super) const INTENT: &str = "remit.task.intent";
+pub(super) const OPERATION: &str = "remit.operation";
+/// Only where a call has several.
+pub(super) const OPERATIONS: &str = "remit.operations";
+pub(super) const OUTCOME: &str = "remit.outcome";
+pub(super) const POLICIES: &str = "remit.policy.ids";
+pub(super) const RECOGNITION: &str = "remit.recognition";
+pub(super) const REFUSAL: &str = "remit.refusal";
+pub(super) const RESOURCE_ID: &str = "remit.resource.id";
+pub(super) const RESOURCE_KIND: &str = "remit.resource.kind";
+pub(super) const RULES: &str = "remit.rules.digest";
+pub(super) const SERVICE: &str = "remit.service";
+pub(super) const TASK: &str = "remit.task.id";
+
+/// Events of a span.
+pub(super) const DECIDED: &str = "remit.decided";
+pub(super) const FIRST_BYTE: &str = "remit.first_byte";
+
+/// The methods that the conventions know; any other is told as `_OTHER`, its name beside it.
+pub(super) const KNOWN_METHODS: [&str; 9] =
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];

@@ -1,0 +1,5 @@
+mod collector;
+mod grpc;
+mod http;
+mod span;
+mod tree;
