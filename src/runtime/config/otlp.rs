@@ -170,7 +170,7 @@ impl Standard<'_> {
     }
 
     fn headers(&self, mut headers: BTreeMap<String, Secret<String>>) -> BTreeMap<String, Secret<String>> {
-        let given = self.read("HEADERS", |text| {
+        let given: Option<Vec<_>> = self.read("HEADERS", |text| {
             pairs(text)?
                 .into_iter()
                 .map(|(name, value)| Ok((header_name(&name)?, Secret::new(value))))
