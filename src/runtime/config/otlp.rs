@@ -128,44 +128,45 @@ struct Standard<'v> {
 }
 
 impl Standard<'_> {
+    /// What is set for a collector that is not there, or not wanted, is not looked at.
     fn otlp(&self, said: Said) -> Option<Otlp> {
-        let off = self.text("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-            || self.text("OTEL_TRACES_EXPORTER") == Some("none");
-        let headers = self.headers(said.headers);
+        if self.is_off() {
+            return None;
+        }
+        let endpoint = self.endpoint(said.endpoint)?;
         let timeout = self.read("TIMEOUT", |text| {
             text.parse()
                 .map(Duration::from_millis)
                 .map_err(|_| format!("`{text}` is not a number of milliseconds"))
         });
         let compression = self.read("COMPRESSION", compression);
-        let endpoint = self.endpoint(said.endpoint)?;
-        (!off).then_some(Otlp {
+        Some(Otlp {
             endpoint: endpoint.url,
             protocol: endpoint.protocol,
-            headers,
+            headers: self.headers(said.headers),
             timeout: timeout.or(said.timeout).unwrap_or(Duration::from_secs(10)),
             compression: compression.or(said.compression).unwrap_or(Compression::None),
         })
     }
 
+    fn is_off(&self) -> bool {
+        self.text("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+            || self.text("OTEL_TRACES_EXPORTER") == Some("none")
+    }
+
     /// The traces' own address is used as it is; a base address gets the signal's path.
     fn endpoint(&self, said: Option<Endpoint>) -> Option<Endpoint> {
+        let named = |name: &str| self.text(name).and_then(|text| self.kept(name, Endpoint::parse(text)));
+        let whole = named("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT");
+        let is_whole = whole.is_some();
+        let mut endpoint = whole.or_else(|| named("OTEL_EXPORTER_OTLP_ENDPOINT").or(said))?;
         let protocol = self.read("PROTOCOL", |text| match text {
             "grpc" => Ok(OtlpProtocol::Grpc),
             "http/protobuf" => Ok(OtlpProtocol::HttpProtobuf),
             other => Err(read::not_one_of(other, &["grpc", "http/protobuf"])),
         });
-        let over = |mut endpoint: Endpoint| {
-            endpoint.protocol = protocol.unwrap_or(endpoint.protocol);
-            endpoint
-        };
-        let name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-        if let Some(whole) = self.text(name).and_then(|text| self.kept(name, Endpoint::parse(text))) {
-            return Some(over(whole));
-        }
-        let name = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        let base = self.text(name).and_then(|text| self.kept(name, Endpoint::parse(text))).or(said)?;
-        Some(over(base).with_signal_path())
+        endpoint.protocol = protocol.unwrap_or(endpoint.protocol);
+        Some(if is_whole { endpoint } else { endpoint.with_signal_path() })
     }
 
     fn headers(&self, mut headers: BTreeMap<String, Secret<String>>) -> BTreeMap<String, Secret<String>> {

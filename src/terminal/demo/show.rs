@@ -49,11 +49,15 @@ pub(super) fn answer(answer: &Answer, paint: Paint) -> String {
     let mut text = format!("  came back  {}\n", paint.red(&format!("{status}, remit-refusal: {refusal}")));
     match serde_json::from_slice::<Value>(&answer.body) {
         Ok(Value::Object(problem)) => {
-            for name in ["detail", "operation", "class", "policies", "reasons", "advice"] {
-                if let Some(value) = problem.get(name) {
-                    text += &indented(&format!("{name}: {}", plain(value)));
-                }
+            // The detail says it all in one sentence; the other members are the same for programs.
+            for value in [problem.get("detail").or(problem.get("title"))].into_iter().flatten() {
+                text += &indented(&plain(value));
             }
+            let members: Vec<_> = ["operation", "class", "policies"]
+                .iter()
+                .filter_map(|name| problem.get(*name).map(|value| format!("{name}: {}", plain(value))))
+                .collect();
+            text += &indented(&paint.dim(&members.join(" · ")));
         }
         _ => text += &indented(&String::from_utf8_lossy(&answer.body)),
     }

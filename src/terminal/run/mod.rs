@@ -79,7 +79,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let (status, summary) = outcome?;
     if !arguments.quiet {
         let trees = scroll.map(|scroll| scroll.take()).unwrap_or_default();
-        screen::tell(&format!("{trees}{}", summary::report(&summary, Paint::for_stderr())));
+        // CMD may have left the cursor within a line.
+        screen::tell(&format!("\n{trees}{}", summary::report(&summary, Paint::for_stderr())));
     }
     Ok(status)
 }
