@@ -44,7 +44,7 @@ pub enum HostPattern {
 }
 
 pub(super) fn table(section: Section<'_>) -> Vec<Mapping> {
-    section.entries(|key, value| mapping(key, value))
+    section.entries(mapping)
 }
 
 fn mapping(key: &str, value: Value<'_>) -> Result<Mapping, String> {
@@ -64,17 +64,11 @@ fn mapping(key: &str, value: Value<'_>) -> Result<Mapping, String> {
 }
 
 fn pattern(key: &str) -> Result<(HostPattern, Option<u16>), String> {
-    let (name, port) = match key.strip_prefix('*') {
-        Some(rest) => split_port(rest)?,
-        None => {
-            let (host, port) = match Origin::parse_authority(key, Some(1)) {
-                Ok((host, _)) if !has_port(key) => (host, None),
-                Ok((host, port)) => (host, Some(port)),
-                Err(error) => return Err(error.to_string()),
-            };
-            return Ok((HostPattern::Exact(host), port));
-        }
+    let Some(rest) = key.strip_prefix('*') else {
+        let (host, port) = Origin::parse_authority(key, Some(1)).map_err(|error| error.to_string())?;
+        return Ok((HostPattern::Exact(host), has_port(key).then_some(port)));
     };
+    let (name, port) = split_port(rest)?;
     match name {
         "" => Ok((HostPattern::Any, port)),
         below => match below.strip_prefix('.').map(Host::parse) {
