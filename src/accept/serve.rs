@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -125,7 +126,7 @@ async fn answer<W: Walk>(
     let body = Body::from(request.into_body());
     let call = Call::intercepted(head, presented);
     let walked = AssertUnwindSafe(front.walk.walk(call, body, upgrade)).catch_unwind().await;
-    let Walked { answer, afterwards } = walked.unwrap_or_else(|_| {
+    let Walked { mut answer, afterwards } = walked.unwrap_or_else(|_| {
         tracing::error!(call = %id, "a call panicked; it was not let through");
         refuse::answer(&Refusal::Internal, &wording).into()
     });
@@ -135,6 +136,9 @@ async fn answer<W: Walk>(
     }
     if let Some(control) = control {
         if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            // Hop-by-hop, so the origin's own went no further than remit (RFC 9110 §7.8).
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             control.becomes_tunnel();
         } else {
             control.stays_http();

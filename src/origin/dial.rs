@@ -127,7 +127,7 @@ impl Dialler {
 
 /// RFC 8305 §5: starts an attempt, and the next one when it fails or 250 ms are over; the first to connect wins, the
 /// others are dropped.
-async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, String> {
+pub(super) async fn connect_first(addresses: Vec<SocketAddr>) -> Result<TcpStream, String> {
     let mut waiting = interleave(addresses);
     let mut running = FuturesUnordered::new();
     let mut failures: Vec<String> = Vec::new();

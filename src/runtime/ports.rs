@@ -69,8 +69,8 @@ async fn serve<W: Walk>(front: Arc<Front<W>>, port: Port, mut drain: watch::Rece
     let (stop, stopped) = watch::channel(false);
     let stopping = async {
         tokio::select! {
-            _ = async { drop(ended.wait_for(Option::is_some).await) } => {}
-            _ = async { drop(drain.wait_for(|drain| *drain).await) } => {}
+            () = async { drop(ended.wait_for(Option::is_some).await) } => {}
+            () = async { drop(drain.wait_for(|drain| *drain).await) } => {}
         }
         stop.send_replace(true);
         std::future::pending::<()>().await;

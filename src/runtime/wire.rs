@@ -23,7 +23,7 @@ use crate::body::framing;
 use crate::call::principal::Entrance;
 use crate::call::{Class, Clock, Entropy, ServiceName};
 use crate::catalog::Catalog;
-use crate::identity::{Identity, TaskTokens};
+use crate::identity::{self, Identity, TaskTokens};
 use crate::intent::{self, Tasks};
 use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
@@ -40,55 +40,34 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     // What can be wrong with the configuration is found before anything is taken or written.
     let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
     let rules = Arc::new(load_rules(&config, &catalog)?);
-    let trust = trust(&config.upstream.trust)?;
-    let resolve = resolve(&config)?;
-    let proxy = Listener::bind(config.listen.proxy, Entrance::Proxy).await;
-    let proxy = proxy.map_err(bind_error(config.listen.proxy, "listen.proxy"))?;
-    let admin = TcpListener::bind(config.listen.admin).await;
-    let admin = admin.map_err(bind_error(config.listen.admin, "listen.admin"))?;
-    let proxy_address = proxy.address().map_err(bind_error(config.listen.proxy, "listen.proxy"))?;
-    let admin_address = admin.local_addr().map_err(bind_error(config.listen.admin, "listen.admin"))?;
+    let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
+    let doors = Doors::bind(&config).await?;
 
     let journal = Arc::new(Journal::start(journal_settings(&config), clock.clone())?);
     let ca_is_new = !dir.join("ca/ca.key").exists();
     let ca = Arc::new(Ca::load_or_make(&dir.join("ca"), clock.clone())?);
     let tokens = Arc::new(TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?);
-    let admin_token = dir.join("admin.token");
-    let admin_secret = AdminToken::load_or_make(&admin_token, &*entropy)?;
+    let facts = doors.facts(&dir, &ca);
+    let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
 
     let tasks = Arc::new(Tasks::new(intent::Settings::default(), clock.clone(), entropy.clone()));
-    let own = vec![proxy_address, admin_address];
+    let own = vec![facts.proxy, facts.admin];
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let default_agent = config.identity.default_agent.clone();
-    let identity = Identity::new(crate::identity::Settings { default_agent }, tokens.clone());
-    let (drain, draining) = watch::channel(false);
     let pep = Pep {
         catalog,
-        identity,
+        identity: Identity::new(identity::Settings { default_agent }, tokens.clone()),
         tasks: tasks.clone(),
         rules: rules.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
         clock: clock.clone(),
     };
-    let front = Front::new(
-        Arc::new(pep),
-        ca.clone(),
-        accept_settings(&config),
-        clock.clone(),
-        entropy.clone(),
-        draining.clone(),
-    );
+    let (drain, draining) = watch::channel(false);
+    let settings = accept_settings(&config);
+    let front = Front::new(Arc::new(pep), ca, settings, clock.clone(), entropy.clone(), draining.clone());
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
-    let facts = NodeFacts {
-        proxy: proxy_address,
-        admin: admin_address,
-        state_dir: dir.clone(),
-        ca: ca.files().root.clone(),
-        ca_bundle: ca.files().bundle.clone(),
-        admin_token,
-    };
     let administered = Administered {
         facts: web_facts(&facts, &rules),
         journal: journal.clone(),
@@ -96,29 +75,60 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         ports,
         drain: draining.clone(),
     };
-    let settings = web::Settings {
-        bound: admin_address,
-        names: Vec::new(),
-        trust_domain: config.identity.trust_domain.clone(),
-    };
     let rooms =
         web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin: admin_secret };
-    let api = web::router(settings, rooms);
-    let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy: entropy.clone() };
+    let api = web::router(web_settings(&config, &facts), rooms);
+    let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy };
     let followers = Followers::start(&journal, followers(&config, trace), ports)?;
     let around = vec![
         tokio::spawn(keeper),
-        tokio::spawn(web::serve(admin, api, std::future::pending())),
+        tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
     ];
     let (listens, listening) = watch::channel(());
     let proxy = vec![tokio::spawn(async move {
         // Dropped with the task, however it ends: that is how `Node::stopped` hears of it.
         let _listens = listens;
-        proxy.run(front, draining).await;
+        doors.proxy.run(front, draining).await;
     })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
     Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around })
+}
+
+/// What the node listens on.
+struct Doors {
+    proxy: Listener,
+    proxy_address: SocketAddr,
+    admin: TcpListener,
+    admin_address: SocketAddr,
+}
+
+impl Doors {
+    async fn bind(config: &Config) -> Result<Self, StartError> {
+        let asked = config.listen;
+        let proxy = Listener::bind(asked.proxy, Entrance::Proxy).await;
+        let proxy = proxy.map_err(bind_error(asked.proxy, "listen.proxy"))?;
+        let admin = TcpListener::bind(asked.admin).await.map_err(bind_error(asked.admin, "listen.admin"))?;
+        let proxy_address = proxy.address().map_err(bind_error(asked.proxy, "listen.proxy"))?;
+        let admin_address = admin.local_addr().map_err(bind_error(asked.admin, "listen.admin"))?;
+        Ok(Self { proxy, proxy_address, admin, admin_address })
+    }
+
+    fn facts(&self, state_dir: &Path, ca: &Ca) -> NodeFacts {
+        NodeFacts {
+            proxy: self.proxy_address,
+            admin: self.admin_address,
+            state_dir: state_dir.to_owned(),
+            ca: ca.files().root.clone(),
+            ca_bundle: ca.files().bundle.clone(),
+            admin_token: state_dir.join("admin.token"),
+        }
+    }
+}
+
+fn web_settings(config: &Config, facts: &NodeFacts) -> web::Settings {
+    let trust_domain = config.identity.trust_domain.clone();
+    web::Settings { bound: facts.admin, names: Vec::new(), trust_domain }
 }
 
 /// The catalog in the words of the policies.

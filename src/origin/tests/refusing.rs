@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::super::dial::interleave;
+use super::super::dial::{connect_first, interleave};
 use super::super::egress::closed;
 use super::super::resolve::all_open;
 use super::super::{Limits, OriginError, Reached, ResolveTable, Settings, Upstream};
@@ -271,6 +271,17 @@ fn a_mapping_that_cannot_be_meant_is_named() {
         let error = ResolveTable::parse([(key, value)]).unwrap_err().to_string();
         assert!(error.contains(&format!("`{key} = {value}`")), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_address_where_nobody_listens_gives_way_to_the_next() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let there = listener.local_addr().unwrap();
+    let connected = connect_first(vec![gone, gone, there]).await.unwrap();
+    assert_eq!(connected.peer_addr().unwrap(), there);
+    let why = connect_first(vec![gone]).await.unwrap_err();
+    assert!(why.contains(&gone.to_string()), "{why}");
 }
 
 #[test]
