@@ -142,7 +142,9 @@ impl Config {
     /// Reads a file. Paths in it are relative to the folder that it lies in.
     pub fn load(file: &Path, variables: &Variables) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(file).map_err(|error| ConfigError::unreadable(file, &error))?;
-        let folder = file.parent().unwrap_or(Path::new(""));
+        // Absolute, because what comes of it is told to processes that run elsewhere.
+        let folder = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let folder = folder.parent().unwrap_or(Path::new("/"));
         Self::parse(&text, file, folder, variables)
     }
 

@@ -41,12 +41,12 @@ enum Verb {
     Bundle,
 }
 
-pub(super) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = find::configuration(arguments.config.as_deref())?.state_dir.join("ca");
     let bundle = folder.join("bundle.pem");
     match arguments.verb {
         Verb::Bundle if arguments.json => {
-            screen::print_json(&json!({"bundle": read(&bundle)?, "path": bundle}))?
+            screen::print_json(&json!({"bundle": read(&bundle)?, "path": bundle}))?;
         }
         Verb::Bundle => screen::print(&read(&bundle)?)?,
         Verb::Show => show(&folder.join("ca.pem"), &bundle, arguments.json)?,

@@ -17,26 +17,23 @@ const DEFAULT_CONFIG: &str = "config.toml";
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct NodeArguments {
     /// The node's configuration [default: ./config.toml if there is one]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// The admin API's address, instead of looking it up in the state folder (token: REMIT_ADMIN_TOKEN)
-    #[arg(long, value_name = "URL")]
+    /// The admin API's address, instead of looking it up in the state folder (token: `REMIT_ADMIN_TOKEN`)
+    #[arg(long, global = true, value_name = "URL")]
     pub(super) admin: Option<String>,
     /// A file that holds the admin token
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 
 impl NodeArguments {
     /// The admin API, by `--admin` or by the configuration's state folder.
     pub(super) fn admin(&self) -> Result<Admin, Failure> {
-        match self.named()? {
-            Some(admin) => Ok(admin),
-            None => {
-                let config = configuration(self.config.as_deref())?;
-                self.in_state(&config.state_dir)
-            }
+        if let Some(admin) = self.named()? {
+            return Ok(admin);
         }
+        self.in_state(&configuration(self.config.as_deref())?.state_dir)
     }
 
     /// The admin API by `--admin`.

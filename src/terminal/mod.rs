@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
 impl Verb {
     fn start(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Ca(arguments) => ca::run(arguments),
+            Self::Ca(arguments) => ca::run(&arguments),
             Self::Catalog(arguments) => offline::catalog(arguments),
             Self::Demo(arguments) => block_on(demo::run(arguments)),
             Self::Policy(arguments) => offline::policy(arguments),

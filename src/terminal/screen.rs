@@ -51,6 +51,7 @@ impl Paint {
         Self::on(io::stdout().is_terminal())
     }
 
+    #[cfg(test)]
     pub(super) const fn plain() -> Self {
         Self { colour: false }
     }

@@ -40,10 +40,11 @@ impl Table {
             for (index, (cell, (_, lean))) in row.iter().zip(&self.columns).enumerate() {
                 let width = width(index);
                 line += "  ";
-                line += &match lean {
-                    Lean::Left => format!("{cell:<width$}"),
-                    Lean::Right => format!("{cell:>width$}"),
-                };
+                let blanks = " ".repeat(width.saturating_sub(cell.chars().count()));
+                match lean {
+                    Lean::Left => line.extend([cell.as_str(), &blanks]),
+                    Lean::Right => line.extend([blanks.as_str(), cell]),
+                }
             }
             text += line.trim_end();
             text.push('\n');

@@ -1,6 +1,7 @@
 //! `remit task`: tasks of a running node.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -154,9 +155,9 @@ fn opened(task: &Value) -> String {
         text(task, "expires_at")
     );
     if let Some(port) = task.get("port_url").and_then(Value::as_str) {
-        lines += &format!("its port   {port}\n");
+        let _ = writeln!(lines, "its port   {port}");
     }
-    lines += &format!("CA         {}\nbundle     {}\n", text(task, "ca"), text(task, "ca_bundle"));
+    let _ = writeln!(lines, "CA         {}\nbundle     {}", text(task, "ca"), text(task, "ca_bundle"));
     lines
 }
 
@@ -182,11 +183,11 @@ fn shown(task: &Value) -> String {
     let mut lines = String::new();
     for name in ["id", "state", "agent", "intent", "opened_at", "expires_at"] {
         if !text(task, name).is_empty() {
-            lines += &format!("{:<11} {}\n", name.trim_end_matches("_at"), text(task, name));
+            let _ = writeln!(lines, "{:<11} {}", name.trim_end_matches("_at"), text(task, name));
         }
     }
     if let Some(ended) = task.get("ended") {
-        lines += &format!("{:<11} {} ({})\n", "ended", text(ended, "at"), text(ended, "why"));
+        let _ = writeln!(lines, "{:<11} {} ({})", "ended", text(ended, "at"), text(ended, "why"));
     }
     lines + "\n" + &summary::table(task, Paint::for_stdout())
 }

@@ -68,8 +68,8 @@ impl<'t> Problems<'t> {
     /// A mistake at a place in the text.
     pub(super) fn at(&self, span: Option<Range<usize>>, what: String) {
         let line = span.map(|span| {
-            let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
-            1 + before.split(|byte| *byte == b'\n').skip(1).count()
+            let before = self.text.get(..span.start).unwrap_or(self.text);
+            1 + before.matches('\n').count()
         });
         self.found.borrow_mut().push(Problem { line, what });
     }

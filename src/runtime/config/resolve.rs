@@ -64,11 +64,11 @@ fn mapping(key: &str, value: Value<'_>) -> Result<Mapping, String> {
 }
 
 fn pattern(key: &str) -> Result<(HostPattern, Option<u16>), String> {
-    let Some(wild) = key.strip_prefix('*') else {
+    let Some(rest) = key.strip_prefix('*') else {
         let (host, port) = Origin::parse_authority(key, Some(1)).map_err(|error| error.to_string())?;
         return Ok((HostPattern::Exact(host), has_port(key).then_some(port)));
     };
-    let (name, port) = split_port(wild)?;
+    let (name, port) = split_port(rest)?;
     match name {
         "" => Ok((HostPattern::Any, port)),
         below => match below.strip_prefix('.').map(Host::parse) {

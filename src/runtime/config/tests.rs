@@ -86,6 +86,15 @@ fn an_absent_file_is_told_with_a_remedy() {
 }
 
 #[test]
+fn a_file_that_is_named_relatively_means_absolute_paths() {
+    let here = std::env::current_dir().unwrap();
+    // The package's own sample: tests run in the package's folder.
+    let config = Config::load(Path::new("config.toml"), &Variables::new()).unwrap();
+    assert_eq!(config.state_dir, here.join("state"));
+    assert!(config.digest.is_some() && config.source == "config.toml");
+}
+
+#[test]
 fn paths_start_at_the_folder_of_the_file() {
     let config =
         parse("[state]\ndir = \"s\"\n[policies]\ndir = \"/abs\"\n[catalog]\ndirs = [\"a\", \"/b\"]\n")

@@ -1,4 +1,6 @@
-//! The demo's words.
+//! The demo's words. (Writing into a text cannot fail, so what `write!` returns is dropped.)
+
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -31,7 +33,7 @@ pub(super) fn question(number: usize, step: &Step, story: &Story, paint: Paint) 
         step.path
     );
     if !step.body.is_empty() {
-        text += &format!("             {}\n", step.body);
+        let _ = writeln!(text, "             {}", step.body);
     }
     text
 }
@@ -70,7 +72,7 @@ pub(super) fn span(tree: &str, paint: Paint) -> String {
     }
     let mut text = "  its span\n".to_owned();
     for line in tree.lines().filter(|line| !line.is_empty()) {
-        text += &format!("    {line}\n");
+        let _ = writeln!(text, "    {line}");
     }
     text
 }
@@ -78,7 +80,7 @@ pub(super) fn span(tree: &str, paint: Paint) -> String {
 pub(super) fn closing(seen: &[String], paint: Paint) -> String {
     let mut text = format!("\n{}\n", paint.bold("What reached the origin"));
     for line in seen {
-        text += &format!("  {line}\n");
+        let _ = writeln!(text, "  {line}");
     }
     text + &format!(
         "  and nothing else: a refused call never leaves remit.\n\n{}\n\
@@ -109,7 +111,7 @@ fn indented(text: &str) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
         if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH - 13 {
-            lines += &format!("             {line}\n");
+            let _ = writeln!(lines, "             {line}");
             line.clear();
         }
         if !line.is_empty() {

@@ -51,10 +51,15 @@ impl Host {
                 0 => base.clone(),
                 number => base.join("beside").join(number.to_string()),
             };
-            let Some(claim) = claim(&config.state_dir)? else { continue };
+            // Shared first: several may look at the same time whether a node runs here that all can join.
+            let looking = FlockOperation::NonBlockingLockShared;
+            let Some(lock) = claim(&config.state_dir, looking)? else { continue };
             if let Some(admin) = running(&config.state_dir).await {
                 return Ok(Self::joined(admin, config.state_dir));
             }
+            drop(lock);
+            let alone = FlockOperation::NonBlockingLockExclusive;
+            let Some(claim) = claim(&config.state_dir, alone)? else { continue };
             return Self::start(config, claim, scroll).await;
         }
         Err(Failure::found_wanting(format!("{SIDE_BY_SIDE} programs run behind nodes of their own already"))
@@ -89,8 +94,8 @@ impl Host {
     }
 }
 
-/// Claims a state folder for a node of our own; none: another `remit run` has it. Given back when the file is dropped.
-fn claim(state_dir: &Path) -> Result<Option<File>, Failure> {
+/// Claims a state folder; none: another `remit run` has a node of its own in it. Given back when the file is dropped.
+fn claim(state_dir: &Path, how: FlockOperation) -> Result<Option<File>, Failure> {
     let open = || -> io::Result<Option<File>> {
         DirBuilder::new().recursive(true).mode(0o700).create(state_dir)?;
         let file = OpenOptions::new()
@@ -99,7 +104,7 @@ fn claim(state_dir: &Path) -> Result<Option<File>, Failure> {
             .write(true)
             .mode(0o600)
             .open(state_dir.join("run.lock"))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&file, how) {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(error.into()),
