@@ -7,6 +7,8 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+import httpx
+
 from node import Node, Task
 
 
@@ -111,3 +113,10 @@ def send(stream, raw: bytes) -> Answer | None:
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         stream.sendall(raw)
     return Answer.read(stream)
+
+
+def client(node: Node, task: Task | None, *, http2: bool = False) -> httpx.Client:
+    """A well-behaved client inside the test process."""
+    host, port = node.proxy
+    proxy = task.proxy_url if task else f"http://{host}:{port}"
+    return httpx.Client(http2=http2, proxy=proxy, verify=agent_context(node), timeout=30, trust_env=False)
