@@ -32,7 +32,10 @@ class Answer:
         except (ConnectionError, ssl.SSLError):
             return None
         first, *lines = head.decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        headers: dict[str, str] = {}
+        for name, _, value in (line.partition(":") for line in lines if line):
+            name = name.strip().lower()
+            headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
         answer = cls(int(first.split()[1]), headers, b"", head)
         if body:
             answer.body = answer._read_body(stream)
