@@ -148,10 +148,8 @@ class Node:
 
     def command(self, *arguments: str, timeout: float = 30) -> Ran:
         """`remit VERB ...` against this node."""
-        verb = [argument for argument in arguments]
-        position = 2 if verb[0] in ("task", "policy", "catalog", "ca", "audit") else 1
-        verb[position:position] = ["--config", str(self.config)]
-        return _Json(**vars(run([self.binary, *verb], timeout=timeout)))
+        verb, *rest = arguments
+        return _Json(**vars(run([self.binary, verb, "--config", self.config, *rest], timeout=timeout)))
 
     def run(self, *command: object, agent: str = AGENT, intent: str = INTENT, env: dict[str, str] | None = None,
             cwd: Path | None = None, timeout: float = 60) -> Ran:
