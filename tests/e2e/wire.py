@@ -99,7 +99,8 @@ def tunnel(node: Node, host: str, task: Task, *, port: int = 443, sni: str | Non
         context = agent_context(node, alpn)
         if sni is not None and sni != host:
             context.check_hostname = False
-        yield context.wrap_socket(stream, server_hostname=sni or host)
+        stream = context.wrap_socket(stream, server_hostname=sni or host)  # takes the plain socket over
+        yield stream
     finally:
         stream.close()
 
