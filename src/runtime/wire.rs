@@ -28,6 +28,7 @@ use crate::intent::{self, Tasks};
 use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
+use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
 use crate::telemetry::{self, Colour, Followers, Tree};
 use crate::web::{self, AdminToken};
@@ -43,7 +44,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let doors = Doors::bind(&config).await?;
 
-    let journal = Arc::new(Journal::start(journal_settings(&config), clock.clone())?);
+    let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
     let ca_is_new = !dir.join("ca/ca.key").exists();
     let ca = Arc::new(Ca::load_or_make(&dir.join("ca"), clock.clone())?);
     let tokens = Arc::new(TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?);
@@ -198,12 +199,13 @@ fn resolve(config: &Config) -> Result<ResolveTable, StartError> {
     Ok(ResolveTable::parse(entries.iter().map(|(name, to)| (name.as_str(), to.as_str())))?)
 }
 
-fn journal_settings(config: &Config) -> record::Settings {
+fn journal_settings(config: &Config, entropy: &dyn Entropy) -> Result<record::Settings, StartError> {
     let durable = match config.durable {
         config::Durable::Act => record::Durable::Act,
         config::Durable::All => record::Durable::All,
     };
-    record::Settings { durable, ..record::Settings::new(&config.state_dir) }
+    let log_key = Some(Arc::new(LogKey::load_or_make(&config.state_dir, entropy)?));
+    Ok(record::Settings { durable, log_key, ..record::Settings::new(&config.state_dir) })
 }
 
 fn accept_settings(config: &Config) -> accept::Settings {
