@@ -175,9 +175,8 @@ fn open<W: Walk>(
     if REFUSED_PORTS.contains(&port) {
         return Err(Refusal::PortRefused { port });
     }
-    // Which of the two is spoken shows in the first byte through the tunnel.
-    let scheme = if port == 80 { Scheme::Http } else { Scheme::Https };
-    Ok((Origin { scheme, host, port }, presented))
+    // Whether it is plain HTTP after all shows in the first byte through the tunnel.
+    Ok((Origin { scheme: Scheme::Https, host, port }, presented))
 }
 
 /// The token in a `Proxy-Authorization`: the password of Basic (RFC 7617), or what follows Bearer (RFC 6750 §2.1).
@@ -198,16 +197,18 @@ pub(super) fn credentials(value: &[u8]) -> Result<Secret<String>, Refusal> {
     Ok(Secret::new(password.to_owned()))
 }
 
-/// What comes through an open tunnel: TLS, or plain HTTP to port 80.
-async fn through<W: Walk>(front: Arc<Front<W>>, mut io: Rewind<TcpStream>, connection: Connection) {
+/// What comes through an open tunnel: TLS, or, to another port than 443, plain HTTP. Some clients build a tunnel for
+/// `http://` too.
+async fn through<W: Walk>(front: Arc<Front<W>>, mut io: Rewind<TcpStream>, mut connection: Connection) {
     let peer = connection.peer;
-    let Some((origin, _)) = &connection.tunnel else { return };
+    let Some((origin, _)) = &mut connection.tunnel else { return };
     let authority = Some(format!("{}:{}", origin.host, origin.port));
     let first = timeout(front.settings.handshake_time, io.first_byte()).await;
     // RFC 8446 §5.1: a TLS connection begins with a record of type 22, handshake.
     match first {
         Ok(Some(22)) => intercept::serve(front, io, connection).await,
-        Ok(Some(byte)) if origin.scheme == Scheme::Http && byte.is_ascii_alphabetic() => {
+        Ok(Some(byte)) if origin.port != Scheme::Https.default_port() && byte.is_ascii_uppercase() => {
+            origin.scheme = Scheme::Http;
             let Rewind { ahead, io } = io;
             serve::http1(front, io, ahead, Arc::new(connection)).await;
         }

@@ -13,18 +13,17 @@ use tokio_rustls::server::TlsStream;
 
 use super::connect::Connection;
 use super::{Front, Walk, serve};
-use crate::call::{Host, Origin, Refusal, Scheme};
+use crate::call::{Host, Origin, Refusal};
 
 /// A fatal alert, `unrecognized_name` (RFC 6066 §3, RFC 8446 §6): what a server says to an SNI that it does not serve.
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
-pub(super) async fn serve<W, IO>(front: Arc<Front<W>>, io: IO, mut connection: Connection)
+pub(super) async fn serve<W, IO>(front: Arc<Front<W>>, io: IO, connection: Connection)
 where
     W: Walk,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Some((origin, _)) = &mut connection.tunnel else { return };
-    origin.scheme = Scheme::Https;
+    let Some((origin, _)) = &connection.tunnel else { return };
     let (peer, authority) = (connection.peer, Some(format!("{}:{}", origin.host, origin.port)));
     let handshake = timeout(front.settings.handshake_time, handshake(&front, io, origin)).await;
     let tls = match handshake {

@@ -1,6 +1,6 @@
 //! Intercepted: a byte stream becomes a call.
 //!
-//! What may enter: HTTP requests in absolute form, CONNECT tunnels with TLS inside (or, to port 80, plain HTTP). What may
+//! What may enter: HTTP requests in absolute form, CONNECT tunnels with TLS inside (or, to ports other than 443, plain HTTP). What may
 //! not: anything that HTTP allows two readings of, tunnels whose CONNECT target, SNI and `Host` differ, other protocols.
 //! This room decides nothing else; it hands each call to a [`Walk`] and writes what comes back.
 //!

@@ -257,13 +257,16 @@ async fn tunnels_carry_tls_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_tunnel_to_port_80_carries_plain_http() {
+async fn a_tunnel_to_another_port_carries_plain_http() {
     let house = House::start().await;
-    let mut stream = house.tunnel("h.test:80").await;
-    stream.write_all(b"GET /x HTTP/1.1\r\nHost: h.test\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains("GET http://h.test /x"), "{answer}");
+    for (port, shown) in [("80", ""), ("8080", ":8080")] {
+        let mut stream = house.tunnel(&format!("h.test:{port}")).await;
+        let ask = format!("GET /x HTTP/1.1\r\nHost: h.test:{port}\r\nConnection: close\r\n\r\n");
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains(&format!("GET http://h.test{shown} /x")), "{answer}");
+    }
 }
 
 #[tokio::test]

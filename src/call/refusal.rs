@@ -86,7 +86,7 @@ pub enum Refusal {
         /// Which one.
         method: String,
     },
-    /// What came through a tunnel was neither TLS nor, on port 80, HTTP.
+    /// What came through a tunnel was neither TLS nor, on another port than 443, HTTP.
     #[error("what came through the tunnel to {origin} is not TLS")]
     NotTls {
         /// Where to.

@@ -1,5 +1,8 @@
 //! `remit policy check` and `remit policy test`: is the policy set sound, and does it say what it should?
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Write};
 
 use crate::judge::{LoadErrors, PolicySource, Rules, Vocabulary, lab};
