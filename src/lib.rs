@@ -1,4 +1,4 @@
-//! remit keeps AI agents within their remit.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 // In the order of a call's walk; the house test (`tests/suite/house.rs`) holds it so.
 pub mod accept;

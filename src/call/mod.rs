@@ -14,8 +14,45 @@
 //!   opened.close()   record            Receipt: one closing entry, one span
 //! ```
 //!
-//! The next stage can only be made from the last one, so a call that was never decided cannot be forwarded: it
-//! does not compile (`tests/suite/typestate/`).
+//! The next stage can only be made from the last one. This compiles:
+//!
+//! ```
+//! use remit::{body::Body, call::{Call, Closing, Credentialed, Decided, Opened, Outcome}, origin::Upstream};
+//! fn equip(call: Call<Decided>, opened: &Opened) -> Call<Credentialed> { call.equip(opened) }
+//! async fn send(upstream: Upstream, call: Call<Credentialed>) { let _ = upstream.send(call, Body::empty()).await; }
+//! fn close(opened: Opened) { opened.close(Closing::bare(Outcome::Answered)); }
+//! ```
+//!
+//! and none of these does. A call that no policy ruled on cannot be sent:
+//!
+//! ```compile_fail
+//! use remit::{body::Body, call::{Attributed, Call}, origin::Upstream};
+//! async fn send(upstream: Upstream, call: Call<Attributed>) { let _ = upstream.send(call, Body::empty()).await; }
+//! ```
+//!
+//! A decided call cannot leave without the proof that its intention is written:
+//!
+//! ```compile_fail
+//! use remit::call::{Call, Credentialed, Decided};
+//! fn equip(call: Call<Decided>) -> Call<Credentialed> { call.equip() }
+//! ```
+//!
+//! A call is closed once:
+//!
+//! ```compile_fail
+//! use remit::call::{Closing, Opened, Outcome};
+//! fn close(opened: Opened) {
+//!     opened.close(Closing::bare(Outcome::Answered));
+//!     opened.close(Closing::bare(Outcome::Answered));
+//! }
+//! ```
+//!
+//! And nobody outside can make a proof:
+//!
+//! ```compile_fail
+//! use remit::call::{Decision, RulesDigest, Ruling};
+//! let ruling = Ruling::assertion(Decision::Allow, Vec::new(), None, RulesDigest([0; 32]));
+//! ```
 
 pub mod decision;
 pub mod host;

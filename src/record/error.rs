@@ -13,6 +13,12 @@ pub enum JournalError {
         /// The journal's folder.
         dir: PathBuf,
     },
+    /// A checkpoint that does not hold.
+    #[error("the checkpoint does not hold: {why}; compare it with one that was kept elsewhere")]
+    Checkpoint {
+        /// What is wrong with it.
+        why: String,
+    },
     /// What stands there is not what a journal looks like, and not what a crash leaves behind.
     #[error(
         "`{path}` is damaged at byte {offset}: {why}; run `remit audit verify`, keep the folder as evidence and move it away to begin a new journal"
@@ -36,6 +42,16 @@ pub enum JournalError {
         #[source]
         cause: Arc<io::Error>,
     },
+    /// The journal's own key cannot be used.
+    #[error(
+        "`{path}` holds no Ed25519 key: {why}; restore it, or move the journal's folder away to begin a new one"
+    )]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An entry longer than any reader accepts.
     #[error("the entry has {bytes} bytes, more than the {limit_bytes} that a journal line may have")]
     TooLong {
@@ -55,6 +71,18 @@ pub enum JournalError {
     /// The node is going down.
     #[error("the journal is closed; the node is stopping")]
     Stopped,
+    /// The journal is not what was signed, or contradicts itself.
+    #[error(
+        "entry {entry} in `{path}` is not as it was written: {why}; keep the folder as evidence and move it away to begin a new journal"
+    )]
+    Untrue {
+        /// The first entry that cannot be right.
+        entry: u64,
+        /// Where it stands, or should.
+        path: PathBuf,
+        /// How that shows.
+        why: String,
+    },
     /// A value that JSON cannot hold.
     #[error("the entry cannot be put into words: {0}")]
     Unwritable(String),

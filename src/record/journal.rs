@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use super::checkpoint::{self, LogKey};
 use super::disk::{self, Disk, FileSystem};
 use super::entry::{Closed, What};
 use super::error::JournalError;
@@ -17,7 +18,7 @@ use super::facts::{CallFacts, RefusalFacts, Text};
 use super::inbox::{Fate, Inbox, Order, PLACES, Strength};
 use super::recover::{self, Found};
 use super::segment;
-use super::syncer::{self, Syncs};
+use super::syncer::{self, Sealer, Syncs};
 use super::tail::Follow;
 use super::writer::{Health, Writer};
 use crate::call::{
@@ -46,6 +47,8 @@ pub struct Settings {
     pub segment_bytes: NonZeroU64,
     /// How long a call waits for its entry. A disk that takes longer counts as failed, and the call is refused.
     pub patience: Duration,
+    /// Who signs the checkpoints; without it there are none.
+    pub log_key: Option<Arc<LogKey>>,
 }
 
 impl Settings {
@@ -56,6 +59,7 @@ impl Settings {
             durable: Durable::Act,
             segment_bytes: NonZeroU64::MIN.saturating_add((64 << 20) - 1),
             patience: Duration::from_secs(10),
+            log_key: None,
         }
     }
 }
@@ -82,7 +86,7 @@ struct Book {
 impl Journal {
     /// Takes the journal under `settings.dir`, mends what a crash left, and begins to write.
     ///
-    /// A torn last line is cut, calls without an end are closed as [`Outcome::Unknown`]; both are entries. It reads the
+    /// What was signed last must still hold. A torn last line is cut, calls without an end are closed as [`Outcome::Unknown`]; both are entries. It reads the
     /// whole journal once and blocks on the disk.
     pub fn start(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
         Self::start_on(settings, clock, Arc::new(FileSystem))
@@ -96,7 +100,9 @@ impl Journal {
         let folder = segment::folder(&settings.dir);
         disk::make_dir(&folder).map_err(|e| JournalError::disk("create", &folder, e))?;
         let lock = lock(&folder)?;
-        let Found { next, segment, open, cut } = recover::recover(&folder, disk.as_ref())?;
+        let signed = settings.log_key.as_ref().map(|key| checkpoint::latest(&folder, key)).transpose()?;
+        let Found { next, segment, open, cut, tree } =
+            recover::recover(&folder, signed.flatten(), disk.as_ref())?;
         let (inbox, syncs) = (Arc::new(Inbox::new()), Arc::new(Syncs::new()));
         let health = Arc::new(Health::default());
         let (sender, written) = watch::channel(next);
@@ -119,11 +125,13 @@ impl Journal {
             written: sender,
             segment,
             next,
+            tree,
             trouble: None,
         };
         let sync_health = Arc::clone(&health);
+        let sealer = Sealer { folder: folder.clone(), key: settings.log_key.clone(), last: None };
         let threads = vec![
-            thread("journal-sync", &folder, move || syncer::run(&syncs, &sync_health, lock))?,
+            thread("journal-sync", &folder, move || syncer::run(&syncs, &sync_health, sealer, lock))?,
             thread("journal-write", &folder, move || writer.run())?,
         ];
         Ok(Self {

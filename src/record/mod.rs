@@ -16,13 +16,16 @@ mod error;
 pub mod event;
 pub mod facts;
 
+pub mod checkpoint;
 mod disk;
 mod inbox;
 pub mod journal;
+pub mod merkle;
 mod recover;
 mod segment;
 mod syncer;
 pub mod tail;
+pub mod verify;
 mod writer;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a node does with the journal that it finds: checks it, cuts a torn tail, lists the calls that have no end.
 //!
-//! It reads every segment once, front to back, in memory bounded by one line and the calls that were open: about a
-//! second a gigabyte. It repairs nothing that a crash does not explain; such a journal is damaged and the node does not
+//! It reads every segment once, front to back, in memory bounded by one line and the calls that were open: seconds a
+//! gigabyte. On the way it builds the tree again and holds it against the last checkpoint. It repairs nothing that a crash does not explain; such a journal is damaged and the node does not
 //! start.
 
 use std::borrow::Cow;
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::disk::Disk;
 use super::entry::LINE_LIMIT_BYTES;
 use super::error::JournalError;
+use super::merkle::{Frontier, Hash};
 use super::segment::{self, Segment};
 use crate::call::{CallId, EntryId};
 
@@ -30,6 +31,8 @@ pub(super) struct Found {
     pub(super) open: Vec<(EntryId, CallId)>,
     /// What was cut: the file's name and how many bytes.
     pub(super) cut: Option<(String, u64)>,
+    /// The tree over all entries.
+    pub(super) tree: Frontier,
 }
 
 /// As much of an entry as recovery needs.
@@ -50,13 +53,20 @@ struct Subject {
 #[derive(Default)]
 struct Pass {
     next: u64,
+    tree: Frontier,
+    /// What was signed last: size and root.
+    signed: Option<(u64, Hash)>,
     open: BTreeMap<CallId, EntryId>,
 }
 
-pub(super) fn recover(folder: &Path, disk: &dyn Disk) -> Result<Found, JournalError> {
+pub(super) fn recover(
+    folder: &Path,
+    signed: Option<(u64, Hash)>,
+    disk: &dyn Disk,
+) -> Result<Found, JournalError> {
     let firsts = segment::list(folder)?;
-    let Some((&last, _)) = firsts.split_last() else { return Ok(Found::default()) };
-    let mut pass = Pass { next: firsts.first().copied().unwrap_or(last), ..Pass::default() };
+    let last = firsts.last().copied();
+    let mut pass = Pass { signed, ..Pass::default() };
     let mut found = Found::default();
     for first in firsts {
         let path = segment::path(folder, first);
@@ -65,17 +75,22 @@ pub(super) fn recover(folder: &Path, disk: &dyn Disk) -> Result<Found, JournalEr
             return Err(JournalError::Damaged { path, offset: 0, why });
         }
         let Scan { good, len } = pass.scan(&path)?;
-        if first != last && good != len {
+        if Some(first) != last && good != len {
             let why = "the line is torn, though another segment follows".to_owned();
             return Err(JournalError::Damaged { path, offset: good, why });
         }
-        if first == last {
+        if Some(first) == last {
             found.segment = Some(Arc::new(reopen(&path, good, len, disk)?));
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             found.cut = (good != len).then_some((name, len - good));
         }
     }
+    if let Some((size, _)) = signed.filter(|(size, _)| *size > pass.next) {
+        let why = format!("{size} entries were signed and {} are there", pass.next);
+        return Err(JournalError::Untrue { entry: pass.next, path: folder.to_owned(), why });
+    }
     found.next = pass.next;
+    found.tree = pass.tree;
     found.open = pass.open.into_iter().map(|(call, entry)| (entry, call)).collect();
     found.open.sort_unstable();
     Ok(found)
@@ -115,6 +130,7 @@ impl Pass {
             match (line.strip_suffix(b"\n").map(serde_json::from_slice::<Skimmed<'_>>), &torn) {
                 (Some(Ok(entry)), None) => {
                     self.take(&entry, path, good)?;
+                    self.grow(line.strip_suffix(b"\n").unwrap_or(&line), path)?;
                     good = len;
                 }
                 (Some(Ok(_)), Some(why)) => {
@@ -125,6 +141,18 @@ impl Pass {
                 (None, None) => torn = Some("the line has no end".to_owned()),
                 (_, Some(_)) => {}
             }
+        }
+    }
+
+    /// Nothing that was signed may have changed.
+    fn grow(&mut self, line: &[u8], path: &Path) -> Result<(), JournalError> {
+        self.tree.push(line);
+        match self.signed {
+            Some((size, root)) if size == self.tree.size() && root != self.tree.root() => {
+                let why = format!("the root over {size} entries is not the signed one");
+                Err(JournalError::Untrue { entry: size.saturating_sub(1), path: PathBuf::from(path), why })
+            }
+            _ => Ok(()),
         }
     }
 

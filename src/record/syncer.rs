@@ -3,10 +3,14 @@
 //! Group commit: whoever comes while one `fdatasync` runs is answered together by the next.
 
 use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::checkpoint::{self, LogKey};
+use super::error::JournalError;
 use super::inbox::{Answer, Fate};
+use super::merkle::{Frontier, Hash};
 use super::segment::Segment;
 use super::writer::Health;
 
@@ -22,6 +26,19 @@ pub(super) struct Waiter {
     pub(super) answer: Answer,
 }
 
+/// The journal after some append: what a checkpoint says.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    size: u64,
+    root: Hash,
+}
+
+impl Head {
+    pub(super) fn of(tree: &Frontier) -> Self {
+        Self { size: tree.size(), root: tree.root() }
+    }
+}
+
 /// What the writer hands over.
 pub(super) struct Syncs {
     /// Guards the list. Never held while the disk works.
@@ -34,6 +51,8 @@ struct Pending {
     waiters: Vec<Waiter>,
     /// The segment that was appended to. A rotation syncs the one before.
     dirty: Option<Arc<Segment>>,
+    /// The journal as of the last append.
+    head: Option<Head>,
     stop: bool,
 }
 
@@ -47,7 +66,7 @@ impl Syncs {
     }
 
     /// Something was appended to `segment`; these wait for it to be durable.
-    pub(super) fn push(&self, segment: &Arc<Segment>, waiters: Vec<Waiter>) {
+    pub(super) fn push(&self, segment: &Arc<Segment>, waiters: Vec<Waiter>, head: Head) {
         let mut pending = self.lock();
         let first = pending.dirty.is_none();
         pending.dirty = Some(Arc::clone(segment));
@@ -55,6 +74,14 @@ impl Syncs {
             self.wake.notify_one();
         }
         pending.waiters.extend(waiters);
+        pending.head = Some(head);
+    }
+
+    /// There is still something to do for `segment`, after a pause.
+    fn again(&self, segment: Arc<Segment>, head: Option<Head>) {
+        let mut pending = self.lock();
+        pending.dirty.get_or_insert(segment);
+        pending.head = pending.head.or(head);
     }
 
     pub(super) fn stop(&self) {
@@ -77,9 +104,9 @@ impl Syncs {
 }
 
 /// Runs until [`Syncs::stop`] and all is durable, or the disk says no at the very end. Then the lock goes.
-pub(super) fn run(syncs: &Syncs, health: &Health, lock: File) {
+pub(super) fn run(syncs: &Syncs, health: &Health, mut sealer: Sealer, lock: File) {
     let mut pause = IDLE_SYNC;
-    while let Some(Pending { waiters, dirty, stop }) = syncs.take(pause) {
+    while let Some(Pending { waiters, dirty, head, stop }) = syncs.take(pause) {
         let Some(segment) = dirty else { continue };
         match segment.sync() {
             Ok(()) => {
@@ -87,6 +114,10 @@ pub(super) fn run(syncs: &Syncs, health: &Health, lock: File) {
                 health.set_syncing(None);
                 for waiter in waiters {
                     (waiter.answer)(Fate::Written(waiter.seq));
+                }
+                let pace = if stop { Pace::Last } else { Pace::Steady };
+                if let (Some(later), Pace::Steady) = (sealer.seal(head, pace), pace) {
+                    syncs.again(segment, Some(later));
                 }
             }
             Err(error) => {
@@ -99,9 +130,45 @@ pub(super) fn run(syncs: &Syncs, health: &Health, lock: File) {
                 if stop {
                     break;
                 }
-                syncs.push(&segment, Vec::new());
+                syncs.again(segment, head);
             }
         }
     }
     drop(lock);
+}
+
+/// Signs what is durable.
+pub(super) struct Sealer {
+    pub(super) folder: PathBuf,
+    /// Without a key there are no checkpoints.
+    pub(super) key: Option<Arc<LogKey>>,
+    /// When the last checkpoint was signed.
+    pub(super) last: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    /// No more than one in [`IDLE_SYNC`].
+    Steady,
+    /// Now: there will be no other.
+    Last,
+}
+
+impl Sealer {
+    /// Signs `head`, which MUST be durable; gives it back where it is to be signed later.
+    fn seal(&mut self, head: Option<Head>, pace: Pace) -> Option<Head> {
+        let (Some(head), Some(key)) = (head, &self.key) else { return None };
+        if pace == Pace::Steady && self.last.is_some_and(|last| last.elapsed() < IDLE_SYNC) {
+            return Some(head);
+        }
+        self.last = Some(Instant::now());
+        let signed: Result<(), JournalError> = checkpoint::write(&self.folder, key, head.size, head.root);
+        match signed {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::warn!(error = %error, "the checkpoint is late; entries are durable all the same");
+                Some(head)
+            }
+        }
+    }
 }

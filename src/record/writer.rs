@@ -10,8 +10,9 @@ use super::entry::{self, What};
 use super::error::JournalError;
 use super::facts::Text;
 use super::inbox::{Fate, Inbox, Order, Strength, Taken};
+use super::merkle::Frontier;
 use super::segment::{self, Segment};
-use super::syncer::{RETRY, Syncs, Waiter};
+use super::syncer::{Head, RETRY, Syncs, Waiter};
 use crate::call::{Clock, Timestamp};
 
 /// Why nothing can be written, if so. Shared with whoever asks how the journal is.
@@ -56,6 +57,8 @@ pub(super) struct Writer {
     /// The segment that is appended to; none in a new journal.
     pub(super) segment: Option<Arc<Segment>>,
     pub(super) next: u64,
+    /// The tree over all entries.
+    pub(super) tree: Frontier,
     /// Set while nothing can be written.
     pub(super) trouble: Option<Trouble>,
 }
@@ -119,7 +122,7 @@ impl Writer {
                         (None, _) => {}
                     }
                 }
-                self.syncs.push(&segment, waiters);
+                self.syncs.push(&segment, waiters, Head::of(&self.tree));
             }
             Err(error) => self.fail(orders, &error),
         }
@@ -135,6 +138,9 @@ impl Writer {
         let segment = self.segment_for(batch.lines.len() as u64)?;
         segment.append(&batch.lines)?;
         self.next = batch.next;
+        for line in batch.lines.split_inclusive(|&byte| byte == b'\n') {
+            self.tree.push(line.strip_suffix(b"\n").unwrap_or(line));
+        }
         Ok((segment, batch.first))
     }
 

@@ -11,6 +11,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # before grpc is imported: its fork handlers get in the way of subprocesses
 
 import journal as journals  # noqa: E402
 from node import Node, Settings  # noqa: E402
@@ -32,15 +33,9 @@ NPM = INSTALLED / "npm"
 IN_CI = os.environ.get("CI") == "true"
 
 
-def pytest_collection_modifyitems(items):
-    """In CI nothing may be left out silently: a skip there is a failure."""
-    for item in items:
-        item.add_marker(pytest.mark.timeout(item.get_closest_marker("timeout").args[0]
-                                            if item.get_closest_marker("timeout") else 120))
-
-
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
+    """In CI nothing may be left out silently: a skip there is a failure."""
     outcome = yield
     report = outcome.get_result()
     if report.skipped and IN_CI and not hasattr(report, "wasxfail"):
@@ -156,8 +151,8 @@ def front(workdir, authority, ports, origin, git_origin, crates):
     backends = {
         "api.github.com": first, "slack.com": first + 1, "api.stripe.com": first + 2,
         "api.openai.com": ports["llm"], "api.anthropic.com": ports["llm"], "mcp.up.test": ports["mcp"],
-        "*.amazonaws.com": ports["moto"], "*.us-east-1.amazonaws.com": ports["moto"],
-        "*.s3.us-east-1.amazonaws.com": ports["moto"],
+        "sts.us-east-1.amazonaws.com": ports["moto"], "s3.amazonaws.com": ports["moto"],
+        "*.s3.amazonaws.com": ports["moto"],
         "up.test": origin.port, "h1.up.test": origin.port, "git.up.test": git_origin.port, "crates.up.test": crates.port,
         "grpc-h1.up.test": origin.port}
     served = Front(SCRIPTS / "caddy", workdir / "front", authority, backends, grpc={})
@@ -221,16 +216,17 @@ def phoenix(workdir):
 
 
 @pytest.fixture(scope="session")
-def resolve(front, ports, bare_origin, expired_origin, websocket_origin, grpc_origin) -> dict[str, str]:
+def resolve(front, ports, origin, bare_origin, expired_origin, websocket_origin, grpc_origin) -> dict[str, str]:
     """The whole of the test's internet."""
     h2 = ["api.github.com", "slack.com", "api.stripe.com", "api.openai.com", "api.anthropic.com", "mcp.up.test",
-          "*.amazonaws.com", "up.test", "git.up.test", "crates.up.test"]
+          "sts.us-east-1.amazonaws.com", "s3.amazonaws.com", "*.s3.amazonaws.com", "up.test", "git.up.test", "crates.up.test"]
     h1 = ["h1.up.test", "grpc-h1.up.test"]
     own = {"bare.up.test": bare_origin.port, "other.up.test": bare_origin.port, "ws.up.test": websocket_origin.port,
            "expired.up.test": expired_origin.port, "grpc.up.test": grpc_origin.port,
            "storage.googleapis.com": ports["gcs"], "closed.up.test": free_port()}
     return ({host: f"127.0.0.1:{front.port_h2}" for host in h2} | {host: f"127.0.0.1:{front.port_h1}" for host in h1}
-            | {host: f"127.0.0.1:{port}" for host, port in own.items()})
+            | {host: f"127.0.0.1:{port}" for host, port in own.items()}
+            | {"plain.up.test": f"http://127.0.0.1:{origin.port}", "plain.up.test:80": f"http://127.0.0.1:{origin.port}"})
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from journal import Journal
-from standins.process import Process, die_with_parent, system_environment, until
+from standins.process import Process, system_environment, until
 
 AGENT = "spiffe://example.org/agent/e2e"
 INTENT = "e2e"
@@ -57,7 +57,7 @@ def run(command: list, *, env: dict[str, str] | None = None, cwd: Path | None = 
     child = subprocess.Popen(
         [str(part) for part in command], stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=system_environment() | (env or {}),
-        start_new_session=True, preexec_fn=die_with_parent)
+        start_new_session=True)
     try:
         out, err = child.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -148,10 +148,8 @@ class Node:
 
     def command(self, *arguments: str, timeout: float = 30) -> Ran:
         """`remit VERB ...` against this node."""
-        verb = [argument for argument in arguments]
-        position = 2 if verb[0] in ("task", "policy", "catalog", "ca", "audit") else 1
-        verb[position:position] = ["--config", str(self.config)]
-        return _Json(**vars(run([self.binary, *verb], timeout=timeout)))
+        verb, *rest = arguments
+        return _Json(**vars(run([self.binary, verb, "--config", self.config, *rest], timeout=timeout)))
 
     def run(self, *command: object, agent: str = AGENT, intent: str = INTENT, env: dict[str, str] | None = None,
             cwd: Path | None = None, timeout: float = 60) -> Ran:

@@ -7,6 +7,8 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+import httpx
+
 from node import Node, Task
 
 
@@ -30,7 +32,10 @@ class Answer:
         except (ConnectionError, ssl.SSLError):
             return None
         first, *lines = head.decode("latin-1").split("\r\n")
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+        headers: dict[str, str] = {}
+        for name, _, value in (line.partition(":") for line in lines if line):
+            name = name.strip().lower()
+            headers[name] = f"{headers[name]}, {value.strip()}" if name in headers else value.strip()
         answer = cls(int(first.split()[1]), headers, b"", head)
         if body:
             answer.body = answer._read_body(stream)
@@ -94,7 +99,8 @@ def tunnel(node: Node, host: str, task: Task, *, port: int = 443, sni: str | Non
         context = agent_context(node, alpn)
         if sni is not None and sni != host:
             context.check_hostname = False
-        yield context.wrap_socket(stream, server_hostname=sni or host)
+        stream = context.wrap_socket(stream, server_hostname=sni or host)  # takes the plain socket over
+        yield stream
     finally:
         stream.close()
 
@@ -111,3 +117,10 @@ def send(stream, raw: bytes) -> Answer | None:
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         stream.sendall(raw)
     return Answer.read(stream)
+
+
+def client(node: Node, task: Task | None, *, http2: bool = False) -> httpx.Client:
+    """A well-behaved client inside the test process."""
+    host, port = node.proxy
+    proxy = task.proxy_url if task else f"http://{host}:{port}"
+    return httpx.Client(http2=http2, proxy=proxy, verify=agent_context(node), timeout=30, trust_env=False)

@@ -1,4 +1,3 @@
 //! The inner rungs: what `cargo test` runs with the Rust toolchain alone. See tests/README.md.
 
 mod house;
-mod typestate;

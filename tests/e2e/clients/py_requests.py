@@ -7,9 +7,8 @@ import requests
 from refused import told
 
 API = "https://api.github.com"
-auth = {"Authorization": "Bearer ghp_real_alice"}
 session = requests.Session()
-session.headers |= auth
+session.headers["Authorization"] = "Bearer ghp_real_alice"
 who = session.get(f"{API}/user", timeout=20)
 issue = session.post(f"{API}/repos/alice/demo/issues", json={"title": "by requests"}, timeout=20)
 refused = session.delete(f"{API}/repos/alice/demo", timeout=20)

@@ -26,6 +26,7 @@ class Received:
     headers: list[tuple[str, str]]
     body: bytes = b""
     body_bytes: int = 0
+    sent_bytes: int = 0
     sha256: str = ""
     complete: bool = False
     gone: bool = False
@@ -163,6 +164,7 @@ async def _big(_, request, query, writer):
         writer.write(piece)
         await writer.drain()
         left -= len(piece)
+        request.sent_bytes += len(piece)
 
 
 async def _chunked(_, request, query, writer):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,13 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-def die_with_parent() -> None:
-    """Runs in the child: SIGKILL when the test session goes, however it goes."""
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+# SIGKILL when the test session goes, however it goes. A program rather than a hook of `subprocess`: the session has threads.
+DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 
 
 def free_port() -> int:
@@ -69,8 +64,8 @@ class Process:
         environment = system_environment() | (env or {})
         with open(log, "ab") as sink:
             self.child = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
-                env=environment, cwd=cwd, start_new_session=True, preexec_fn=die_with_parent)
+                [*DIE_WITH_PARENT, *(str(part) for part in command)], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
+                env=environment, cwd=cwd, start_new_session=True)
 
         def up() -> object:
             if self.child.poll() is not None:

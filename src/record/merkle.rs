@@ -1,0 +1,58 @@
+//! The journal as a Merkle tree (RFC 9162 §2.1, the same as RFC 6962 §2.1): the writer's side.
+//!
+//! A leaf is the bytes of a line without its newline. The writer needs nothing but the hashes of the perfect subtrees on
+//! the right edge: one for each bit that is set in the number of leaves, so at most 64. Proofs are made and checked by
+//! [`verify`](super::verify), which shares no code with this file.
+
+#[cfg(test)]
+pub(in crate::record) mod tests;
+
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 hash.
+pub type Hash = [u8; 32];
+
+/// A tree that can only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frontier {
+    size: u64,
+    /// Roots of the perfect subtrees, the largest and leftmost first.
+    peaks: Vec<Hash>,
+}
+
+impl Frontier {
+    /// How many leaves it has.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Adds a leaf.
+    pub fn push(&mut self, line: &[u8]) {
+        let mut hash = leaf(line);
+        // Each trailing 1 of the size is a perfect subtree that the new leaf completes.
+        for _ in 0..self.size.trailing_ones() {
+            if let Some(left) = self.peaks.pop() {
+                hash = node(&left, &hash);
+            }
+        }
+        self.peaks.push(hash);
+        self.size += 1;
+    }
+
+    /// The root; of no leaves, the hash of nothing.
+    pub fn root(&self) -> Hash {
+        let mut peaks = self.peaks.iter().rev();
+        match peaks.next() {
+            Some(last) => peaks.fold(*last, |right, left| node(left, &right)),
+            None => Sha256::digest(b"").into(),
+        }
+    }
+}
+
+fn leaf(line: &[u8]) -> Hash {
+    Sha256::new().chain_update([0]).chain_update(line).finalize().into()
+}
+
+fn node(left: &Hash, right: &Hash) -> Hash {
+    Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
+}
