@@ -81,28 +81,19 @@ pub(super) struct CatalogArguments {
 #[derive(Debug, Subcommand)]
 enum CatalogVerb {
     /// List the services, or the operations of one
-    #[command(
-        after_help = "Example:\n  remit catalog list stripe\n\nExit codes: 0 done, 1 no such service, 2 wrong usage or bad configuration."
-    )]
+    #[command(after_help = include_str!("help/catalog-list.txt"))]
     List {
         /// A service
         service: Option<String>,
     },
     /// Show all that the catalog says of one operation
-    #[command(
-        after_help = "Example:\n  remit catalog show stripe:customers/create\n\nExit codes: 0 done, 1 no such operation, 2 wrong usage or bad configuration."
-    )]
+    #[command(after_help = include_str!("help/catalog-show.txt"))]
     Show {
         /// An operation, `service:operation`
         operation: String,
     },
     /// Say what requests would do: JSON Lines on standard input, JSON Lines on standard output
-    #[command(
-        after_help = "Example:\n  echo '{\"id\":1,\"method\":\"GET\",\"host\":\"api.stripe.com\",\"path\":\"/v1/customers\"}' | remit catalog classify\n\n\
-        In:  id, method, host, path, headers, body (or body_base64)\n\
-        Out: id, label (read, act or delegate), operation, service, recognition, resource\n\n\
-        Exit codes: 0 done, 1 a line is no request, 2 wrong usage or bad configuration."
-    )]
+    #[command(after_help = include_str!("help/catalog-classify.txt"))]
     Classify,
 }
 

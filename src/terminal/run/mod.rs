@@ -32,7 +32,7 @@ use node::Host;
 
 /// Run a program behind remit, and tell what it did
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  remit run --intent triage -- claude -p 'triage the open issues'\n\n\
+#[command(after_help = "Example:\n  remit run --intent triage -- python agent.py\n\n\
     Joins the node whose state folder the configuration names, or starts one inside itself.\n\
     Policies, catalog and upstreams come from the configuration; without one, from the binary.\n\n\
     Exit codes: CMD's own (128+n if signal n ended it), 126 CMD cannot be run, 127 CMD is not there;\n\
