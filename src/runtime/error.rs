@@ -65,10 +65,6 @@ pub enum StartError {
 
 impl StartError {
     /// The process's exit code (CONTRACT: 2 is a bad configuration).
-    #[expect(
-        clippy::unused_self,
-        reason = "callers should not have to know that all errors share one code today"
-    )]
     pub fn exit_code(&self) -> u8 {
         2
     }

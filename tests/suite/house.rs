@@ -2,7 +2,7 @@
 //! where proofs are made, and in which order the rooms stand. The tables here are the law.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A room, and the rooms that it may name. Itself is understood.
 const MAY_IMPORT: [(&str, &[&str]); 15] = [
@@ -109,7 +109,7 @@ fn sources() -> Vec<File> {
     found
 }
 
-fn relative(path: &PathBuf, root: &Path) -> String {
+fn relative(path: &Path, root: &Path) -> String {
     path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/")
 }
 
