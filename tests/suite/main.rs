@@ -10,4 +10,6 @@
     reason = "a test that fails says why by panicking"
 )]
 
+mod flow;
+mod harness;
 mod house;
