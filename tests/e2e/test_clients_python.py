@@ -76,6 +76,13 @@ def test_model_answers_stream_through_piece_by_piece(python, llm, journal, reach
     assert len(reached(host, at_least=2)) == 2
 
 
+def test_an_mcp_tool_is_called_and_answers_as_a_stream(python, mcp, journal, reached):
+    told = python("py_mcp.py")
+    assert told["text"] == "Echo: by hand" and told["type"].startswith("text/event-stream"), told
+    journal.allowed(host="mcp.up.test", method="POST", path="/mcp")
+    assert len(reached("mcp.up.test", at_least=3)) == 3
+
+
 def test_boto3_signatures_survive(python, aws, journal, reached):
     told = python("py_boto3.py", timeout=90)
     assert told == {"account": "123456789012", "bytes": 400_000, "same": True}

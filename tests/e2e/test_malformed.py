@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import ssl
+import struct
 
 import pytest
 
@@ -205,6 +206,38 @@ def test_half_of_a_request_then_gone(node, own_task, watch, bare_origin):
         with tunnel(node, "bare.up.test", own_task) as stream:
             stream.sendall(part)
     assert not [request for request in bare_origin.seen("half") if request.complete]
+
+
+@pytest.mark.parametrize("way", ["closes", "resets", "half-closes"])
+def test_who_asks_and_leaves_at_once_is_on_record_all_the_same(node, own_task, way):
+    """Or an agent could try every door and leave no trace."""
+    watch = journals.Watch(node.journal)
+    for number in range(20):
+        with tunnel(node, "bare.up.test", own_task) as stream:
+            stream.sendall(f"GET /forbidden/{number} HTTP/1.1\r\nHost: bare.up.test\r\n\r\n".encode())
+            if way == "resets":
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if way == "half-closes":
+                half_close(stream)
+
+    def recorded() -> set[str]:
+        return {entry["data"]["http"]["path"] for entry in watch.entries() if entry["kind"] == "refused"}
+
+    try:
+        until(lambda: len(recorded()) == 20, 5, "every call is on record")
+    except AssertionError:
+        pytest.fail(f"{20 - len(recorded())} of 20 refused calls left no trace")
+
+
+def test_an_absolute_form_request_that_half_closes_is_on_record(node, own_task):
+    for _ in range(20):
+        watch = journals.Watch(node.journal)
+        stream = dial(node)
+        stream.sendall(b"GET http://up.test/x HTTP/1.1\r\nHost: up.test\r\n\r\n")
+        half_close(stream)
+        closed_or_refused(stream, Answer.read(stream))
+        watch.turned_away("identity_required")
+        stream.close()
 
 
 def test_two_hundred_connections_that_say_nothing(node):
