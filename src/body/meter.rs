@@ -25,6 +25,7 @@ pub trait Watch: Send + 'static {
 pub struct Metered<W: Watch> {
     body: Body,
     bytes: u64,
+    announced: Option<u64>,
     digest: Sha256,
     watch: Option<W>,
 }
@@ -32,7 +33,8 @@ pub struct Metered<W: Watch> {
 impl<W: Watch> Metered<W> {
     /// Puts `watch` beside `body`.
     pub fn new(body: Body, watch: W) -> Self {
-        Self { body, bytes: 0, digest: Sha256::new(), watch: Some(watch) }
+        let announced = http_body::Body::size_hint(&body).exact();
+        Self { body, bytes: 0, announced, digest: Sha256::new(), watch: Some(watch) }
     }
 
     fn over(&mut self, complete: bool, error: Option<&BodyError>) {
@@ -65,7 +67,10 @@ impl<W: Watch + Unpin> http_body::Body for Metered<W> {
                     watch.trailers(trailers);
                 }
                 // A sender that knows the length may never ask again after the last byte.
-                if http_body::Body::is_end_stream(&self.body) {
+                if frame.is_trailers()
+                    || self.announced == Some(self.bytes)
+                    || http_body::Body::is_end_stream(&self.body)
+                {
                     self.over(true, None);
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! [`Tasks`] knows the open tasks of this node and what each has done. It lives in memory: after a restart every task of
 //! before is unknown, and its tokens, though their signatures hold, lead nowhere. It must not decide anything: whether a
-//! call may go on is for the policies, which read the [`History`](crate::call::History) that is kept here.
+//! call may go on is for the policies, which read the [`History`] that is kept here.
 //!
 //! A call is registered with its task before the task is found open, so there is no moment in which a task can end
 //! without the call hearing of it: either the call is refused, or its receiver shows the end.

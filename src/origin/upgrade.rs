@@ -228,7 +228,12 @@ async fn flow(
 ) -> Result<(), PumpEnd> {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        let read = from.read(&mut buffer).await.map_err(|error| reader(error.to_string()))?;
+        let read = match from.read(&mut buffer).await {
+            // No `close_notify` before the end of the connection. Many servers leave it out, and a WebSocket says in its
+            // own frames that it is over, so nothing can be cut off unseen.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => 0,
+            read => read.map_err(|error| reader(error.to_string()))?,
+        };
         activity.moved();
         let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
             return to.shutdown().await.map_err(|error| writer(error.to_string()));

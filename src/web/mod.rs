@@ -121,7 +121,7 @@ struct Shared {
     rooms: Rooms,
 }
 
-/// The admin API as a service, for [`serve`].
+/// The admin API as a service, for [`serve()`].
 pub fn router(settings: Settings, rooms: Rooms) -> Router {
     let shared = Arc::new(Shared { settings, rooms });
     Router::new()
