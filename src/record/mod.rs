@@ -20,6 +20,7 @@ pub mod checkpoint;
 mod disk;
 mod inbox;
 pub mod journal;
+mod leaves;
 pub mod merkle;
 mod recover;
 pub mod search;

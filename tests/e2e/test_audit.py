@@ -110,10 +110,8 @@ def test_whatever_is_changed_is_found_and_named(made, tmp_path, change):
     found = verify(node, state, kept)
     assert found.status == 1, found
     verdict = json.loads(found.out)
-    # What is still an entry in its place is told by the root alone: everything since the last sound checkpoint is in doubt.
-    named = 0 if change is flip else entry
-    assert (verdict["holds"], verdict["entry"]) == (False, named), verdict
-    assert f"entry {named} " in found.err, found
+    assert (verdict["holds"], verdict["entry"]) == (False, entry), verdict
+    assert f"entry {entry} " in found.err, found
 
 
 def test_the_record_is_searched_followed_and_exported(made):
