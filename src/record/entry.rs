@@ -124,6 +124,25 @@ pub struct Closed {
 }
 
 impl What {
+    /// The kind, as it stands in the line.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Opened(_) => "opened",
+            Self::Closed(_) => "closed",
+            Self::Refused(_) => "refused",
+            Self::TurnedAway { .. } => "turned_away",
+            Self::TaskOpened(_) => "task_opened",
+            Self::TaskEnded { .. } => "task_ended",
+            Self::RulesLoaded { .. } => "rules_loaded",
+            Self::ConfigurationLoaded { .. } => "configuration_loaded",
+            Self::CaMade { .. } => "ca_made",
+            Self::NodeStarted { .. } => "node_started",
+            Self::NodeStopped { .. } => "node_stopped",
+            Self::TailCut { .. } => "tail_cut",
+            Self::WritingFailed { .. } => "writing_failed",
+        }
+    }
+
     /// The part of the line behind the number and the time; made by whoever asks, so that the writer only glues.
     pub(super) fn to_json(&self) -> Result<String, JournalError> {
         let json = serde_json::to_string(self).map_err(|e| JournalError::Unwritable(e.to_string()))?;

@@ -16,6 +16,7 @@ use super::error::JournalError;
 use super::event::Event;
 use super::facts::{CallFacts, RefusalFacts, Text};
 use super::inbox::{Fate, Inbox, Order, PLACES, Strength};
+use super::leaves::Leaves;
 use super::recover::{self, Found};
 use super::segment;
 use super::syncer::{self, Sealer, Syncs};
@@ -126,6 +127,7 @@ impl Journal {
             segment,
             next,
             tree,
+            leaves: Leaves::default(),
             trouble: None,
         };
         let sync_health = Arc::clone(&health);

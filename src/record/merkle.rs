@@ -26,9 +26,10 @@ impl Frontier {
         self.size
     }
 
-    /// Adds a leaf.
-    pub fn push(&mut self, line: &[u8]) {
-        let mut hash = leaf(line);
+    /// Adds a leaf, and gives back its hash.
+    pub fn push(&mut self, line: &[u8]) -> Hash {
+        let leaf = leaf(line);
+        let mut hash = leaf;
         // Each trailing 1 of the size is a perfect subtree that the new leaf completes.
         for _ in 0..self.size.trailing_ones() {
             if let Some(left) = self.peaks.pop() {
@@ -37,6 +38,7 @@ impl Frontier {
         }
         self.peaks.push(hash);
         self.size += 1;
+        leaf
     }
 
     /// The root; of no leaves, the hash of nothing.

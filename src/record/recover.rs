@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::disk::Disk;
 use super::entry::LINE_LIMIT_BYTES;
 use super::error::JournalError;
+use super::leaves;
 use super::merkle::{Frontier, Hash};
 use super::segment::{self, Segment};
 use crate::call::{CallId, EntryId};
@@ -54,6 +55,8 @@ struct Subject {
 struct Pass {
     next: u64,
     tree: Frontier,
+    /// Of the segment that is being read.
+    leaves: Vec<Hash>,
     /// What was signed last: size and root.
     signed: Option<(u64, Hash)>,
     open: BTreeMap<CallId, EntryId>,
@@ -68,6 +71,8 @@ pub(super) fn recover(
     let last = firsts.last().copied();
     let mut pass = Pass { signed, ..Pass::default() };
     let mut found = Found::default();
+    // Segments whose leaves a crash left short. They are mended once it is sure that the entries are as they were signed.
+    let mut short = Vec::new();
     for first in firsts {
         let path = segment::path(folder, first);
         if first != pass.next {
@@ -75,6 +80,10 @@ pub(super) fn recover(
             return Err(JournalError::Damaged { path, offset: 0, why });
         }
         let Scan { good, len } = pass.scan(&path)?;
+        let leaves = std::mem::take(&mut pass.leaves);
+        if !leaves::complete(folder, first, leaves.len()) {
+            short.push((first, leaves));
+        }
         if Some(first) != last && good != len {
             let why = "the line is torn, though another segment follows".to_owned();
             return Err(JournalError::Damaged { path, offset: good, why });
@@ -88,6 +97,10 @@ pub(super) fn recover(
     if let Some((size, _)) = signed.filter(|(size, _)| *size > pass.next) {
         let why = format!("{size} entries were signed and {} are there", pass.next);
         return Err(JournalError::Untrue { entry: pass.next, path: folder.to_owned(), why });
+    }
+    for (first, leaves) in short {
+        let path = leaves::path(folder, first);
+        leaves::mend(folder, first, &leaves).map_err(|e| JournalError::disk("write", &path, e))?;
     }
     found.next = pass.next;
     found.tree = pass.tree;
@@ -146,7 +159,8 @@ impl Pass {
 
     /// Nothing that was signed may have changed.
     fn grow(&mut self, line: &[u8], path: &Path) -> Result<(), JournalError> {
-        self.tree.push(line);
+        let leaf = self.tree.push(line);
+        self.leaves.push(leaf);
         match self.signed {
             Some((size, root)) if size == self.tree.size() && root != self.tree.root() => {
                 let why = format!("the root over {size} entries is not the signed one");

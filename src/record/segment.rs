@@ -67,6 +67,12 @@ impl Segment {
         Self { path, storage, end, syncing: Mutex::new(Doubt::None) }
     }
 
+    /// The number of its first entry, which is its name.
+    pub(super) fn first(&self) -> u64 {
+        let digits = self.path.file_stem().and_then(|name| name.to_str());
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.end.lock().unwrap_or_else(PoisonError::into_inner).len
     }

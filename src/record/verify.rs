@@ -3,6 +3,7 @@
 //! It reads the bytes on its own and shares the format of an [`Entry`] with the writer, nothing else: the tree comes from
 //! `tlog_tiles`, notes are opened here by hand (C2SP `signed-note`, `tlog-checkpoint`).
 
+mod leaves;
 #[cfg(test)]
 mod tests;
 
@@ -137,7 +138,8 @@ impl VerifierKey {
 
 /// Checks the whole journal under `state_dir`: each line canonical and in its place, each closing behind its own opening
 /// and the only one, and the root at each of `held` what was signed. Names the first entry that is wrong; where only the
-/// root tells, the first one after the last checkpoint that still holds.
+/// root tells and the leaf hashes beside the entries are not those that were signed either, the first one after the last
+/// checkpoint that still holds.
 pub fn verify(state_dir: &Path, held: &[Checkpoint]) -> Result<Verified, JournalError> {
     let roots: BTreeMap<u64, BTreeSet<[u8; 32]>> =
         held.iter().fold(BTreeMap::new(), |mut roots, checkpoint| {
@@ -147,11 +149,15 @@ pub fn verify(state_dir: &Path, held: &[Checkpoint]) -> Result<Verified, Journal
     let (mut tree, mut story, mut sound) = (Tree::default(), Story::default(), 0);
     let compare = |size: u64, root: [u8; 32], sound: u64, path: &Path| match roots.get(&size) {
         Some(signed) if signed.iter().any(|signed| *signed != root) => {
-            let why = format!(
-                "the root over {size} entries is not the signed one; entries {sound} to {} are in doubt",
-                size.saturating_sub(1)
-            );
-            Err(JournalError::Untrue { entry: sound, path: path.to_owned(), why })
+            let named = signed.iter().find_map(|signed| leaves::first_odd(state_dir, size, signed));
+            let why = match named {
+                Some(_) => "its hash is not the one that was signed".to_owned(),
+                None => format!(
+                    "the root over {size} entries is not the signed one; entries {sound} to {} are in doubt",
+                    size.saturating_sub(1)
+                ),
+            };
+            Err(JournalError::Untrue { entry: named.unwrap_or(sound), path: path.to_owned(), why })
         }
         Some(_) => Ok(size),
         None => Ok(sound),
@@ -306,7 +312,12 @@ struct Tree {
 
 impl Tree {
     fn push(&mut self, line: &[u8]) -> Result<(), JournalError> {
-        let new = tlog_tiles::stored_hashes(self.size, line, self).map_err(|e| bad(e.to_string()))?;
+        self.push_leaf(tlog_tiles::record_hash(line))
+    }
+
+    fn push_leaf(&mut self, leaf: tlog_tiles::Hash) -> Result<(), JournalError> {
+        let new = tlog_tiles::stored_hashes_for_record_hash(self.size, leaf, self)
+            .map_err(|e| bad(e.to_string()))?;
         let first = tlog_tiles::stored_hash_index(0, self.size);
         self.hashes.extend((first..).zip(new));
         self.size += 1;

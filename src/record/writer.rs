@@ -10,6 +10,7 @@ use super::entry::{self, What};
 use super::error::JournalError;
 use super::facts::Text;
 use super::inbox::{Fate, Inbox, Order, Strength, Taken};
+use super::leaves::Leaves;
 use super::merkle::Frontier;
 use super::segment::{self, Segment};
 use super::syncer::{Head, RETRY, Syncs, Waiter};
@@ -59,6 +60,8 @@ pub(super) struct Writer {
     pub(super) next: u64,
     /// The tree over all entries.
     pub(super) tree: Frontier,
+    /// The hashes beside the entries.
+    pub(super) leaves: Leaves,
     /// Set while nothing can be written.
     pub(super) trouble: Option<Trouble>,
 }
@@ -137,10 +140,11 @@ impl Writer {
         let batch = self.glue(orders)?;
         let segment = self.segment_for(batch.lines.len() as u64)?;
         segment.append(&batch.lines)?;
+        let lines = batch.lines.split_inclusive(|&byte| byte == b'\n');
+        let leaves: Vec<_> =
+            lines.map(|line| self.tree.push(line.strip_suffix(b"\n").unwrap_or(line))).collect();
+        self.leaves.write(&self.folder, segment.first(), self.next, &leaves);
         self.next = batch.next;
-        for line in batch.lines.split_inclusive(|&byte| byte == b'\n') {
-            self.tree.push(line.strip_suffix(b"\n").unwrap_or(line));
-        }
         Ok((segment, batch.first))
     }
 

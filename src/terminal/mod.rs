@@ -4,6 +4,7 @@
 //! text. Data goes to standard output, everything else to standard error. It must not decide anything about a call.
 
 mod arguments;
+mod audit;
 mod ca;
 pub mod catalog;
 mod client;
@@ -51,6 +52,7 @@ enum Verb {
     Task(task::Arguments),
     Policy(offline::PolicyArguments),
     Catalog(offline::CatalogArguments),
+    Audit(audit::Arguments),
     Ca(ca::Arguments),
 }
 
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
 impl Verb {
     fn start(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Audit(arguments) => audit::run(arguments),
             Self::Ca(arguments) => ca::run(&arguments),
             Self::Catalog(arguments) => offline::catalog(arguments),
             Self::Demo(arguments) => block_on(demo::run(arguments)),

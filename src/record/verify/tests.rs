@@ -136,6 +136,57 @@ async fn every_changed_byte_is_found() {
     verify(dir.path(), &[checkpoint]).unwrap();
 }
 
+/// Changes entry 4 so that it is still an entry, in canonical form and in its place.
+fn change_entry_4(dir: &Path) {
+    for path in segments(&dir.join("journal")).unwrap() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let changed: String = text
+            .split_inclusive('\n')
+            .map(|line| {
+                if line.contains("\"seq\":4,") { line.replace("/things/1", "/things/2") } else { line.into() }
+            })
+            .collect();
+        std::fs::write(&path, changed).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_only_the_root_knows_to_be_wrong_is_named_by_its_leaf() {
+    let (dir, _) = journal(5).await;
+    let checkpoint = held(dir.path());
+    change_entry_4(dir.path());
+    let named = |dir: &Path| match verify(dir, std::slice::from_ref(&checkpoint)) {
+        Err(JournalError::Untrue { entry, why, .. }) => (entry, why),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(named(dir.path()), (4, "its hash is not the one that was signed".to_owned()));
+    // Leaves that were changed as well are believed nothing.
+    let leaves = dir.path().join("journal/00000000000000000000.leaves");
+    let mut bytes = std::fs::read(&leaves).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&leaves, bytes).unwrap();
+    let (entry, why) = named(dir.path());
+    assert!(entry == 0 && why.contains("entries 0 to 9 are in doubt"), "{entry} {why}");
+}
+
+#[tokio::test]
+async fn leaves_that_a_crash_left_short_are_mended() {
+    let (dir, _) = journal(5).await;
+    let mut all = Vec::new();
+    for path in segments(&dir.path().join("journal")).unwrap() {
+        let leaves = path.with_extension("leaves");
+        all.push((leaves.clone(), std::fs::read(&leaves).unwrap()));
+        assert_eq!(all.last().unwrap().1.len() % 32, 0);
+    }
+    assert_eq!(all.iter().map(|(_, bytes)| bytes.len()).sum::<usize>(), 10 * 32);
+    std::fs::remove_file(&all[0].0).unwrap();
+    std::fs::write(&all[1].0, &all[1].1[..7]).unwrap();
+    Journal::start(signing(dir.path()), Ticking::new()).unwrap().stop().await;
+    for (path, bytes) in all {
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "{path:?}");
+    }
+}
+
 #[tokio::test]
 async fn removed_inserted_reordered_and_cut_entries_are_found_and_named() {
     type Change = fn(&mut Vec<String>);
