@@ -32,6 +32,8 @@ pub(super) struct Table {
     here: Trie,
     /// By `other_hosts` entry.
     elsewhere: HashMap<Box<str>, Trie>,
+    /// By method, then by the name that a protocol gives: `POST` and `CreateUser` of `POST #CreateUser`.
+    actions: HashMap<Box<str>, HashMap<Box<str>, usize>>,
     pub(super) rows: Vec<Row>,
     by_id: HashMap<OperationId, usize>,
 }
@@ -77,7 +79,7 @@ impl Table {
             ));
         }
         let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
-        let mut table = Self { here, elsewhere, rows, by_id };
+        let mut table = Self { here, elsewhere, actions: HashMap::new(), rows, by_id };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -107,7 +109,8 @@ impl Table {
                 "wanted, parted by tabs: METHOD, /path/{parameter}, operation, class, kind={parameter} or -",
             )
         };
-        let template = Template::parse(place).map_err(fault)?;
+        let action = place.strip_prefix('#');
+        let template = Template::parse(if action.is_some() { "/" } else { place }).map_err(fault)?;
         let known = Known::parse(about, name, class, corrections).map_err(fault)?;
         let resource_template = match resource {
             "-" => None,
@@ -119,8 +122,11 @@ impl Table {
         let verbs = verbs_of(verbs).map_err(fault)?;
         let row = self.rows.len();
         let leaf = Leaf { verbs, query: template.query.clone().into(), class: known.class, row };
-        let trie = self.trie(about, &template).map_err(fault)?;
-        if let Err(other) = trie.insert(&template.segments, leaf) {
+        let hung = match action {
+            Some(action) => self.name(action, &leaf),
+            None => self.trie(about, &template).map_err(fault)?.insert(&template.segments, leaf),
+        };
+        if let Err(other) = hung {
             let other = self.rows.get(other).map_or(0, |row| row.line);
             return Err(Fault::new(
                 number,
@@ -144,6 +150,28 @@ impl Table {
         let place = format!("{} {place}", columns.first().copied().unwrap_or_default());
         self.rows.push(Row { line: number, id, class, how, because, place, resource: resource_template });
         Ok(())
+    }
+
+    /// Lists a protocol's own name of an operation. Gives back the row that has it already.
+    fn name(&mut self, action: &str, leaf: &Leaf) -> Result<(), usize> {
+        for verb in &leaf.verbs {
+            if let Some(other) = self.actions.entry(verb.clone()).or_default().insert(action.into(), leaf.row) {
+                return Err(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// The operation that a protocol calls `name`.
+    pub(super) fn action(&self, method: &str, name: &str, service: &ServiceName) -> Option<Operation> {
+        let row = self.rows.get(*self.actions.get(method)?.get(name)?)?;
+        let (id, class, how, because) = (row.id.clone(), row.class, row.how, row.because.clone());
+        Some(Operation { id, service: service.clone(), class, resource: None, how, because })
+    }
+
+    /// Whether any operation is listed by such a name.
+    pub(super) fn has_actions(&self, method: &str) -> bool {
+        self.actions.contains_key(method)
     }
 
     /// Where a template belongs. One that no request could reach is a mistake.
