@@ -16,6 +16,7 @@ mod hosts;
 mod index;
 mod listing;
 mod manifest;
+mod naming;
 mod request;
 mod resource;
 mod service;
