@@ -66,13 +66,14 @@ fn by_other_method(method: &str, split: &Split, deed: &Deed<'_>) -> Verdict {
     if let Some(verdict) = lends(split, deed) {
         return verdict;
     }
-    if reads(split, deed) && !matches!(method, "PUT" | "PATCH") {
+    let keeps = !matches!(method, "PUT" | "PATCH");
+    if keeps && reads(split, deed) {
         return Verdict::new(Class::Read, "named after a search, a look-up or a computation");
     }
-    if deed.name_is_verb && deed.name.is_some_and(|verb| has(v::READS, verb)) && deed.path_agrees() {
+    if keeps && deed.name_is_verb && deed.name.is_some_and(|verb| has(v::READS, verb)) && deed.path_agrees() {
         return Verdict::new(Class::Read, "named after reading");
     }
-    if computes(split, deed) {
+    if method != "PUT" && computes(split, deed) {
         return Verdict::new(Class::Read, "named after a computation that leaves nothing behind");
     }
     if let Some(verdict) = delegates(split, deed) {
@@ -95,11 +96,14 @@ struct Deed<'a> {
 
 impl<'a> Deed<'a> {
     fn of(split: &'a Split) -> Self {
-        let phrase = split.parts.last().map_or(&[][..], Vec::as_slice);
+        let phrase = phrase_of(&split.parts);
         let first = phrase.iter().map(String::as_str).find(|word| !SKIPPED.contains(word));
-        let leading = first.filter(|word| is_verb(word));
         let trailing = phrase.last().map(String::as_str).filter(|word| is_verb(word) && phrase.len() > 1);
-        let path = split.segments.last().filter(|_| !split.ends_open || split.custom).and_then(|segment| {
+        // `transferGet`: the plainest of verbs at the end says more than a noun that could be a verb at the beginning.
+        let plainly = trailing.filter(|word| matches!(*word, "get" | "list"));
+        let leading = plainly.or(first.filter(|word| is_verb(word)));
+        let path = Some(phrase_of(&split.segments)).filter(|_| !split.ends_open || split.custom);
+        let path = path.and_then(|segment| {
             let first = segment.iter().map(String::as_str).find(|word| !SKIPPED.contains(word));
             first.filter(|word| is_verb(word))
         });
@@ -115,6 +119,12 @@ impl<'a> Deed<'a> {
         self.path
             .is_none_or(|verb| !has(v::ACTS, verb) && !has(v::HANDS_OVER, verb) || has(v::SAYS_LITTLE, verb))
     }
+}
+
+/// The last part of a name, or the one before where the last only says to go on.
+fn phrase_of(list: &[Vec<String>]) -> &[String] {
+    let goes_on = |part: &Vec<String>| matches!(&part[..], [one] if one == "continue" || one == "next");
+    list.iter().rev().find(|part| !goes_on(part)).map_or(&[][..], Vec::as_slice)
 }
 
 /// Words before a verb that say how, not what.
@@ -165,7 +175,10 @@ fn reads(split: &Split, deed: &Deed<'_>) -> bool {
 /// Something is made that is gone with the answer.
 fn computes(split: &Split, deed: &Deed<'_>) -> bool {
     let little = deed.name.is_none_or(|verb| has(v::SAYS_LITTLE, verb) || verb == "generate");
-    let last = |words: &[String]| words.last().is_some_and(|word| has(v::COMPUTATIONS, word));
+    let last = |words: &[String]| {
+        words.last().is_some_and(|word| has(v::COMPUTATIONS, word))
+            && !words.iter().any(|word| has(v::PREPOSITIONS, word))
+    };
     let kept = |words: &[String]| words.iter().any(|word| has(v::KEPT, word));
     let by_path =
         !split.ends_open && split.segments.last().is_some_and(|segment| last(segment) && !kept(segment));

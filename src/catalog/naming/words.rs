@@ -42,14 +42,17 @@ impl Split {
             self.custom = verb.is_some();
             self.ends_open = verb.is_none() && is_value(place);
             for text in [Some(place).filter(|place| !is_value(place)), verb].into_iter().flatten() {
-                let found = split(text);
-                if !found.is_empty() && !is_version(text) {
-                    self.segments.push(found);
-                }
+                // `chat.postMessage` in a path is a name too.
+                let pieces = if is_version(text) { Vec::new() } else { text.split('.').collect() };
+                let words = pieces.into_iter().filter(|piece| !FORMATS.contains(piece)).map(split);
+                self.segments.extend(words.filter(|words| !words.is_empty()));
             }
         }
     }
 }
+
+/// Endings of a path that say in which form the answer is wanted.
+const FORMATS: [&str; 5] = ["json", "xml", "csv", "aspx", "php"];
 
 /// Whether a segment stands for a thing rather than naming a kind of thing: a parameter, or an id.
 fn is_value(segment: &str) -> bool {
