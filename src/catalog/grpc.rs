@@ -6,13 +6,16 @@ use super::naming::{self, Words};
 use super::reading::{Certain, Reading, Told};
 
 pub(super) fn read(reading: &Reading<'_>) -> Told {
-    let listed = reading.has_actions("GRPC");
-    if reading.place.is_exact() || !(listed || is_grpc(&reading.request.content.media)) {
+    if reading.place.is_exact() {
         return Told::Nothing;
     }
     let [service, method] = reading.path else { return Told::Nothing };
-    if let Some(known) = reading.action("GRPC", &format!("/{service}/{method}")) {
+    let request = &reading.request;
+    if let Some(known) = reading.catalog.place(request.host, reading.path, "GRPC", request.query).entry {
         return Told::Instead(vec![known]);
+    }
+    if !is_grpc(&request.content.media) {
+        return Told::Nothing;
     }
     let looks = service.contains('.') && reading.verb == "POST";
     let operation = if service.starts_with("grpc.reflection.") || service.starts_with("grpc.health.") {
