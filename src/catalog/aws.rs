@@ -17,8 +17,13 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
     }
     let listed = reading.has_actions("POST");
     let mut names: Vec<String> = Vec::new();
-    let targets: Vec<&str> =
-        reading.request.headers.get_all("x-amz-target").iter().filter_map(|value| value.to_str().ok()).collect();
+    let targets: Vec<&str> = reading
+        .request
+        .headers
+        .get_all("x-amz-target")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     for target in &targets {
         let target = target.trim();
         names.push(target.rsplit_once('.').map_or(target, |(_, action)| action).to_owned());
@@ -63,6 +68,7 @@ fn operation(reading: &Reading<'_>, action: &str) -> Operation {
 
 /// The names of the actions of a request, for whoever looks into their bodies.
 pub(super) fn actions(reading: &Reading<'_>) -> Vec<String> {
-    let targets = reading.request.headers.get_all("x-amz-target").iter().filter_map(|value| value.to_str().ok());
+    let targets =
+        reading.request.headers.get_all("x-amz-target").iter().filter_map(|value| value.to_str().ok());
     targets.map(|target| target.trim().rsplit('.').next().unwrap_or_default().to_owned()).collect()
 }

@@ -95,12 +95,16 @@ fn http_message(text: &str) -> Option<Inner<'_>> {
 }
 
 fn is_verb(text: &str) -> bool {
-    matches!(text.to_ascii_uppercase().as_str(), "GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" | "PATCH" | "DELETE" | "MERGE")
+    matches!(
+        text.to_ascii_uppercase().as_str(),
+        "GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" | "PATCH" | "DELETE" | "MERGE"
+    )
 }
 
 /// Lists of objects that each have a verb and a place: Microsoft Graph, Salesforce, and whoever else batches in JSON.
 fn in_json(reading: &Reading<'_>) -> Vec<Operation> {
-    const LISTS: [&str; 6] = ["requests", "compositeRequest", "batchRequests", "operations", "batch", "graphs"];
+    const LISTS: [&str; 6] =
+        ["requests", "compositeRequest", "batchRequests", "operations", "batch", "graphs"];
     let content = reading.request.content;
     let mut inner: Vec<&Json> = Vec::new();
     for object in content.objects() {
@@ -118,7 +122,8 @@ fn in_json(reading: &Reading<'_>) -> Vec<Operation> {
         }
         let verbs = object.texts("method").filter(|verb| is_verb(verb));
         for (verb, url) in verbs.flat_map(|verb| places(object).map(move |url| (verb, url))).take(REQUESTS) {
-            let bodies: Vec<&Json> = ["body", "richInput", "data"].iter().flat_map(|name| object.fields(name)).collect();
+            let bodies: Vec<&Json> =
+                ["body", "richInput", "data"].iter().flat_map(|name| object.fields(name)).collect();
             let content = bodies.first().map_or_else(Content::default, |body| Content::of_json(body));
             found.extend(one(reading, &Inner { verb, url, headers: HeaderMap::new(), content }));
         }
@@ -127,7 +132,9 @@ fn in_json(reading: &Reading<'_>) -> Vec<Operation> {
 }
 
 fn places(object: &Json) -> impl Iterator<Item = &str> {
-    ["url", "uri", "relative_url", "relativeUrl", "path", "href"].into_iter().flat_map(|name| object.texts(name))
+    ["url", "uri", "relative_url", "relativeUrl", "path", "href"]
+        .into_iter()
+        .flat_map(|name| object.texts(name))
 }
 
 fn place_of(object: &Json) -> Option<&str> {
@@ -157,11 +164,12 @@ fn one(reading: &Reading<'_>, inner: &Inner<'_>) -> Vec<Operation> {
         depth: reading.request.depth + 1,
     };
     // A relative place begins where the batch stands: `/v1.0/$batch` and `/me/messages`.
-    let below: Vec<Cow<'_, str>> = reading.path.iter().take(1).cloned().chain(segments.iter().cloned()).collect();
-    let known = |path: &[Cow<'_, str>]| {
-        reading.catalog.place(&host, path, inner.verb, request.query).entry.is_some()
-    };
-    let request = if !known(&segments) && known(&below) { Request { path: &below, ..request } } else { request };
+    let below: Vec<Cow<'_, str>> =
+        reading.path.iter().take(1).cloned().chain(segments.iter().cloned()).collect();
+    let known =
+        |path: &[Cow<'_, str>]| reading.catalog.place(&host, path, inner.verb, request.query).entry.is_some();
+    let request =
+        if !known(&segments) && known(&below) { Request { path: &below, ..request } } else { request };
     reading.catalog.readings(&request)
 }
 

@@ -45,7 +45,8 @@ impl Content {
         }
         if !whole {
             // What it begins with tells whether it could be one of those whose meaning is inside.
-            content.trouble = opens_structure(bytes).then_some(Unreadable("the body is longer than what is read"));
+            content.trouble =
+                opens_structure(bytes).then_some(Unreadable("the body is longer than what is read"));
             return content;
         }
         match decode::text(headers, parameter(&content.parameters, "charset").as_deref(), bytes) {
@@ -87,6 +88,8 @@ impl Content {
         if self.media.starts_with("multipart/") || trimmed.starts_with("--") {
             match multipart::parts(parameter(&self.parameters, "boundary").as_deref(), trimmed) {
                 Ok(parts) => self.parts = parts,
+                // Not what it says it is, but something else that can be read.
+                Err(_) if !self.json.is_empty() => {}
                 Err(why) => self.trouble = Some(why),
             }
         }
@@ -108,7 +111,9 @@ impl Content {
     /// All values that a form field, a part or a top-level JSON field of this name has.
     pub(super) fn said(&self, name: &str) -> Vec<String> {
         let mut all: Vec<String> = self.form().all(name).collect();
-        all.extend(self.parts.iter().filter(|part| part.name.as_deref() == Some(name)).map(|part| part.body.clone()));
+        all.extend(
+            self.parts.iter().filter(|part| part.name.as_deref() == Some(name)).map(|part| part.body.clone()),
+        );
         all.extend(self.objects().flat_map(|object| object.texts(name)).map(str::to_owned));
         all
     }
@@ -148,5 +153,8 @@ fn opens_structure(bytes: &[u8]) -> bool {
 fn looks_like_a_form(text: &str) -> bool {
     let name = text.split('=').next().unwrap_or_default();
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"_-.[]%+$:".contains(&b);
-    name.len() < text.len() && !name.is_empty() && name.len() <= 256 && name.split('&').all(|n| n.bytes().all(fits))
+    name.len() < text.len()
+        && !name.is_empty()
+        && name.len() <= 256
+        && name.split('&').all(|n| n.bytes().all(fits))
 }

@@ -25,7 +25,11 @@ const WINDOW_BYTES: u64 = 8 << 20;
 pub(super) struct Unreadable(pub(super) &'static str);
 
 /// The text of a body; `None` where it is no text.
-pub(super) fn text(headers: &HeaderMap, charset: Option<&str>, bytes: &[u8]) -> Result<Option<String>, Unreadable> {
+pub(super) fn text(
+    headers: &HeaderMap,
+    charset: Option<&str>,
+    bytes: &[u8],
+) -> Result<Option<String>, Unreadable> {
     match unpack(headers, bytes)? {
         Some(unpacked) => characters(charset, &unpacked),
         None => characters(charset, bytes),
@@ -108,11 +112,10 @@ impl Coding {
                 Err(Failed::NotCoded) => limited(flate2::read::DeflateDecoder::new(bytes), bytes.len()),
                 done => done,
             },
-            Self::Brotli => {
-                limited(brotli_decompressor::Decompressor::new(bytes, 4096), bytes.len())
-            }
+            Self::Brotli => limited(brotli_decompressor::Decompressor::new(bytes, 4096), bytes.len()),
             Self::Zstd => {
-                let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(bytes, WINDOW_BYTES);
+                let decoder =
+                    ruzstd::decoding::StreamingDecoder::new_with_max_window_size(bytes, WINDOW_BYTES);
                 limited(decoder.map_err(|_| Failed::NotCoded)?, bytes.len())
             }
         }
@@ -155,7 +158,9 @@ fn characters(charset: Option<&str>, bytes: &[u8]) -> Result<Option<String>, Unr
             Ok(as_it_is.or_else(|| Some(bytes.iter().map(|&byte| char::from(byte)).collect())))
         }
         // Declared, and without a zero byte or a mark: a server that goes by the bytes reads UTF-8.
-        Some("utf-16" | "utf-16le" | "utf-16be") => Err(Unreadable("the body is not in the encoding that it names")),
+        Some("utf-16" | "utf-16le" | "utf-16be") => {
+            Err(Unreadable("the body is not in the encoding that it names"))
+        }
         Some(_) => Err(Unreadable("the character encoding is not known")),
     }
 }

@@ -41,7 +41,9 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
     for document in &asked.documents {
         match root_fields(document, &asked.names) {
             Some(fields) => found.extend(fields.into_iter().map(|field| operation(reading, &field))),
-            None if certain => found.push(reading.unknown(Class::Delegate, "a GraphQL document that cannot be read")),
+            None if certain => {
+                found.push(reading.unknown(Class::Delegate, "a GraphQL document that cannot be read"))
+            }
             None => {}
         }
     }
@@ -60,7 +62,8 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
 
 fn is_place(reading: &Reading<'_>) -> bool {
     let listed = reading.has_actions("QUERY") || reading.has_actions("MUTATION");
-    (listed && !reading.place.is_exact()) || reading.path_has(&["graphql", "gql"])
+    (listed && !reading.place.is_exact() && !reading.has_actions("POST"))
+        || reading.path_has(&["graphql", "gql"])
 }
 
 /// What a request asks to be run.
@@ -96,7 +99,8 @@ impl Asked {
         }
         if let Some(text) = &content.text {
             let declared = content.media.starts_with("application/graphql");
-            let bare = certain && content.json.is_empty() && content.parts.is_empty() && asked.documents.is_empty();
+            let bare =
+                certain && content.json.is_empty() && content.parts.is_empty() && asked.documents.is_empty();
             if (declared || bare) && !text.trim().is_empty() && content.json.is_empty() {
                 asked.document(text.clone());
             }
@@ -108,7 +112,11 @@ impl Asked {
         let before = self.documents.len();
         object.texts("query").for_each(|text| self.document(text.to_owned()));
         self.names.extend(object.texts("operationName").map(str::to_owned));
-        if self.documents.len() == before && ["extensions", "id", "documentId", "queryId", "doc_id", "sha256Hash"].iter().any(|f| object.has(f)) {
+        if self.documents.len() == before
+            && ["extensions", "id", "documentId", "queryId", "doc_id", "sha256Hash"]
+                .iter()
+                .any(|f| object.has(f))
+        {
             self.nameless += 1;
         }
     }
@@ -188,7 +196,10 @@ fn kind(operation: &OperationDefinition) -> &'static str {
 }
 
 /// The fields of a selection, those of its fragments with them. Each fragment is looked into once.
-fn selected(set: SelectionSet, fragments: &HashMap<String, Vec<SelectionSet>>) -> Option<Vec<Option<String>>> {
+fn selected(
+    set: SelectionSet,
+    fragments: &HashMap<String, Vec<SelectionSet>>,
+) -> Option<Vec<Option<String>>> {
     let (mut open, mut seen, mut found) = (vec![set], HashSet::new(), Vec::new());
     while let Some(set) = open.pop() {
         for selection in set.selections() {

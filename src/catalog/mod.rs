@@ -37,10 +37,10 @@ mod soap;
 mod sql;
 mod table;
 mod template;
-mod tools;
-mod webdav;
 #[cfg(test)]
 mod tests;
+mod tools;
+mod webdav;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -144,7 +144,9 @@ impl Catalog {
             depth: 0,
         };
         let mut found = self.readings(&request).into_iter();
-        let first = found.next().unwrap_or_else(|| class::opaque(ServiceName(host.as_ref().into()), "nothing to read"));
+        let first = found
+            .next()
+            .unwrap_or_else(|| class::opaque(ServiceName(host.as_ref().into()), "nothing to read"));
         Operations::batch(first, found.collect())
     }
 
@@ -188,7 +190,10 @@ impl Catalog {
             }
         }
         if overrides.more {
-            let service = found.operations.first().map_or_else(|| ServiceName(request.host.into()), |o| o.service.clone());
+            let service = found
+                .operations
+                .first()
+                .map_or_else(|| ServiceName(request.host.into()), |o| o.service.clone());
             found.add(class::opaque(service, "too many method overrides"), Some("method override"));
         }
         found.operations
@@ -211,9 +216,19 @@ impl Catalog {
 
     /// Who answers at a place, and the entry that fits. Of several services at one host the first that knows the operation
     /// has it; the most specific one owns what none of them knows.
-    fn place(&self, host: &str, segments: &[Cow<'_, str>], verb: &str, query: Query<'_>) -> reading::Place<'_> {
-        let mut place =
-            reading::Place { services: Vec::new(), name: ServiceName(host.into()), entry: None, broken: false };
+    fn place(
+        &self,
+        host: &str,
+        segments: &[Cow<'_, str>],
+        verb: &str,
+        query: Query<'_>,
+    ) -> reading::Place<'_> {
+        let mut place = reading::Place {
+            services: Vec::new(),
+            name: ServiceName(host.into()),
+            entry: None,
+            broken: false,
+        };
         for Place { service, other, .. } in self.hosts.at(host, segments) {
             let Some(service) = self.services.get(*service) else { continue };
             let Some(table) = service.table() else {
@@ -242,7 +257,20 @@ fn decided_by_body(place: &reading::Place<'_>, path: &[Cow<'_, str>], verb: &str
         return false;
     }
     let last = path.last().map(|last| last.to_ascii_lowercase()).unwrap_or_default();
-    let by_path = ["graphql", "gql", "batch", "composite", "jobs", "query", "queries", "sql", "statement", "mcp", "a2a", "rpc"];
+    let by_path = [
+        "graphql",
+        "gql",
+        "batch",
+        "composite",
+        "jobs",
+        "query",
+        "queries",
+        "sql",
+        "statement",
+        "mcp",
+        "a2a",
+        "rpc",
+    ];
     let name = place.entry.as_ref().map(|entry| entry.id.0.to_ascii_lowercase()).unwrap_or_default();
     media == "application/x-www-form-urlencoded"
         || media.starts_with("multipart/")

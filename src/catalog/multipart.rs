@@ -63,5 +63,7 @@ pub(super) fn head_and_body(text: &str) -> (&str, &str) {
         (Some(a), Some(b)) => Some(if a.0 < b.0 { a } else { b }),
         (a, b) => a.or(b),
     };
-    end.map_or((text, ""), |(at, len)| (text.get(..at).unwrap_or_default(), text.get(at + len..).unwrap_or_default()))
+    end.map_or((text, ""), |(at, len)| {
+        (text.get(..at).unwrap_or_default(), text.get(at + len..).unwrap_or_default())
+    })
 }

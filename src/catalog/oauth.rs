@@ -12,7 +12,8 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
         return Told::Nothing;
     }
     let asks = ["grant_type", "subject_token", "client_assertion"].iter();
-    let asks = asks.filter(|name| reading.request.query.has(name) || !reading.request.content.said(name).is_empty());
+    let asks =
+        asks.filter(|name| reading.request.query.has(name) || !reading.request.content.said(name).is_empty());
     let place = by_path(reading);
     match place {
         Some((class, rule)) => Told::Instead(vec![reading.inferred(class, rule)]),
@@ -32,7 +33,8 @@ fn by_path(reading: &Reading<'_>) -> Option<(Class, &'static str)> {
     }
     let last = reading.last();
     let last = last.trim_end_matches(".json");
-    let before = reading.path.len().checked_sub(2).and_then(|at| reading.path.get(at)).map(|s| s.to_ascii_lowercase());
+    let before =
+        reading.path.len().checked_sub(2).and_then(|at| reading.path.get(at)).map(|s| s.to_ascii_lowercase());
     let device = before.as_deref() == Some("device");
     match last {
         "token" | "tokens" | "access_token" if !safe => Some((Class::Delegate, "token endpoint")),

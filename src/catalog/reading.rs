@@ -102,9 +102,8 @@ pub(super) struct Reading<'a> {
 }
 
 /// The protocols. SQL is none: it changes what they found.
-const PROTOCOLS: [fn(&Reading<'_>) -> Told; 8] = [
-    graphql::read, rpc::read, aws::read, grpc::read, soap::read, batch::read, git::read, oauth::read,
-];
+const PROTOCOLS: [fn(&Reading<'_>) -> Told; 8] =
+    [graphql::read, rpc::read, aws::read, grpc::read, soap::read, batch::read, git::read, oauth::read];
 
 impl<'a> Reading<'a> {
     pub(super) fn new(
@@ -199,12 +198,20 @@ impl<'a> Reading<'a> {
 
     fn nameless(&self, class: Class, how: Recognition, because: &str) -> Operation {
         let service = self.place.name.clone();
-        Operation { id: OperationId::unknown(class), service, class, resource: None, how, because: because.into() }
+        Operation {
+            id: OperationId::unknown(class),
+            service,
+            class,
+            resource: None,
+            how,
+            because: because.into(),
+        }
     }
 
     /// Whether a segment of the path has one of `words` in it: `v1/mcp-server` has `mcp`.
     pub(super) fn path_has(&self, words: &[&str]) -> bool {
-        let mut all = self.path.iter().flat_map(|segment| segment.split(|c: char| !c.is_ascii_alphanumeric()));
+        let mut all =
+            self.path.iter().flat_map(|segment| segment.split(|c: char| !c.is_ascii_alphanumeric()));
         all.any(|word| words.iter().any(|wanted| word.eq_ignore_ascii_case(wanted)))
     }
 

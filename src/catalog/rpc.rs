@@ -22,7 +22,8 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
         return Told::Instead(vec![reading.inferred(class, rule)]);
     }
     let content = reading.request.content;
-    let messages: Vec<&Json> = content.objects().filter(|object| is_message(object)).take(MESSAGES + 1).collect();
+    let messages: Vec<&Json> =
+        content.objects().filter(|object| is_message(object)).take(MESSAGES + 1).collect();
     let mut found: Vec<Operation> =
         messages.iter().take(MESSAGES).flat_map(|message| operations(reading, message)).collect();
     if messages.len() > MESSAGES {
@@ -52,7 +53,8 @@ fn is_place(reading: &Reading<'_>) -> bool {
 }
 
 fn is_message(object: &Json) -> bool {
-    object.has("jsonrpc") || (object.texts("method").any(|_| true) && (object.has("params") || object.has("id")))
+    object.has("jsonrpc")
+        || (object.texts("method").any(|_| true) && (object.has("params") || object.has("id")))
 }
 
 /// All that one message could be taken for: each `method`, if there are several.
@@ -60,7 +62,8 @@ fn operations(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
     let mut methods = message.texts("method").peekable();
     if methods.peek().is_none() {
         let answers = message.has("result") || message.has("error");
-        let why = if answers { "an answer to the server's request" } else { "a JSON-RPC message without a method" };
+        let why =
+            if answers { "an answer to the server's request" } else { "a JSON-RPC message without a method" };
         return vec![reading.inferred(Class::Act, why)];
     }
     methods.take(MESSAGES).flat_map(|method| by_method(reading, method, message)).collect()
@@ -84,7 +87,8 @@ fn by_method(reading: &Reading<'_>, method: &str, message: &Json) -> Vec<Operati
 }
 
 fn tools(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
-    let names: Vec<&str> = message.fields("params").flat_map(|params| params.texts("name")).take(MESSAGES).collect();
+    let names: Vec<&str> =
+        message.fields("params").flat_map(|params| params.texts("name")).take(MESSAGES).collect();
     if names.is_empty() {
         return vec![reading.unknown(Class::Act, "a tool call that names no tool")];
     }
@@ -101,7 +105,10 @@ fn tool(reading: &Reading<'_>, name: &str) -> Operation {
         Some(true) => reading.inferred(Class::Read, &format!("tool `{name}`: its server calls it read-only")),
         _ => reading.inferred(
             verdict.class.max(Class::Act),
-            &format!("tool `{name}`: {}", if verdict.class == Class::Delegate { verdict.rule } else { "nothing vouches for it" }),
+            &format!(
+                "tool `{name}`: {}",
+                if verdict.class == Class::Delegate { verdict.rule } else { "nothing vouches for it" }
+            ),
         ),
     }
 }
@@ -154,8 +161,8 @@ const METHODS: [(&str, Class); 50] = [
     ("tasks/pushNotificationConfig/get", Class::Read),
     ("tasks/pushNotificationConfig/list", Class::Read),
     ("tasks/pushNotificationConfig/set", Class::Delegate),
-    ("tasks/result", Class::Read),
     ("tasks/resubscribe", Class::Read),
+    ("tasks/result", Class::Read),
     ("tasks/send", Class::Delegate),
     ("tools/list", Class::Read),
 ];
@@ -173,7 +180,9 @@ fn rest_binding(reading: &Reading<'_>) -> Option<(Class, &'static str)> {
         return None;
     }
     match (reading.verb, reading.last().as_str()) {
-        ("POST", "message:send" | "message:stream") => Some((Class::Delegate, "A2A: gives a task to an agent")),
+        ("POST", "message:send" | "message:stream") => {
+            Some((Class::Delegate, "A2A: gives a task to an agent"))
+        }
         ("GET" | "POST", last) if last.ends_with(":subscribe") && reading.path_has(&["tasks"]) => {
             Some((Class::Read, "A2A: follows a task"))
         }

@@ -1,7 +1,7 @@
 //! SOAP 1.1 and 1.2: the action in a header and the element in the body, which need not agree.
 
-use crate::call::Operation;
 use crate::call::Class;
+use crate::call::Operation;
 
 use super::content::parameter;
 use super::naming::{self, Words};
@@ -29,7 +29,10 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
     let certain = envelope.is_some();
     actions.extend(envelope.unwrap_or_default());
     let mut found: Vec<Operation> = actions.iter().take(NAMES).map(|name| operation(reading, name)).collect();
-    if text.contains("<!DOCTYPE") || text.contains("<!ENTITY") || actions.len() > NAMES || (certain && actions.is_empty())
+    if text.contains("<!DOCTYPE")
+        || text.contains("<!ENTITY")
+        || actions.len() > NAMES
+        || (certain && actions.is_empty())
     {
         found.push(reading.unknown(Class::Delegate, "SOAP that cannot be read with certainty"));
     }
@@ -44,7 +47,13 @@ fn operation(reading: &Reading<'_>, name: &str) -> Operation {
 }
 
 fn last_of_uri(uri: &str) -> String {
-    uri.trim().trim_matches('"').trim_end_matches('/').rsplit(['/', '#', ':']).next().unwrap_or_default().to_owned()
+    uri.trim()
+        .trim_matches('"')
+        .trim_end_matches('/')
+        .rsplit(['/', '#', ':'])
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The names of the elements in the `Body` of an envelope; `None` where the text is none.

@@ -9,9 +9,9 @@ use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
 use crate::call::{Class, Operation};
 
+use super::aws;
 use super::json::Json;
 use super::reading::Reading;
-use super::aws;
 
 /// A longer text is not read.
 const TEXT_BYTES: usize = 128 << 10;
@@ -67,16 +67,36 @@ fn says(class: Class) -> &'static str {
 
 /// Whether an operation of this name runs a statement that its request has: `ExecuteStatement`, `jobs.query`.
 fn runs(name: &str) -> bool {
-    let name: String =
-        name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect::<String>().to_ascii_lowercase();
+    let name: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
+        .collect::<String>()
+        .to_ascii_lowercase();
     let about = ["sql", "statement", "query", "queries", "transaction", "dml"];
     let other = [
-        "create", "update", "delete", "save", "put", "cancel", "stop", "list", "describe", "get", "named", "prepared",
-        "translate", "commit", "begin", "rollback", "insert",
+        "create",
+        "update",
+        "delete",
+        "save",
+        "put",
+        "cancel",
+        "stop",
+        "list",
+        "describe",
+        "get",
+        "named",
+        "prepared",
+        "translate",
+        "commit",
+        "begin",
+        "rollback",
+        "insert",
     ];
     let runs = ["execute", "run", "start", "submit"].iter().any(|verb| name.contains(verb));
     let ends = ["query", "queries", "sql", "statement", "statements"].iter().any(|noun| name.ends_with(noun));
-    about.iter().any(|noun| name.contains(noun)) && (runs || ends) && !other.iter().any(|verb| name.contains(verb))
+    about.iter().any(|noun| name.contains(noun))
+        && (runs || ends)
+        && !other.iter().any(|verb| name.contains(verb))
 }
 
 /// The statements that a request has.
@@ -117,8 +137,16 @@ fn is_dry(object: &Json) -> bool {
 }
 
 fn fields(object: &Json, texts: &mut Vec<String>, depth: usize) {
-    const NAMES: [&str; 8] =
-        ["sql", "sqls", "statement", "statements", "transactStatements", "queryString", "sqlStatement", "query"];
+    const NAMES: [&str; 8] = [
+        "sql",
+        "sqls",
+        "statement",
+        "statements",
+        "transactStatements",
+        "queryString",
+        "sqlStatement",
+        "query",
+    ];
     for value in NAMES.iter().flat_map(|name| object.fields(name)).flat_map(Json::each) {
         if let Some(text) = value.text() {
             texts.push(text.to_owned());
@@ -131,14 +159,16 @@ fn fields(object: &Json, texts: &mut Vec<String>, depth: usize) {
 /// Whether a text begins with a word that begins a statement, comments left out.
 fn begins(text: &str) -> bool {
     const WORDS: [&str; 42] = [
-        "ALTER", "ANALYZE", "BEGIN", "CALL", "COMMENT", "COMMIT", "COPY", "CREATE", "DECLARE", "DELETE", "DENY", "DESC",
-        "DESCRIBE", "DO", "DROP", "EXEC", "EXECUTE", "EXPLAIN", "EXPORT", "FROM", "GRANT", "IF", "INSERT", "LOAD",
-        "LOCK", "MERGE", "MSCK", "OPTIMIZE", "REFRESH", "RENAME", "REPLACE", "REVOKE", "SELECT", "SET", "SHOW", "TABLE",
-        "TRUNCATE", "UNLOAD", "UPDATE", "VACUUM", "VALUES", "WITH",
+        "ALTER", "ANALYZE", "BEGIN", "CALL", "COMMENT", "COMMIT", "COPY", "CREATE", "DECLARE", "DELETE",
+        "DENY", "DESC", "DESCRIBE", "DO", "DROP", "EXEC", "EXECUTE", "EXPLAIN", "EXPORT", "FROM", "GRANT",
+        "IF", "INSERT", "LOAD", "LOCK", "MERGE", "MSCK", "OPTIMIZE", "REFRESH", "RENAME", "REPLACE",
+        "REVOKE", "SELECT", "SET", "SHOW", "TABLE", "TRUNCATE", "UNLOAD", "UPDATE", "VACUUM", "VALUES",
+        "WITH",
     ];
     let mut rest = text;
     loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == ';' || c == '\u{feff}');
+        rest =
+            rest.trim_start_matches(|c: char| c.is_whitespace() || c == '(' || c == ';' || c == '\u{feff}');
         if let Some(comment) = rest.strip_prefix("/*") {
             rest = comment.find("*/").and_then(|at| comment.get(at + 2..)).unwrap_or_default();
         } else if rest.starts_with("--") || rest.starts_with('#') {
@@ -160,17 +190,14 @@ pub(super) fn class(text: &str) -> (Class, bool) {
     let dialects: [&dyn Dialect; 4] =
         [&BigQueryDialect {}, &PostgreSqlDialect {}, &MySqlDialect {}, &GenericDialect {}];
     let read = dialects.map(|dialect| in_dialect(dialect, text));
-    read.into_iter().fold((Class::Read, false), |(class, sure), (next, next_sure)| {
-        (class.max(next), sure || next_sure)
-    })
+    read.into_iter()
+        .fold((Class::Read, false), |(class, sure), (next, next_sure)| (class.max(next), sure || next_sure))
 }
 
 fn in_dialect(dialect: &dyn Dialect, text: &str) -> (Class, bool) {
     let Ok(tokens) = Tokenizer::new(dialect, text).tokenize() else { return (Class::Act, false) };
     // MySQL runs what stands in such a comment.
-    let hidden = |token: &Token| {
-        matches!(token, Token::Whitespace(Whitespace::MultiLineComment(text)) if text.starts_with(['!', 'M']))
-    };
+    let hidden = |token: &Token| matches!(token, Token::Whitespace(Whitespace::MultiLineComment(text)) if text.starts_with(['!', 'M']));
     let floor = if tokens.iter().any(hidden) { Class::Delegate } else { Class::Read };
     let tokens: Vec<Token> =
         tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_) | Token::EOF)).collect();
@@ -196,21 +223,36 @@ fn statement(tokens: &[Token]) -> (Class, bool) {
     let has = |wanted: &str| words.iter().any(|word| word == wanted);
     let rest = |n: usize| tokens.get(n..).unwrap_or_default();
     match at(0) {
-        "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM" => (query(tokens, &words), has("SELECT") && words.len() > 1),
+        "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM" => {
+            (query(tokens, &words), has("SELECT") && words.len() > 1)
+        }
         "SHOW" | "DESCRIBE" | "DESC" | "DECLARE" | "" => (Class::Read, false),
         "EXPLAIN" if has("ANALYZE") || has("ANALYSE") => {
             let inner = words.iter().position(|word| STRONG.contains(&word.as_str()));
             inner.map_or((query(tokens, &words), false), |at| statement(rest(at)))
         }
         "EXPLAIN" => (Class::Read, false),
-        "BEGIN" if at(1).is_empty() || matches!(at(1), "TRANSACTION" | "WORK" | "TRAN") => (Class::Read, false),
+        "BEGIN" if at(1).is_empty() || matches!(at(1), "TRANSACTION" | "WORK" | "TRAN") => {
+            (Class::Read, false)
+        }
         "BEGIN" => statement(rest(1)),
         "END" if words.len() == 1 => (Class::Read, false),
         "GRANT" | "DENY" => (Class::Delegate, has("TO")),
         // What they run is in a text or in a procedure.
         "EXECUTE" | "EXEC" | "DO" => (Class::Delegate, false),
         "CREATE" | "ALTER" => {
-            let subjects = ["USER", "ROLE", "LOGIN", "GROUP", "POLICY", "CREDENTIAL", "PRIVILEGES", "SHARE", "OWNER", "GRANT"];
+            let subjects = [
+                "USER",
+                "ROLE",
+                "LOGIN",
+                "GROUP",
+                "POLICY",
+                "CREDENTIAL",
+                "PRIVILEGES",
+                "SHARE",
+                "OWNER",
+                "GRANT",
+            ];
             let near = words.iter().take(8).any(|word| subjects.contains(&word.as_str()));
             // `CREATE ROW ACCESS POLICY .. GRANT TO (..)`.
             let grants = words.windows(2).any(|pair| matches!(pair, [a, b] if a == "GRANT" && b == "TO"));
@@ -225,13 +267,29 @@ fn statement(tokens: &[Token]) -> (Class, bool) {
 }
 
 /// Keywords that begin a change.
-const STRONG: [&str; 9] = ["INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "ALTER", "TRUNCATE", "GRANT"];
+const STRONG: [&str; 9] =
+    ["INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "ALTER", "TRUNCATE", "GRANT"];
 
 /// Functions that change something from within a query.
 const EFFECTS: [&str; 18] = [
-    "DBLINK", "DBLINK_EXEC", "LO_CREATE", "LO_EXPORT", "LO_IMPORT", "LO_UNLINK", "NEXTVAL", "PG_ADVISORY_LOCK",
-    "PG_CANCEL_BACKEND", "PG_NOTIFY", "PG_RELOAD_CONF", "PG_TERMINATE_BACKEND", "QUERY_TO_XML", "SETVAL", "SET_CONFIG",
-    "SYS_EVAL", "SYS_EXEC", "XP_CMDSHELL",
+    "DBLINK",
+    "DBLINK_EXEC",
+    "LO_CREATE",
+    "LO_EXPORT",
+    "LO_IMPORT",
+    "LO_UNLINK",
+    "NEXTVAL",
+    "PG_ADVISORY_LOCK",
+    "PG_CANCEL_BACKEND",
+    "PG_NOTIFY",
+    "PG_RELOAD_CONF",
+    "PG_TERMINATE_BACKEND",
+    "QUERY_TO_XML",
+    "SETVAL",
+    "SET_CONFIG",
+    "SYS_EVAL",
+    "SYS_EXEC",
+    "XP_CMDSHELL",
 ];
 
 /// A query, unless a part of it changes something.

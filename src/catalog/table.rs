@@ -155,7 +155,8 @@ impl Table {
     /// Lists a protocol's own name of an operation. Gives back the row that has it already.
     fn name(&mut self, action: &str, leaf: &Leaf) -> Result<(), usize> {
         for verb in &leaf.verbs {
-            if let Some(other) = self.actions.entry(verb.clone()).or_default().insert(action.into(), leaf.row) {
+            if let Some(other) = self.actions.entry(verb.clone()).or_default().insert(action.into(), leaf.row)
+            {
                 return Err(other);
             }
         }

@@ -8,11 +8,10 @@ pub(super) fn class(verb: &str) -> Option<(Class, &'static str)> {
     match verb {
         "PROPFIND" | "REPORT" | "SEARCH" => Some((Class::Read, "a WebDAV verb that reads")),
         "ACL" => Some((Class::Delegate, "a WebDAV verb that sets access rights")),
-        "PROPPATCH" | "MKCOL" | "COPY" | "MOVE" | "LOCK" | "UNLOCK" | "VERSION-CONTROL" | "CHECKOUT" | "CHECKIN"
-        | "UNCHECKOUT" | "MKWORKSPACE" | "UPDATE" | "LABEL" | "MERGE" | "BASELINE-CONTROL" | "MKACTIVITY"
-        | "ORDERPATCH" | "MKCALENDAR" | "BIND" | "UNBIND" | "REBIND" | "MKREDIRECTREF" | "UPDATEREDIRECTREF" => {
-            Some((Class::Act, "a WebDAV verb that changes something"))
-        }
+        "PROPPATCH" | "MKCOL" | "COPY" | "MOVE" | "LOCK" | "UNLOCK" | "VERSION-CONTROL" | "CHECKOUT"
+        | "CHECKIN" | "UNCHECKOUT" | "MKWORKSPACE" | "UPDATE" | "LABEL" | "MERGE" | "BASELINE-CONTROL"
+        | "MKACTIVITY" | "ORDERPATCH" | "MKCALENDAR" | "BIND" | "UNBIND" | "REBIND" | "MKREDIRECTREF"
+        | "UPDATEREDIRECTREF" => Some((Class::Act, "a WebDAV verb that changes something")),
         _ => None,
     }
 }
