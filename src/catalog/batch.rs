@@ -1,4 +1,4 @@
-//! Requests inside of a request: `multipart/mixed` (RFC 2046; OData, and others who copied it) and lists in JSON.
+//! Requests inside of a request: `multipart/mixed` (RFC 2046; `OData`, and others who copied it) and lists in JSON.
 //!
 //! Each inner request is recognised like one that came alone; the call is as strong as the strongest of them.
 
@@ -14,7 +14,7 @@ use super::multipart::{Part, head_and_body};
 use super::reading::{Certain, Reading, Request, Told};
 use super::request::{self, Query};
 
-/// How deep batches may nest: OData puts a change set into a batch.
+/// How deep batches may nest: `OData` puts a change set into a batch.
 const DEPTH: usize = 3;
 /// How many requests one batch may have.
 const REQUESTS: usize = 200;

@@ -78,7 +78,7 @@ impl Content {
         let trimmed = text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}' || c == '\0');
         if trimmed.starts_with(['{', '[', '"']) {
             match Json::all(trimmed) {
-                Ok(values) => self.json = values,
+                Ok(values) => self.json = unwrapped(values),
                 Err(_) if self.media != "application/graphql" => {
                     self.trouble = Some(Unreadable("the body begins like JSON and is none"));
                 }
@@ -105,7 +105,7 @@ impl Content {
 
     /// All objects of the JSON: each value, and each element of a list.
     pub(super) fn objects(&self) -> impl Iterator<Item = &Json> {
-        self.json.iter().flat_map(Json::each).filter(|value| matches!(value, Json::Fields(_)))
+        self.json.iter().flat_map(Json::objects)
     }
 
     /// All values that a form field, a part or a top-level JSON field of this name has.
@@ -120,6 +120,14 @@ impl Content {
 
     pub(super) fn is_empty(&self) -> bool {
         self.text.as_ref().is_none_or(String::is_empty) && self.json.is_empty() && self.trouble.is_none()
+    }
+}
+
+/// JSON in a text that is JSON: some servers unwrap it.
+fn unwrapped(values: Vec<Json>) -> Vec<Json> {
+    match values.as_slice() {
+        [Json::Text(text)] if text.trim_start().starts_with(['{', '[']) => Json::all(text).unwrap_or(values),
+        _ => values,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
         match root_fields(document, &asked.names) {
             Some(fields) => found.extend(fields.into_iter().map(|field| operation(reading, &field))),
             None if certain => {
-                found.push(reading.unknown(Class::Delegate, "a GraphQL document that cannot be read"))
+                found.push(reading.unknown(Class::Delegate, "a GraphQL document that cannot be read"));
             }
             None => {}
         }

@@ -58,6 +58,19 @@ impl Json {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
+    /// All objects: itself, or those in its lists and their lists.
+    pub(super) fn objects(&self) -> Vec<&Self> {
+        let (mut open, mut found) = (vec![self], Vec::new());
+        while let Some(value) = open.pop() {
+            match value {
+                Self::Fields(_) => found.push(value),
+                Self::List(list) => open.extend(list.iter().rev()),
+                _ => {}
+            }
+        }
+        found
+    }
+
     /// Its elements, or itself alone.
     pub(super) fn each(&self) -> &[Self] {
         if let Self::List(list) = self { list } else { std::slice::from_ref(self) }

@@ -119,7 +119,9 @@ impl Catalog {
         let (media, _) = content::media(&head.headers);
         let strongest = place.entry.as_ref().is_some_and(|entry| entry.class == Class::Delegate);
         let enough = if place.is_exact() {
-            strongest || !decided_by_body(&place, &path, head.method.as_str(), &media)
+            // As another method or at another place, the body may decide.
+            let redirected = request::redirects(&head.headers);
+            strongest || !(redirected || decided_by_body(&place, &path, head.method.as_str(), &media))
         } else {
             // The path of gRPC says all; a WebSocket has no body yet.
             grpc::is_grpc(&media) && path.len() == 2
@@ -176,7 +178,9 @@ impl Catalog {
         let others = others.chain(shouted.iter().map(|verb| (verb.as_str(), "method in upper case")));
         let others: Vec<_> = others.chain(request.websocket.then_some((WEBSOCKET, "upgrade"))).collect();
         for (verb, why) in &others {
-            read(verb, request.path).into_iter().for_each(|operation| found.add(operation, Some(why)));
+            for operation in read(verb, request.path) {
+                found.add(operation, Some(why));
+            }
         }
         if let Some(path) = request::lenient(request.path) {
             let floor = found.class();
@@ -187,6 +191,11 @@ impl Catalog {
                     .into_iter()
                     .filter(new)
                     .for_each(|operation| found.add(operation, Some("path decoded leniently")));
+            }
+        }
+        for path in request::rewritten(request.headers) {
+            for operation in read(sent, &path) {
+                found.add(operation, Some("path override"));
             }
         }
         if overrides.more {

@@ -1,5 +1,5 @@
 //! Token endpoints: RFC 6749 (token, authorize), 7009 (revoke), 7591 (register), 7662 (introspect), 8414 (metadata), 8628
-//! (device), 9126 (pushed requests), OpenID Connect (userinfo, keys).
+//! (device), 9126 (pushed requests), `OpenID` Connect (userinfo, keys).
 //!
 //! Only where the catalog has no entry. A body that asks for a token asks for one wherever it is sent.
 

@@ -17,6 +17,9 @@ pub(super) const WEBSOCKET: &str = "GET/websocket";
 /// Methods that a request may be meant as, besides the one that it was sent with. More than this many are not read.
 const OVERRIDES: usize = 4;
 
+/// Fields that make a server take another path than the one sent. No RFC; IIS and the frameworks that copied it.
+const PATH_HEADERS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
+
 /// How often an encoded path is decoded in search of another reading. Five layers deep is past any real server.
 const DECODINGS: usize = 4;
 
@@ -51,6 +54,19 @@ pub(super) fn lenient(segments: &[Cow<'_, str>]) -> Option<Vec<Cow<'static, str>
         }
     }
     Some(out)
+}
+
+/// Whether a header field asks for another method or another path.
+pub(super) fn redirects(headers: &HeaderMap) -> bool {
+    OVERRIDE_HEADERS.iter().chain(&PATH_HEADERS).any(|name| headers.contains_key(*name))
+}
+
+/// The paths that header fields tell a server to take, in segments.
+pub(super) fn rewritten(headers: &HeaderMap) -> impl Iterator<Item = Vec<Cow<'_, str>>> {
+    let values = PATH_HEADERS.iter().flat_map(|name| headers.get_all(*name)).take(OVERRIDES);
+    values
+        .filter_map(|value| value.to_str().ok())
+        .map(|path| segments(path.split('?').next().unwrap_or_default()))
 }
 
 /// Percent-decodes once. What is not UTF-8 stays as it was sent, so that two different ids do not become one.

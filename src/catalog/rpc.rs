@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0, and what is spoken over it: the Model Context Protocol and Agent2Agent.
+//! JSON-RPC 2.0, and what is spoken over it: the Model Context Protocol and A2A, agent to agent.
 //!
 //! Every message of a batch is an operation; a notification (no `id`) runs as well. A tool is what its server's `tools/list`
 //! said of it (remembered, see `Catalog::remember_tools`); without that it is an act at least, for nothing vouches for

@@ -226,12 +226,11 @@ fn statement(tokens: &[Token]) -> (Class, bool) {
         "SELECT" | "WITH" | "VALUES" | "TABLE" | "FROM" => {
             (query(tokens, &words), has("SELECT") && words.len() > 1)
         }
-        "SHOW" | "DESCRIBE" | "DESC" | "DECLARE" | "" => (Class::Read, false),
         "EXPLAIN" if has("ANALYZE") || has("ANALYSE") => {
             let inner = words.iter().position(|word| STRONG.contains(&word.as_str()));
             inner.map_or((query(tokens, &words), false), |at| statement(rest(at)))
         }
-        "EXPLAIN" => (Class::Read, false),
+        "SHOW" | "DESCRIBE" | "DESC" | "DECLARE" | "EXPLAIN" | "" => (Class::Read, false),
         "BEGIN" if at(1).is_empty() || matches!(at(1), "TRANSACTION" | "WORK" | "TRAN") => {
             (Class::Read, false)
         }

@@ -1,5 +1,5 @@
-//! The verbs of WebDAV and its relatives: RFC 4918, 3253 (versioning), 3744 (access control), 4791 (calendars), 5323
-//! (search), 5842 (bindings). `MERGE` is OData's too.
+//! The verbs of `WebDAV` and its relatives: RFC 4918, 3253 (versioning), 3744 (access control), 4791 (calendars), 5323
+//! (search), 5842 (bindings). `MERGE` is that of `OData` too.
 
 use crate::call::Class;
 

@@ -140,7 +140,7 @@ fn a_body_longer_than_what_is_read_is_unknown_where_it_could_decide() {
         assert_eq!(class_of(place, JSON, &long), Class::Delegate, "{place}");
     }
     // A picture is no protocol: its place decides.
-    let picture = [&[0x89, b'P', b'N', b'G', 0xff, 0xd8, 0xff][..], &[7; 2 << 20]].concat();
+    let picture = [&[0x89, b'P', b'N', b'G', 0xff, 0xd8, 0xff][..], &vec![7; 2 << 20]].concat();
     assert_eq!(class_of("POST nobody.example/pictures", "image/png", picture), Class::Act);
 }
 

@@ -96,6 +96,11 @@ fn every_message_of_a_batch_counts_and_so_does_every_reading() {
         (r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, Class::Read),
         (r#"{"jsonrpc":"2.0","id":7,"result":{}}"#, Class::Act),
         (r#"[{"jsonrpc":"2.0","method":"ping"},{"amount":7}]"#, Class::Act),
+        (
+            r#"[{"jsonrpc":"2.0","method":"ping"},[[{"jsonrpc":"2.0","method":"message/send"}]]]"#,
+            Class::Delegate,
+        ),
+        (r#""{\"jsonrpc\":\"2.0\",\"method\":\"message/send\"}""#, Class::Delegate),
     ] {
         assert_eq!(class_of(MCP, JSON, body), class, "{body}");
     }

@@ -1,4 +1,4 @@
-//! GraphQL, AWS, gRPC, SOAP, SQL, batches, WebDAV, git, OAuth.
+//! GraphQL, AWS, gRPC, SOAP, SQL, batches, `WebDAV`, git, OAuth.
 
 use std::fs;
 

@@ -35,6 +35,15 @@ fn an_override_counts_where_it_is_stronger() {
 }
 
 #[test]
+fn a_path_in_a_header_counts_as_well() {
+    for name in ["X-Original-URL", "X-Rewrite-URL"] {
+        let sent = head("PUT", "api.github.com", "/repos/octo/hello/subscription");
+        let found = shipped(&with_header(sent, name, "/repos/octo/hello/collaborators/eve?x=1"));
+        assert_eq!(brief(found.strongest()), "github:repos/add-collaborator delegate exact", "{name}");
+    }
+}
+
+#[test]
 fn an_override_never_weakens() {
     for to in ["GET", "HEAD", "OPTIONS", "NONSENSE", ""] {
         let sent = head("PUT", "api.github.com", "/repos/octo/hello/collaborators/eve");
