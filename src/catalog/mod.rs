@@ -73,6 +73,9 @@ pub struct Catalog {
 /// As much of a body is looked at. A longer one that could decide the class makes the call unknown.
 const PEEK_BYTES: usize = 1 << 20;
 
+/// A request for a list of tools is shorter.
+const LIST_BYTES: usize = 16 << 10;
+
 /// How many operations of one call are told apart; one with more is as strong as can be.
 const OPERATIONS: usize = 1_000;
 
@@ -152,15 +155,23 @@ impl Catalog {
         Operations::batch(first, found.collect())
     }
 
-    /// Takes what a server answered to `tools/list` (MCP): its annotations tell reads from acts. Gives the names of tools
-    /// that it called changing before and calls read-only now.
-    pub fn remember_tools(&self, head: &Head, answer: &str) -> Vec<String> {
+    /// Whether the answer to this request is one for [`Catalog::remember_tools`].
+    pub fn lists_tools(&self, head: &Head, peek: &Peek) -> bool {
+        let asks = |object: &json::Json| object.texts("method").any(|method| method == "tools/list");
+        // Such a request is small; no other is parsed twice.
+        (1..LIST_BYTES).contains(&peek.bytes.len()) && Content::read(&head.headers, peek).objects().any(asks)
+    }
+
+    /// Takes what a server answered to `tools/list` (MCP), with the answer's header fields: its annotations tell reads from
+    /// acts. Gives the names of tools that it called changing before and calls read-only now.
+    pub fn remember_tools(&self, head: &Head, headers: &http::HeaderMap, answer: &[u8]) -> Vec<String> {
+        let Ok(Some(answer)) = decode::text(headers, None, answer) else { return Vec::new() };
         let mut path = String::new();
         for segment in request::segments(head.target.path()) {
             path.push('/');
             path.push_str(&segment);
         }
-        self.tools.remember(&host_text(&head.origin.host), &path, answer)
+        self.tools.remember(&host_text(&head.origin.host), &path, &answer)
     }
 
     /// Every reading of a request. Never empty.

@@ -13,6 +13,8 @@ use super::json::Json;
 
 /// How many servers are remembered; those asked least go first.
 const SERVERS: u64 = 1_000;
+/// How many events of an answer are looked at.
+const EVENTS: usize = 1_000;
 /// How many tools of one server.
 const TOOLS: usize = 1_000;
 
@@ -36,10 +38,10 @@ impl Tools {
         self.0.get(&key(host, path))?.get(tool).copied()
     }
 
-    /// Takes the answer to `tools/list`. Gives the names of tools that were said to change things and now are said not to.
+    /// Takes the answer to `tools/list`, as JSON or as an event stream. Gives the names of tools that were said to change things and now are said not to.
     pub(super) fn remember(&self, host: &str, path: &str, answer: &str) -> Vec<String> {
-        let listed: Vec<Json> = Json::all(answer).unwrap_or_default();
-        let results = listed.iter().flat_map(|message| message.fields("result"));
+        let listed = messages(answer);
+        let results = listed.iter().flat_map(Json::objects).flat_map(|message| message.fields("result"));
         let tools = results.flat_map(|result| result.fields("tools")).flat_map(Json::each);
         let key = key(host, path);
         let before = self.0.get(&key);
@@ -60,6 +62,19 @@ impl Tools {
         self.0.insert(key, Arc::new(now));
         drifted
     }
+}
+
+/// The messages of an answer: JSON, or `text/event-stream` whose `data` is JSON (HTML, server-sent events).
+fn messages(answer: &str) -> Vec<Json> {
+    if let Ok(messages) = Json::all(answer) {
+        return messages;
+    }
+    let mut found = Vec::new();
+    for event in answer.replace("\r\n", "\n").split("\n\n").take(EVENTS) {
+        let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
+        found.extend(Json::all(&data.join("\n")).unwrap_or_default());
+    }
+    found
 }
 
 /// A trailing slash makes no other server.

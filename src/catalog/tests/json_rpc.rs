@@ -1,6 +1,8 @@
 //! JSON-RPC, MCP and A2A.
 
-use crate::call::{Class, Recognition};
+use http::HeaderMap;
+
+use crate::call::{Class, Peek, Recognition};
 
 use super::super::{Catalog, rpc};
 use super::{CATALOG, ask_with, class_of, head};
@@ -55,11 +57,12 @@ fn a_tool_that_nothing_vouches_for_acts() {
 fn a_tool_that_its_server_calls_read_only_reads_at_that_server() {
     let catalog = Catalog::shipped().unwrap();
     let here = head("POST", "mcp.example.test", "/mcp/");
+    let learn = |answer: &str| catalog.remember_tools(&here, &HeaderMap::new(), answer.as_bytes());
     let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[
         {"name":"read_file","annotations":{"readOnlyHint":true}},
         {"name":"twice","annotations":{"readOnlyHint":true,"readOnlyHint":false}},
         {"name":"write_file","annotations":{"readOnlyHint":false}},{"name":"plain"}]}}"#;
-    assert!(catalog.remember_tools(&here, answer).is_empty());
+    assert!(learn(answer).is_empty());
     let class = |host: &str, path: &str, tool: &str| {
         let body =
             format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#);
@@ -73,9 +76,12 @@ fn a_tool_that_its_server_calls_read_only_reads_at_that_server() {
     assert_eq!(class("mcp.example.test", "/other/mcp", "read_file"), Class::Act);
     // The drift is told.
     let drift = r#"{"result":{"tools":[{"name":"write_file","annotations":{"readOnlyHint":true}}]}}"#;
-    assert_eq!(catalog.remember_tools(&here, drift), ["write_file"]);
+    assert_eq!(learn(drift), ["write_file"]);
+    let stream = "event: message\r\ndata: {\"result\":{\"tools\":[{\"name\":\"streamed\",\r\ndata: \"annotations\":{\"readOnlyHint\":true}}]}}\r\n\r\n";
+    assert!(learn(stream).is_empty());
+    assert_eq!(class("mcp.example.test", "/mcp", "streamed"), Class::Read);
     for nonsense in ["", "{", "[]", r#"{"result":{"tools":3}}"#] {
-        assert!(catalog.remember_tools(&here, nonsense).is_empty());
+        assert!(learn(nonsense).is_empty());
     }
 }
 
@@ -137,4 +143,16 @@ fn what_led_to_a_class_is_told() {
     let found = CATALOG.with(|catalog| ask_with(catalog, &head("POST", "mcp.example.test", "/mcp"), body));
     assert_eq!(found.strongest().because.as_ref(), "tool `read_file`: nothing vouches for it");
     assert_eq!(found.strongest().how, Recognition::Inferred);
+}
+
+#[test]
+fn only_a_request_for_the_tools_has_an_answer_to_learn_from() {
+    let asked = head("POST", "mcp.example.test", "/mcp");
+    let lists = |body: &'static str| {
+        CATALOG.with(|catalog| catalog.lists_tools(&asked, &Peek { bytes: body.into(), whole: true }))
+    };
+    assert!(lists(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#));
+    assert!(lists(r#"[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]"#));
+    assert!(!lists(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#));
+    assert!(!lists(""));
 }
