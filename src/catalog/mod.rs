@@ -13,6 +13,7 @@
 mod class;
 mod error;
 mod hosts;
+pub mod import;
 mod index;
 mod listing;
 mod manifest;
@@ -69,9 +70,9 @@ impl Catalog {
             services.push(own);
         }
         let own = services.len();
-        for folder in shipped::FOLDERS {
-            if !services.iter().take(own).any(|mine| mine.about.name == folder.name) {
-                services.push(Service::shipped(folder)?);
+        for folder in shipped::folders()? {
+            if !services.iter().take(own).any(|mine| mine.about.name == folder.about.name) {
+                services.push(Service::shipped(folder));
             }
         }
         let mut hosts = Hosts::default();

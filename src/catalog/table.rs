@@ -8,6 +8,9 @@
 //! POST        /graphql                       -                      act    -
 //! ```
 //!
+//! A template `#name` is no path: the operation is named in a body, a header or a query, and a protocol's reader asks
+//! for it (`Table::named`). A sixth column may say why the class is as it is.
+//!
 //! An operation may have several lines, all of one class. `-` for an operation says: the head does not tell what this
 //! is. `-` for a resource says: none, or none that the head names.
 
@@ -34,6 +37,8 @@ pub(super) struct Table {
     elsewhere: HashMap<Box<str>, Trie>,
     pub(super) rows: Vec<Row>,
     by_id: HashMap<OperationId, usize>,
+    /// By verb, `#` and name: `POST#GetItem`.
+    by_name: HashMap<String, usize>,
 }
 
 /// One line of `operations.tsv`.
@@ -76,8 +81,8 @@ impl Table {
                 format!("begin with `{first}`"),
             ));
         }
-        let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
-        let mut table = Self { here, elsewhere, rows, by_id };
+        let (here, elsewhere, rows) = (Trie::default(), HashMap::new(), Vec::new());
+        let mut table = Self { here, elsewhere, rows, by_id: HashMap::new(), by_name: HashMap::new() };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -92,7 +97,8 @@ impl Table {
         corrections: &mut Corrections,
     ) -> Result<(), Fault> {
         let columns: Vec<&str> = line.split('\t').map(str::trim).collect();
-        let [verbs, place, name, class, resource] = columns[..] else {
+        let ([verbs, place, name, class, resource, why], 5..=6) = (columns_of(&columns), columns.len())
+        else {
             let why = format!("it has {} columns", columns.len());
             return Err(Fault::new(
                 number,
@@ -107,8 +113,10 @@ impl Table {
                 "wanted, parted by tabs: METHOD, /path/{parameter}, operation, class, kind={parameter} or -",
             )
         };
-        let template = Template::parse(place).map_err(fault)?;
-        let known = Known::parse(about, name, class, corrections).map_err(fault)?;
+        let named = place.strip_prefix('#');
+        let template =
+            named.map_or_else(|| Template::parse(place), |_| Ok(Template::nowhere())).map_err(fault)?;
+        let known = Known::parse(about, name, class, why, corrections).map_err(fault)?;
         let resource_template = match resource {
             "-" => None,
             text => {
@@ -118,9 +126,14 @@ impl Table {
         };
         let verbs = verbs_of(verbs).map_err(fault)?;
         let row = self.rows.len();
-        let leaf = Leaf { verbs, query: template.query.clone().into(), class: known.class, row };
-        let trie = self.trie(about, &template).map_err(fault)?;
-        if let Err(other) = trie.insert(&template.segments, leaf) {
+        let hung = match named {
+            Some(name) => self.hang_by_name(&verbs, name, row),
+            None => {
+                let leaf = Leaf { verbs, query: template.query.clone().into(), class: known.class, row };
+                self.trie(about, &template).map_err(fault)?.insert(&template.segments, leaf)
+            }
+        };
+        if let Err(other) = hung {
             let other = self.rows.get(other).map_or(0, |row| row.line);
             return Err(Fault::new(
                 number,
@@ -144,6 +157,25 @@ impl Table {
         let place = format!("{} {place}", columns.first().copied().unwrap_or_default());
         self.rows.push(Row { line: number, id, class, how, because, place, resource: resource_template });
         Ok(())
+    }
+
+    /// Gives back the row that has the name already.
+    fn hang_by_name(&mut self, verbs: &[Box<str>], name: &str, row: usize) -> Result<(), usize> {
+        for verb in verbs {
+            if let Some(have) = self.by_name.insert(format!("{verb}#{name}"), row) {
+                return Err(have);
+            }
+        }
+        Ok(())
+    }
+
+    /// The operation that a line with the template `#name` names.
+    #[expect(dead_code, reason = "the readers of the protocols ask")]
+    pub(super) fn named(&self, verb: &str, name: &str, service: &ServiceName) -> Option<Operation> {
+        let row = self.rows.get(*self.by_name.get(&format!("{verb}#{name}"))?)?;
+        let Row { id, class, how, because, .. } = row;
+        let (id, class, how, because) = (id.clone(), *class, *how, because.clone());
+        Some(Operation { id, service: service.clone(), class, resource: None, how, because })
     }
 
     /// Where a template belongs. One that no request could reach is a mistake.
@@ -204,7 +236,13 @@ struct Known {
 }
 
 impl Known {
-    fn parse(about: &About, name: &str, class: &str, corrections: &mut Corrections) -> Result<Self, String> {
+    fn parse(
+        about: &About,
+        name: &str,
+        class: &str,
+        why: &str,
+        corrections: &mut Corrections,
+    ) -> Result<Self, String> {
         let published = Class::ALL.into_iter().find(|c| c.as_str() == class);
         let published =
             published.ok_or_else(|| format!("`{class}` is no class: read, act and delegate are"))?;
@@ -222,11 +260,17 @@ impl Known {
         }
         let (class, because) = match corrections.take(name) {
             Some((class, reason)) => (class, format!("catalog, corrected: {reason}").into()),
-            None => (published, "catalog".into()),
+            None if why.is_empty() => (published, "catalog".into()),
+            None => (published, format!("catalog, {why}").into()),
         };
         let id = OperationId(format!("{}:{name}", about.name).into());
         Ok(Self { id, class, how: Recognition::Exact, because })
     }
+}
+
+/// Six columns, empty where there are fewer.
+fn columns_of<'a>(columns: &[&'a str]) -> [&'a str; 6] {
+    std::array::from_fn(|at| columns.get(at).copied().unwrap_or_default())
 }
 
 fn verbs_of(text: &str) -> Result<Box<[Box<str>]>, String> {
