@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A template `#name` is no path: the operation is named in a body, a header or a query, and a protocol's reader asks
-//! for it (`Table::named`). A sixth column may say why the class is as it is.
+//! for it (`Table::action`). A sixth column may say why the class is as it is.
 //!
 //! An operation may have several lines, all of one class. `-` for an operation says: the head does not tell what this
 //! is. `-` for a resource says: none, or none that the head names.
@@ -35,10 +35,10 @@ pub(super) struct Table {
     here: Trie,
     /// By `other_hosts` entry.
     elsewhere: HashMap<Box<str>, Trie>,
+    /// By method, then by the name that a protocol gives: `POST` and `CreateUser` of `POST #CreateUser`.
+    actions: HashMap<Box<str>, HashMap<Box<str>, usize>>,
     pub(super) rows: Vec<Row>,
     by_id: HashMap<OperationId, usize>,
-    /// By verb, `#` and name: `POST#GetItem`.
-    by_name: HashMap<String, usize>,
 }
 
 /// One line of `operations.tsv`.
@@ -81,8 +81,8 @@ impl Table {
                 format!("begin with `{first}`"),
             ));
         }
-        let (here, elsewhere, rows) = (Trie::default(), HashMap::new(), Vec::new());
-        let mut table = Self { here, elsewhere, rows, by_id: HashMap::new(), by_name: HashMap::new() };
+        let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
+        let mut table = Self { here, elsewhere, actions: HashMap::new(), rows, by_id };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -113,9 +113,8 @@ impl Table {
                 "wanted, parted by tabs: METHOD, /path/{parameter}, operation, class, kind={parameter} or -",
             )
         };
-        let named = place.strip_prefix('#');
-        let template =
-            named.map_or_else(|| Template::parse(place), |_| Ok(Template::nowhere())).map_err(fault)?;
+        let action = place.strip_prefix('#');
+        let template = Template::parse(if action.is_some() { "/" } else { place }).map_err(fault)?;
         let known = Known::parse(about, name, class, why, corrections).map_err(fault)?;
         let resource_template = match resource {
             "-" => None,
@@ -126,12 +125,10 @@ impl Table {
         };
         let verbs = verbs_of(verbs).map_err(fault)?;
         let row = self.rows.len();
-        let hung = match named {
-            Some(name) => self.hang_by_name(&verbs, name, row),
-            None => {
-                let leaf = Leaf { verbs, query: template.query.clone().into(), class: known.class, row };
-                self.trie(about, &template).map_err(fault)?.insert(&template.segments, leaf)
-            }
+        let leaf = Leaf { verbs, query: template.query.clone().into(), class: known.class, row };
+        let hung = match action {
+            Some(action) => self.name(action, &leaf),
+            None => self.trie(about, &template).map_err(fault)?.insert(&template.segments, leaf),
         };
         if let Err(other) = hung {
             let other = self.rows.get(other).map_or(0, |row| row.line);
@@ -159,23 +156,27 @@ impl Table {
         Ok(())
     }
 
-    /// Gives back the row that has the name already.
-    fn hang_by_name(&mut self, verbs: &[Box<str>], name: &str, row: usize) -> Result<(), usize> {
-        for verb in verbs {
-            if let Some(have) = self.by_name.insert(format!("{verb}#{name}"), row) {
-                return Err(have);
+    /// Lists a protocol's own name of an operation. Gives back the row that has it already.
+    fn name(&mut self, action: &str, leaf: &Leaf) -> Result<(), usize> {
+        for verb in &leaf.verbs {
+            if let Some(other) = self.actions.entry(verb.clone()).or_default().insert(action.into(), leaf.row)
+            {
+                return Err(other);
             }
         }
         Ok(())
     }
 
-    /// The operation that a line with the template `#name` names.
-    #[expect(dead_code, reason = "the readers of the protocols ask")]
-    pub(super) fn named(&self, verb: &str, name: &str, service: &ServiceName) -> Option<Operation> {
-        let row = self.rows.get(*self.by_name.get(&format!("{verb}#{name}"))?)?;
-        let Row { id, class, how, because, .. } = row;
-        let (id, class, how, because) = (id.clone(), *class, *how, because.clone());
+    /// The operation that a protocol calls `name`.
+    pub(super) fn action(&self, method: &str, name: &str, service: &ServiceName) -> Option<Operation> {
+        let row = self.rows.get(*self.actions.get(method)?.get(name)?)?;
+        let (id, class, how, because) = (row.id.clone(), row.class, row.how, row.because.clone());
         Some(Operation { id, service: service.clone(), class, resource: None, how, because })
+    }
+
+    /// Whether any operation is listed by such a name.
+    pub(super) fn has_actions(&self, method: &str) -> bool {
+        self.actions.contains_key(method)
     }
 
     /// Where a template belongs. One that no request could reach is a mistake.

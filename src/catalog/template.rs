@@ -59,11 +59,6 @@ impl Template {
         Ok(Self { host, segments, query })
     }
 
-    /// The template of what no path leads to.
-    pub(super) fn nowhere() -> Self {
-        Self { host: None, segments: Vec::new(), query: Vec::new() }
-    }
-
     /// Where the parameter `name` stands.
     pub(super) fn position(&self, name: &str) -> Option<(usize, &Segment)> {
         self.segments.iter().enumerate().find(|(_, segment)| segment.name() == Some(name))

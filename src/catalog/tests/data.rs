@@ -84,7 +84,7 @@ fn every_line_is_reachable() {
             let (verbs, template) = row.place.split_once(' ').unwrap();
             let verb = verbs.split(',').next().unwrap();
             let found = if let Some(name) = template.strip_prefix('#') {
-                table.named(verb, name, &service.name)
+                table.action(verb, name, &service.name)
             } else {
                 let (host, path) = match template.strip_prefix("//") {
                     Some(rest) => rest.split_at(rest.find('/').unwrap()),
