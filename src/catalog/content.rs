@@ -88,6 +88,8 @@ impl Content {
         if self.media.starts_with("multipart/") || trimmed.starts_with("--") {
             match multipart::parts(parameter(&self.parameters, "boundary").as_deref(), trimmed) {
                 Ok(parts) => self.parts = parts,
+                // Not what it says it is, but something else that can be read.
+                Err(_) if !self.json.is_empty() => {}
                 Err(why) => self.trouble = Some(why),
             }
         }

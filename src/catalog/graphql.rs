@@ -62,7 +62,8 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
 
 fn is_place(reading: &Reading<'_>) -> bool {
     let listed = reading.has_actions("QUERY") || reading.has_actions("MUTATION");
-    (listed && !reading.place.is_exact()) || reading.path_has(&["graphql", "gql"])
+    (listed && !reading.place.is_exact() && !reading.has_actions("POST"))
+        || reading.path_has(&["graphql", "gql"])
 }
 
 /// What a request asks to be run.

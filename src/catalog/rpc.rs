@@ -161,8 +161,8 @@ const METHODS: [(&str, Class); 50] = [
     ("tasks/pushNotificationConfig/get", Class::Read),
     ("tasks/pushNotificationConfig/list", Class::Read),
     ("tasks/pushNotificationConfig/set", Class::Delegate),
-    ("tasks/result", Class::Read),
     ("tasks/resubscribe", Class::Read),
+    ("tasks/result", Class::Read),
     ("tasks/send", Class::Delegate),
     ("tools/list", Class::Read),
 ];
