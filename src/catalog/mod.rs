@@ -20,6 +20,7 @@ mod git;
 mod graphql;
 mod grpc;
 mod hosts;
+pub mod import;
 mod index;
 mod json;
 mod listing;
@@ -99,9 +100,9 @@ impl Catalog {
             services.push(own);
         }
         let own = services.len();
-        for folder in shipped::FOLDERS {
-            if !services.iter().take(own).any(|mine| mine.about.name == folder.name) {
-                services.push(Service::shipped(folder)?);
+        for folder in shipped::folders()? {
+            if !services.iter().take(own).any(|mine| mine.about.name == folder.about.name) {
+                services.push(Service::shipped(folder));
             }
         }
         let mut hosts = Hosts::default();

@@ -8,6 +8,9 @@
 //! POST        /graphql                       -                      act    -
 //! ```
 //!
+//! A template `#name` is no path: the operation is named in a body, a header or a query, and a protocol's reader asks
+//! for it (`Table::action`). A sixth column may say why the class is as it is.
+//!
 //! An operation may have several lines, all of one class. `-` for an operation says: the head does not tell what this
 //! is. `-` for a resource says: none, or none that the head names.
 
@@ -94,7 +97,8 @@ impl Table {
         corrections: &mut Corrections,
     ) -> Result<(), Fault> {
         let columns: Vec<&str> = line.split('\t').map(str::trim).collect();
-        let [verbs, place, name, class, resource] = columns[..] else {
+        let ([verbs, place, name, class, resource, why], 5..=6) = (columns_of(&columns), columns.len())
+        else {
             let why = format!("it has {} columns", columns.len());
             return Err(Fault::new(
                 number,
@@ -111,7 +115,7 @@ impl Table {
         };
         let action = place.strip_prefix('#');
         let template = Template::parse(if action.is_some() { "/" } else { place }).map_err(fault)?;
-        let known = Known::parse(about, name, class, corrections).map_err(fault)?;
+        let known = Known::parse(about, name, class, why, corrections).map_err(fault)?;
         let resource_template = match resource {
             "-" => None,
             text => {
@@ -233,7 +237,13 @@ struct Known {
 }
 
 impl Known {
-    fn parse(about: &About, name: &str, class: &str, corrections: &mut Corrections) -> Result<Self, String> {
+    fn parse(
+        about: &About,
+        name: &str,
+        class: &str,
+        why: &str,
+        corrections: &mut Corrections,
+    ) -> Result<Self, String> {
         let published = Class::ALL.into_iter().find(|c| c.as_str() == class);
         let published =
             published.ok_or_else(|| format!("`{class}` is no class: read, act and delegate are"))?;
@@ -251,11 +261,17 @@ impl Known {
         }
         let (class, because) = match corrections.take(name) {
             Some((class, reason)) => (class, format!("catalog, corrected: {reason}").into()),
-            None => (published, "catalog".into()),
+            None if why.is_empty() => (published, "catalog".into()),
+            None => (published, format!("catalog, {why}").into()),
         };
         let id = OperationId(format!("{}:{name}", about.name).into());
         Ok(Self { id, class, how: Recognition::Exact, because })
     }
+}
+
+/// Six columns, empty where there are fewer.
+fn columns_of<'a>(columns: &[&'a str]) -> [&'a str; 6] {
+    std::array::from_fn(|at| columns.get(at).copied().unwrap_or_default())
 }
 
 fn verbs_of(text: &str) -> Result<Box<[Box<str>]>, String> {

@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod tests;
+#[rustfmt::skip] // One word a line would be 600 lines.
 mod vocabulary;
 mod words;
 
