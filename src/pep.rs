@@ -5,6 +5,8 @@
 
 mod closing;
 mod refusals;
+mod tools;
+
 use std::sync::Arc;
 
 use http::{HeaderValue, Response};
@@ -24,6 +26,7 @@ use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
 use closing::Closer;
+use tools::Listener;
 
 /// The rooms, in the order of the walk.
 pub struct Pep {
@@ -107,14 +110,24 @@ impl Pep {
         mut body: Body,
         upgrade: Option<Pending>,
     ) -> Result<Walked, Refusal> {
-        let call = self.recognise(call, &mut body).await?;
+        let (call, lists_tools) = self.recognise(call, &mut body).await?;
         let (call, leash) = self.attribute(call).await?;
         let call = self.decide(call).await?;
         let opened = self.open(&call).await?;
-        self.forward(call, opened, leash, body, upgrade).await
+        let listener = lists_tools.then(|| Listener::new(self.catalog.clone(), call.head().clone()));
+        let mut walked = self.forward(call, opened, leash, body, upgrade).await?;
+        if let Some(listener) = listener {
+            walked.answer = listener.listen(walked.answer);
+        }
+        Ok(walked)
     }
 
-    async fn recognise(&self, call: Call<Intercepted>, body: &mut Body) -> Result<Call<Recognised>, Refusal> {
+    /// Names what the call would do, and whether its answer tells of tools (MCP).
+    async fn recognise(
+        &self,
+        call: Call<Intercepted>,
+        body: &mut Body,
+    ) -> Result<(Call<Recognised>, bool), Refusal> {
         let peek = match self.catalog.wants_body(call.head()) {
             None => Peek::default(),
             Some(limit_bytes) => match body.peek(limit_bytes).await {
@@ -126,7 +139,8 @@ impl Pep {
             },
         };
         let operations = self.catalog.recognise(call.head(), &peek);
-        Ok(call.recognise(operations))
+        let lists_tools = self.catalog.lists_tools(call.head(), &peek);
+        Ok((call.recognise(operations), lists_tools))
     }
 
     async fn attribute(&self, call: Call<Recognised>) -> Result<(Call<Attributed>, Leash), Refusal> {

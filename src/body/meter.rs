@@ -14,6 +14,8 @@ use crate::call::BodyFacts;
 
 /// Looks on while a body passes. All methods are called from `poll_frame` and MUST NOT block.
 pub trait Watch: Send + 'static {
+    /// Bytes came by.
+    fn data(&mut self, _data: &Bytes) {}
     /// Trailers came by.
     fn trailers(&mut self, _trailers: &HeaderMap) {}
     /// It is over; called once. `error` is there if it broke off; a body that was dropped before its end has neither
@@ -62,6 +64,9 @@ impl<W: Watch + Unpin> http_body::Body for Metered<W> {
                 if let Some(data) = frame.data_ref() {
                     self.bytes += data.len() as u64;
                     self.digest.update(data);
+                    if let Some(watch) = &mut self.watch {
+                        watch.data(data);
+                    }
                 }
                 if let (Some(trailers), Some(watch)) = (frame.trailers_ref(), &mut self.watch) {
                     watch.trailers(trailers);

@@ -28,17 +28,6 @@ impl HostPattern {
         }
         Ok(Self(lower.into()))
     }
-
-    fn matches(&self, host: &str) -> bool {
-        let (mut ours, mut theirs) = (self.0.split('.'), host.split('.'));
-        loop {
-            match (ours.next(), theirs.next()) {
-                (None, None) => return true,
-                (Some(have), Some(asked)) if have == "*" || have == asked => {}
-                _ => return false,
-            }
-        }
-    }
 }
 
 /// What follows the last `*.`.
@@ -64,13 +53,22 @@ impl Place {
     }
 }
 
-/// All hosts of all services.
+/// All hosts of all services: a tree of labels, from the last to the first. A search visits a label of the host and `*`
+/// at each level, so its time does not grow with the catalog.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
-    exact: HashMap<Box<str>, Vec<Place>>,
-    /// By what follows the last `*.`.
-    wild: HashMap<Box<str>, Vec<(HostPattern, Place)>>,
+    root: Label,
 }
+
+#[derive(Debug, Default)]
+struct Label {
+    named: HashMap<Box<str>, Label>,
+    any: Option<Box<Label>>,
+    places: Vec<Place>,
+}
+
+/// Longer hosts than this are nobody's (RFC 1035 §2.3.4 allows 127 labels).
+const MOST_LABELS: usize = 127;
 
 impl Hosts {
     /// Adds the hosts of a service. Of services that are equally specific, the one added first is asked first.
@@ -89,29 +87,47 @@ impl Hosts {
 
     fn put(&mut self, host: &str, place: Place) -> Result<(), String> {
         let pattern = HostPattern::parse(host)?;
-        let longest_first = |place: &Place| std::cmp::Reverse(place.prefix.len());
-        if pattern.0.contains('*') {
-            let places = self.wild.entry(fixed_end(&pattern.0).into()).or_default();
-            places.push((pattern, place));
-            places.sort_by_key(|(_, place)| longest_first(place));
-        } else {
-            let places = self.exact.entry(pattern.0).or_default();
-            places.push(place);
-            places.sort_by_key(longest_first);
+        let mut label = &mut self.root;
+        for text in pattern.0.rsplit('.') {
+            label = match text {
+                "*" => label.any.get_or_insert_default(),
+                text => label.named.entry(text.into()).or_default(),
+            };
         }
+        // Longer prefixes first; of equal ones the earlier.
+        let at = label.places.partition_point(|have| have.prefix.len() >= place.prefix.len());
+        label.places.insert(at, place);
         Ok(())
     }
 
     /// Who may answer: exact hosts before wildcards, longer path prefixes before shorter.
     pub(super) fn at<'a>(
         &'a self,
-        host: &'a str,
+        host: &str,
         segments: &'a [Cow<'a, str>],
     ) -> impl Iterator<Item = &'a Place> + 'a {
-        let exact = self.exact.get(host).into_iter().flatten();
-        let ends = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
-        let wild = ends.filter_map(|end| self.wild.get(end)).flatten();
-        let wild = wild.filter(|(pattern, _)| pattern.matches(host)).map(|(_, place)| place);
-        exact.chain(wild).filter(|place| place.takes(segments))
+        let labels: Vec<&str> = host.rsplit('.').take(MOST_LABELS).collect();
+        let mut found: Vec<(usize, &Label)> = Vec::new();
+        self.root.collect(&labels, 0, &mut found);
+        found.sort_by_key(|(wild, _)| *wild);
+        found.into_iter().flat_map(|(_, label)| &label.places).filter(|place| place.takes(segments))
+    }
+}
+
+impl Label {
+    /// The ends of all patterns that match, with the number of their `*`.
+    fn collect<'a>(&'a self, labels: &[&str], wild: usize, found: &mut Vec<(usize, &'a Self)>) {
+        let Some((first, rest)) = labels.split_first() else {
+            if !self.places.is_empty() {
+                found.push((wild, self));
+            }
+            return;
+        };
+        if let Some(named) = self.named.get(*first) {
+            named.collect(rest, wild, found);
+        }
+        if let Some(any) = &self.any {
+            any.collect(rest, wild + 1, found);
+        }
     }
 }

@@ -125,8 +125,10 @@ fn choose(leaves: &[Leaf], asked: &Asked<'_>) -> Option<usize> {
         let mut fits = true;
         for (name, wanted) in &leaf.query {
             match asked.query.get(name) {
-                Said::Once(value) => fits &= value == wanted.as_ref(),
                 Said::Nothing => fits = false,
+                // `?acl=` in a template: whatever the value, servers only look whether it is there.
+                _ if wanted.is_empty() => {}
+                Said::Once(value) => fits &= value == wanted.as_ref(),
                 Said::Differently => (fits, doubtful) = (false, true),
             }
         }

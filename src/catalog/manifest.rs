@@ -19,7 +19,7 @@ pub struct About {
     pub name: String,
     /// The name as people write it.
     pub title: String,
-    /// How operations are told apart. By now `rest` (method and path) alone.
+    /// How operations are told apart.
     pub protocol: Protocol,
     /// Where it answers. A label may be `*`, which stands for one label.
     pub hosts: Vec<String>,
@@ -32,16 +32,48 @@ pub struct About {
     /// Kinds of resources whose ids the service takes in any letter case.
     #[serde(default)]
     pub ignore_case: Vec<String>,
+    /// Paths at which a protocol that has operations in its bodies is spoken; empty: any path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+    /// What stands before the dot in `X-Amz-Target`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_prefix: Option<String>,
+    /// `Version` of AWS's query protocols.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// The service in the scope of AWS's signatures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_name: Option<String>,
     /// Where the description comes from.
     pub provenance: Provenance,
 }
 
 /// How a service's operations are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// By method and path.
     Rest,
+    /// AWS, by method and path, bodies in JSON.
+    AwsRestJson,
+    /// AWS, by method and path, bodies in XML.
+    AwsRestXml,
+    /// AWS, by `X-Amz-Target`.
+    AwsJson,
+    /// AWS, by the path of Smithy's RPC v2, or as `aws-json`.
+    AwsCbor,
+    /// AWS, by `Action` in query or form.
+    AwsQuery,
+    /// AWS, as `aws-query`.
+    AwsEc2,
+    /// By the root fields of a document.
+    Graphql,
+    /// By service and method in the path.
+    Grpc,
+    /// Model Context Protocol: by the tool.
+    Mcp,
+    /// Agent2Agent: by the JSON-RPC method.
+    A2a,
 }
 
 /// Where a description comes from.
@@ -56,6 +88,9 @@ pub struct Provenance {
     pub date: String,
     /// The source's licence.
     pub licence: String,
+    /// SHA-256 of what was read, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 impl About {

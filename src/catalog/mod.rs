@@ -10,20 +10,38 @@
 //!
 //! Method semantics: RFC 9110 §9. Paths: RFC 3986 §3.3.
 
+mod aws;
+mod batch;
 mod class;
+mod content;
+mod decode;
 mod error;
+mod git;
+mod graphql;
+mod grpc;
 mod hosts;
+pub mod import;
 mod index;
+mod json;
 mod listing;
 mod manifest;
+mod multipart;
+mod naming;
+mod oauth;
+mod reading;
 mod request;
 mod resource;
+mod rpc;
 mod service;
 mod shipped;
+mod soap;
+mod sql;
 mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tools;
+mod webdav;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -31,9 +49,12 @@ use std::path::{Path, PathBuf};
 
 use crate::call::{Class, Head, Host, Operation, Operations, Peek, Recognition, ServiceName};
 
+use content::Content;
 use hosts::{Hosts, Place};
+use reading::{Reading, Request};
 use request::{Overrides, Query, WEBSOCKET};
 use service::Service;
+use tools::Tools;
 
 pub use error::CatalogError;
 pub use listing::Entry;
@@ -46,7 +67,18 @@ pub struct Catalog {
     services: Vec<Service>,
     by_name: HashMap<String, usize>,
     hosts: Hosts,
+    /// Learnt from what passes by: a reload begins anew.
+    tools: Tools,
 }
+
+/// As much of a body is looked at. A longer one that could decide the class makes the call unknown.
+const PEEK_BYTES: usize = 1 << 20;
+
+/// A request for a list of tools is shorter.
+const LIST_BYTES: usize = 16 << 10;
+
+/// How many operations of one call are told apart; one with more is as strong as can be.
+const OPERATIONS: usize = 1_000;
 
 impl Catalog {
     /// The services in the binary.
@@ -68,9 +100,9 @@ impl Catalog {
             services.push(own);
         }
         let own = services.len();
-        for folder in shipped::FOLDERS {
-            if !services.iter().take(own).any(|mine| mine.about.name == folder.name) {
-                services.push(Service::shipped(folder)?);
+        for folder in shipped::folders()? {
+            if !services.iter().take(own).any(|mine| mine.about.name == folder.about.name) {
+                services.push(Service::shipped(folder));
             }
         }
         let mut hosts = Hosts::default();
@@ -80,50 +112,112 @@ impl Catalog {
             hosts.add(at, &service.about).map_err(fault)?;
         }
         let by_name = services.iter().enumerate().map(|(at, s)| (s.about.name.clone(), at)).collect();
-        Ok(Self { services, by_name, hosts })
+        Ok(Self { services, by_name, hosts, tools: Tools::default() })
     }
 
-    /// How many bytes of the body it takes to name the operation; `None`: the head is enough. So it is with every
-    /// protocol of today; GraphQL, JSON-RPC, AWS query and SQL will ask.
-    pub fn wants_body(&self, _head: &Head) -> Option<usize> {
-        None
+    /// How many bytes of the body it takes to name the operation; `None`: the head is enough.
+    pub fn wants_body(&self, head: &Head) -> Option<usize> {
+        let host = host_text(&head.origin.host);
+        let path = request::segments(head.target.path());
+        let place = self.place(&host, &path, head.method.as_str(), Query(head.target.query()));
+        let (media, _) = content::media(&head.headers);
+        let strongest = place.entry.as_ref().is_some_and(|entry| entry.class == Class::Delegate);
+        let enough = if place.is_exact() {
+            // As another method or at another place, the body may decide.
+            let redirected = request::redirects(&head.headers);
+            strongest || !(redirected || decided_by_body(&place, &path, head.method.as_str(), &media))
+        } else {
+            // The path of gRPC says all; a WebSocket has no body yet.
+            grpc::is_grpc(&media) && path.len() == 2
+        };
+        (!enough).then_some(PEEK_BYTES)
     }
 
     /// What the call would do. The first operation is the plain reading; others follow where a server could read the
     /// request as something else.
-    pub fn recognise(&self, head: &Head, _peek: &Peek) -> Operations {
+    pub fn recognise(&self, head: &Head, peek: &Peek) -> Operations {
         let host = host_text(&head.origin.host);
-        let query = Query(head.target.query());
         let path = request::segments(head.target.path());
-        let sent = head.method.as_str();
-        let ask = |segments: &[Cow<'_, str>], verb: &str| self.ask(&host, segments, verb, query);
+        let content = Content::read(&head.headers, peek);
+        let request = Request {
+            host: &host,
+            verb: head.method.as_str(),
+            path: &path,
+            query: Query(head.target.query()),
+            headers: &head.headers,
+            content: &content,
+            websocket: head.upgrade.is_some(),
+            depth: 0,
+        };
+        let mut found = self.readings(&request).into_iter();
+        let first = found
+            .next()
+            .unwrap_or_else(|| class::opaque(ServiceName(host.as_ref().into()), "nothing to read"));
+        Operations::batch(first, found.collect())
+    }
 
-        let mut found = Found { first: ask(&path, sent), rest: Vec::new() };
-        let overrides = Overrides::of(&head.headers, query);
+    /// Whether the answer to this request is one for [`Catalog::remember_tools`].
+    pub fn lists_tools(&self, head: &Head, peek: &Peek) -> bool {
+        let asks = |object: &json::Json| object.texts("method").any(|method| method == "tools/list");
+        // Such a request is small; no other is parsed twice.
+        (1..LIST_BYTES).contains(&peek.bytes.len()) && Content::read(&head.headers, peek).objects().any(asks)
+    }
+
+    /// Takes what a server answered to `tools/list` (MCP), with the answer's header fields: its annotations tell reads from
+    /// acts. Gives the names of tools that it called changing before and calls read-only now.
+    pub fn remember_tools(&self, head: &Head, headers: &http::HeaderMap, answer: &[u8]) -> Vec<String> {
+        let Ok(Some(answer)) = decode::text(headers, None, answer) else { return Vec::new() };
+        let mut path = String::new();
+        for segment in request::segments(head.target.path()) {
+            path.push('/');
+            path.push_str(&segment);
+        }
+        self.tools.remember(&host_text(&head.origin.host), &path, &answer)
+    }
+
+    /// Every reading of a request. Never empty.
+    fn readings(&self, request: &Request<'_>) -> Vec<Operation> {
+        let sent = request.verb;
+        let read = |verb: &str, path: &[Cow<'_, str>]| Reading::new(self, *request, verb, path).operations();
+        let mut found = Found::default();
+        for operation in read(sent, request.path) {
+            found.add(operation, None);
+        }
+        let overrides = Overrides::of(request.headers, request.query, request.content);
         // RFC 9110 §9.1: methods are case-sensitive. Some servers do not care.
         let shouted = sent.bytes().any(|b| b.is_ascii_lowercase()).then(|| sent.to_ascii_uppercase());
         let others = overrides.verbs.iter().map(|verb| (verb.as_str(), "method override"));
         let others = others.chain(shouted.iter().map(|verb| (verb.as_str(), "method in upper case")));
-        let others: Vec<_> = others.chain(head.upgrade.map(|_| (WEBSOCKET, "upgrade"))).collect();
+        let others: Vec<_> = others.chain(request.websocket.then_some((WEBSOCKET, "upgrade"))).collect();
         for (verb, why) in &others {
-            found.add(ask(&path, verb), why);
+            for operation in read(verb, request.path) {
+                found.add(operation, Some(why));
+            }
         }
-        if let Some(path) = request::lenient(&path) {
+        if let Some(path) = request::lenient(request.path) {
+            let floor = found.class();
             for verb in std::iter::once(sent).chain(others.iter().map(|(verb, _)| *verb)) {
-                // By its verb alone it is no other call than before.
-                let reading = ask(&path, verb);
-                if reading.how == Recognition::Exact || reading.class > by_verb(verb) {
-                    found.add(reading, "path decoded leniently");
-                }
+                // By a rule alone it is no other call than before, unless it is a stronger one.
+                let new = |one: &Operation| one.how == Recognition::Exact || one.class > floor;
+                read(verb, &path)
+                    .into_iter()
+                    .filter(new)
+                    .for_each(|operation| found.add(operation, Some("path decoded leniently")));
+            }
+        }
+        for path in request::rewritten(request.headers) {
+            for operation in read(sent, &path) {
+                found.add(operation, Some("path override"));
             }
         }
         if overrides.more {
-            found.add(
-                class::opaque(found.first.service.clone(), "too many method overrides"),
-                "method override",
-            );
+            let service = found
+                .operations
+                .first()
+                .map_or_else(|| ServiceName(request.host.into()), |o| o.service.clone());
+            found.add(class::opaque(service, "too many method overrides"), Some("method override"));
         }
-        Operations::batch(found.first, found.rest)
+        found.operations
     }
 
     /// Whose operation this is and what it does: `github:issues/create`. The ids of unknown calls are not operations.
@@ -141,49 +235,97 @@ impl Catalog {
         self.services.get(*self.by_name.get(service)?)
     }
 
-    /// One reading. Of several services at one host the first that knows the operation has it; the most specific one
-    /// owns what none of them knows.
-    fn ask(&self, host: &str, segments: &[Cow<'_, str>], verb: &str, query: Query<'_>) -> Operation {
-        let mut owner: Option<&Service> = None;
+    /// Who answers at a place, and the entry that fits. Of several services at one host the first that knows the operation
+    /// has it; the most specific one owns what none of them knows.
+    fn place(
+        &self,
+        host: &str,
+        segments: &[Cow<'_, str>],
+        verb: &str,
+        query: Query<'_>,
+    ) -> reading::Place<'_> {
+        let mut place = reading::Place {
+            services: Vec::new(),
+            name: ServiceName(host.into()),
+            entry: None,
+            broken: false,
+        };
         for Place { service, other, .. } in self.hosts.at(host, segments) {
             let Some(service) = self.services.get(*service) else { continue };
             let Some(table) = service.table() else {
-                return class::opaque(service.name.clone(), "the catalog's data is broken");
+                place.name = service.name.clone();
+                place.broken = true;
+                return place;
             };
             if let Some(operation) = table.find(other.as_deref(), segments, verb, query, &service.name) {
-                return operation;
+                place.name = service.name.clone();
+                place.entry = Some(operation);
+                place.services.insert(0, service);
+                return place;
             }
-            owner = owner.or(Some(service));
+            place.services.push(service);
         }
-        match owner {
-            Some(service) => {
-                class::unknown(service.name.clone(), verb, ", an operation that the catalog does not have")
-            }
-            None => class::unknown(ServiceName(host.into()), verb, ", a host that the catalog does not have"),
+        if let Some(owner) = place.services.first() {
+            place.name = owner.name.clone();
         }
+        place
     }
 }
 
-fn by_verb(verb: &str) -> Class {
-    class::by_verb(verb).0
+/// Whether an operation that the catalog knows is another one by its body: a method override in a form, SQL, a batch.
+fn decided_by_body(place: &reading::Place<'_>, path: &[Cow<'_, str>], verb: &str, media: &str) -> bool {
+    if matches!(verb, "GET" | "HEAD" | "OPTIONS") || verb == WEBSOCKET {
+        return false;
+    }
+    let last = path.last().map(|last| last.to_ascii_lowercase()).unwrap_or_default();
+    let by_path = [
+        "graphql",
+        "gql",
+        "batch",
+        "composite",
+        "jobs",
+        "query",
+        "queries",
+        "sql",
+        "statement",
+        "mcp",
+        "a2a",
+        "rpc",
+    ];
+    let name = place.entry.as_ref().map(|entry| entry.id.0.to_ascii_lowercase()).unwrap_or_default();
+    media == "application/x-www-form-urlencoded"
+        || media.starts_with("multipart/")
+        || by_path.iter().any(|word| last.contains(word))
+        || ["sql", "statement", "query"].iter().any(|word| name.contains(word))
 }
 
 /// The readings of one request.
+#[derive(Default)]
 struct Found {
-    first: Operation,
-    rest: Vec<Operation>,
+    operations: Vec<Operation>,
 }
 
 impl Found {
     /// Adds a reading, unless it says what another said already.
-    fn add(&mut self, mut reading: Operation, why: &str) {
+    fn add(&mut self, mut reading: Operation, why: Option<&str>) {
         let same = |have: &Operation| {
             have.id == reading.id && have.service == reading.service && have.resource == reading.resource
         };
-        if !same(&self.first) && !self.rest.iter().any(same) {
-            reading.because = format!("{why}: {}", reading.because).into();
-            self.rest.push(reading);
+        if self.operations.iter().any(same) {
+            return;
         }
+        if self.operations.len() == OPERATIONS {
+            reading = class::opaque(reading.service, "more operations than are told apart");
+        } else if self.operations.len() > OPERATIONS {
+            return;
+        } else if let Some(why) = why {
+            reading.because = format!("{why}: {}", reading.because).into();
+        }
+        self.operations.push(reading);
+    }
+
+    fn class(&self) -> Class {
+        self.operations.iter().map(|operation| operation.class).max().unwrap_or(Class::Read)
     }
 }
 

@@ -8,12 +8,17 @@ use std::borrow::Cow;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 
+use super::content::Content;
+
 /// The verb under which the catalog lists operations that begin a WebSocket (RFC 6455 §4.1). `/` is not a token
 /// character (RFC 9110 §5.6.2), so no agent can send it as a method.
 pub(super) const WEBSOCKET: &str = "GET/websocket";
 
 /// Methods that a request may be meant as, besides the one that it was sent with. More than this many are not read.
 const OVERRIDES: usize = 4;
+
+/// Fields that make a server take another path than the one sent. No RFC; IIS and the frameworks that copied it.
+const PATH_HEADERS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
 
 /// How often an encoded path is decoded in search of another reading. Five layers deep is past any real server.
 const DECODINGS: usize = 4;
@@ -49,6 +54,19 @@ pub(super) fn lenient(segments: &[Cow<'_, str>]) -> Option<Vec<Cow<'static, str>
         }
     }
     Some(out)
+}
+
+/// Whether a header field asks for another method or another path.
+pub(super) fn redirects(headers: &HeaderMap) -> bool {
+    OVERRIDE_HEADERS.iter().chain(&PATH_HEADERS).any(|name| headers.contains_key(*name))
+}
+
+/// The paths that header fields tell a server to take, in segments.
+pub(super) fn rewritten(headers: &HeaderMap) -> impl Iterator<Item = Vec<Cow<'_, str>>> {
+    let values = PATH_HEADERS.iter().flat_map(|name| headers.get_all(*name)).take(OVERRIDES);
+    values
+        .filter_map(|value| value.to_str().ok())
+        .map(|path| segments(path.split('?').next().unwrap_or_default()))
 }
 
 /// Percent-decodes once. What is not UTF-8 stays as it was sent, so that two different ids do not become one.
@@ -89,6 +107,16 @@ impl<'a> Query<'a> {
             .map(move |(k, v)| (form(k), form(v)))
     }
 
+    /// All that it says under `name`.
+    pub(super) fn all<'b>(self, name: &'b str) -> impl Iterator<Item = String> + use<'a, 'b> {
+        self.pairs().filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+
+    /// Whether it says anything under `name`.
+    pub(super) fn has(self, name: &str) -> bool {
+        self.pairs().any(|(key, _)| key == name)
+    }
+
     /// What it says under `name`.
     pub(super) fn get(self, name: &str) -> Said<'a> {
         self.pairs().filter(|(key, _)| key == name).fold(Said::Nothing, |said, (_, value)| match said {
@@ -108,16 +136,19 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
-    pub(super) fn of(headers: &HeaderMap, query: Query<'_>) -> Self {
+    pub(super) fn of(headers: &HeaderMap, query: Query<'_>, content: &Content) -> Self {
         let mut found = Self::default();
         for value in OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(*name)) {
             // A value that is no text is no verb that anyone knows: that reading is unknown.
             value.to_str().unwrap_or("?").split(',').for_each(|verb| found.add(verb));
         }
-        if query.0.is_some() {
+        for said in [query, content.form()] {
             let asks = |key: &str| OVERRIDE_QUERY.iter().any(|name| key.eq_ignore_ascii_case(name));
-            query.pairs().filter(|(key, _)| asks(key)).for_each(|(_, verb)| found.add(&verb));
+            said.pairs().filter(|(key, _)| asks(key)).for_each(|(_, verb)| found.add(&verb));
         }
+        let parts = content.parts.iter().filter(|part| part.name.as_deref() == Some("_method"));
+        parts.for_each(|part| found.add(&part.body));
+        content.objects().flat_map(|object| object.texts("_method")).for_each(|verb| found.add(verb));
         found
     }
 

@@ -1,6 +1,5 @@
 //! One service: described at load, its operations parsed when it is first asked.
 
-use std::borrow::Cow;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -8,8 +7,17 @@ use crate::call::ServiceName;
 
 use super::error::{CatalogError, Fault};
 use super::manifest::About;
-use super::shipped::Folder;
+use super::shipped::{Folder, Place};
 use super::table::{File, Table};
+
+/// The operations of a service as text.
+#[derive(Debug)]
+enum Text {
+    /// In the binary.
+    Packed(Place),
+    /// Read from a folder.
+    Plain { operations: String, overrides: String },
+}
 
 /// One service of the catalog.
 #[derive(Debug)]
@@ -18,17 +26,15 @@ pub(super) struct Service {
     pub(super) about: About,
     /// The folder that it was read from.
     pub(super) folder: String,
-    operations: Cow<'static, str>,
-    overrides: Cow<'static, str>,
+    text: Text,
     table: OnceLock<Option<Table>>,
 }
 
 impl Service {
     /// A service in the binary. Its operations are parsed later: start-up costs the same with ten as with ten thousand.
-    pub(super) fn shipped(folder: &Folder) -> Result<Self, CatalogError> {
-        let place = format!("(shipped)/{}", folder.name);
-        let about = About::parse(folder.service).map_err(|f| f.in_file(&format!("{place}/{SERVICE}")))?;
-        Ok(Self::new(about, place, folder.operations.into(), folder.overrides.into()))
+    pub(super) fn shipped(folder: Folder) -> Self {
+        let place = format!("(shipped)/{}", folder.about.name);
+        Self::new(folder.about, place, Text::Packed(folder.place))
     }
 
     /// A service in a folder of the operator's. All of it is parsed now, so that mistakes are told now.
@@ -47,21 +53,16 @@ impl Service {
         } else {
             String::new()
         };
-        let service = Self::new(about, place, operations.into(), overrides.into());
+        let service = Self::new(about, place, Text::Plain { operations, overrides });
         let table = service.parse()?;
         // A fresh cell: nobody can have filled it.
         service.table.get_or_init(|| Some(table));
         Ok(service)
     }
 
-    fn new(
-        about: About,
-        folder: String,
-        operations: Cow<'static, str>,
-        overrides: Cow<'static, str>,
-    ) -> Self {
+    fn new(about: About, folder: String, text: Text) -> Self {
         let name = ServiceName(about.name.as_str().into());
-        Self { name, about, folder, operations, overrides, table: OnceLock::new() }
+        Self { name, about, folder, text, table: OnceLock::new() }
     }
 
     /// The operations; parsed at the first call. `None` where the shipped data is broken, which a test rules out: calls
@@ -73,13 +74,21 @@ impl Service {
     /// What a damaged file would leave behind.
     #[cfg(test)]
     pub(super) fn break_for_test(&mut self) {
-        self.operations = "".into();
+        self.text = Text::Plain { operations: String::new(), overrides: String::new() };
         self.table = OnceLock::new();
     }
 
     /// Parses the operations.
     pub(super) fn parse(&self) -> Result<Table, CatalogError> {
-        Table::parse(&self.about, &self.operations, &self.overrides).map_err(|(file, fault)| {
+        let unpacked;
+        let (operations, overrides) = match &self.text {
+            Text::Plain { operations, overrides } => (operations, overrides),
+            Text::Packed(place) => {
+                unpacked = place.unpack().unwrap_or_default();
+                (&unpacked.0, &unpacked.1)
+            }
+        };
+        Table::parse(&self.about, operations, overrides).map_err(|(file, fault)| {
             let file = match file {
                 File::Operations => OPERATIONS,
                 File::Overrides => OVERRIDES,

@@ -8,6 +8,9 @@
 //! POST        /graphql                       -                      act    -
 //! ```
 //!
+//! A template `#name` is no path: the operation is named in a body, a header or a query, and a protocol's reader asks
+//! for it (`Table::action`). A sixth column may say why the class is as it is.
+//!
 //! An operation may have several lines, all of one class. `-` for an operation says: the head does not tell what this
 //! is. `-` for a resource says: none, or none that the head names.
 
@@ -32,6 +35,8 @@ pub(super) struct Table {
     here: Trie,
     /// By `other_hosts` entry.
     elsewhere: HashMap<Box<str>, Trie>,
+    /// By method, then by the name that a protocol gives: `POST` and `CreateUser` of `POST #CreateUser`.
+    actions: HashMap<Box<str>, HashMap<Box<str>, usize>>,
     pub(super) rows: Vec<Row>,
     by_id: HashMap<OperationId, usize>,
 }
@@ -77,7 +82,7 @@ impl Table {
             ));
         }
         let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
-        let mut table = Self { here, elsewhere, rows, by_id };
+        let mut table = Self { here, elsewhere, actions: HashMap::new(), rows, by_id };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -92,7 +97,8 @@ impl Table {
         corrections: &mut Corrections,
     ) -> Result<(), Fault> {
         let columns: Vec<&str> = line.split('\t').map(str::trim).collect();
-        let [verbs, place, name, class, resource] = columns[..] else {
+        let ([verbs, place, name, class, resource, why], 5..=6) = (columns_of(&columns), columns.len())
+        else {
             let why = format!("it has {} columns", columns.len());
             return Err(Fault::new(
                 number,
@@ -107,8 +113,9 @@ impl Table {
                 "wanted, parted by tabs: METHOD, /path/{parameter}, operation, class, kind={parameter} or -",
             )
         };
-        let template = Template::parse(place).map_err(fault)?;
-        let known = Known::parse(about, name, class, corrections).map_err(fault)?;
+        let action = place.strip_prefix('#');
+        let template = Template::parse(if action.is_some() { "/" } else { place }).map_err(fault)?;
+        let known = Known::parse(about, name, class, why, corrections).map_err(fault)?;
         let resource_template = match resource {
             "-" => None,
             text => {
@@ -119,8 +126,11 @@ impl Table {
         let verbs = verbs_of(verbs).map_err(fault)?;
         let row = self.rows.len();
         let leaf = Leaf { verbs, query: template.query.clone().into(), class: known.class, row };
-        let trie = self.trie(about, &template).map_err(fault)?;
-        if let Err(other) = trie.insert(&template.segments, leaf) {
+        let hung = match action {
+            Some(action) => self.name(action, &leaf),
+            None => self.trie(about, &template).map_err(fault)?.insert(&template.segments, leaf),
+        };
+        if let Err(other) = hung {
             let other = self.rows.get(other).map_or(0, |row| row.line);
             return Err(Fault::new(
                 number,
@@ -144,6 +154,29 @@ impl Table {
         let place = format!("{} {place}", columns.first().copied().unwrap_or_default());
         self.rows.push(Row { line: number, id, class, how, because, place, resource: resource_template });
         Ok(())
+    }
+
+    /// Lists a protocol's own name of an operation. Gives back the row that has it already.
+    fn name(&mut self, action: &str, leaf: &Leaf) -> Result<(), usize> {
+        for verb in &leaf.verbs {
+            if let Some(other) = self.actions.entry(verb.clone()).or_default().insert(action.into(), leaf.row)
+            {
+                return Err(other);
+            }
+        }
+        Ok(())
+    }
+
+    /// The operation that a protocol calls `name`.
+    pub(super) fn action(&self, method: &str, name: &str, service: &ServiceName) -> Option<Operation> {
+        let row = self.rows.get(*self.actions.get(method)?.get(name)?)?;
+        let (id, class, how, because) = (row.id.clone(), row.class, row.how, row.because.clone());
+        Some(Operation { id, service: service.clone(), class, resource: None, how, because })
+    }
+
+    /// Whether any operation is listed by such a name.
+    pub(super) fn has_actions(&self, method: &str) -> bool {
+        self.actions.contains_key(method)
     }
 
     /// Where a template belongs. One that no request could reach is a mistake.
@@ -204,7 +237,13 @@ struct Known {
 }
 
 impl Known {
-    fn parse(about: &About, name: &str, class: &str, corrections: &mut Corrections) -> Result<Self, String> {
+    fn parse(
+        about: &About,
+        name: &str,
+        class: &str,
+        why: &str,
+        corrections: &mut Corrections,
+    ) -> Result<Self, String> {
         let published = Class::ALL.into_iter().find(|c| c.as_str() == class);
         let published =
             published.ok_or_else(|| format!("`{class}` is no class: read, act and delegate are"))?;
@@ -222,11 +261,17 @@ impl Known {
         }
         let (class, because) = match corrections.take(name) {
             Some((class, reason)) => (class, format!("catalog, corrected: {reason}").into()),
-            None => (published, "catalog".into()),
+            None if why.is_empty() => (published, "catalog".into()),
+            None => (published, format!("catalog, {why}").into()),
         };
         let id = OperationId(format!("{}:{name}", about.name).into());
         Ok(Self { id, class, how: Recognition::Exact, because })
     }
+}
+
+/// Six columns, empty where there are fewer.
+fn columns_of<'a>(columns: &[&'a str]) -> [&'a str; 6] {
+    std::array::from_fn(|at| columns.get(at).copied().unwrap_or_default())
 }
 
 fn verbs_of(text: &str) -> Result<Box<[Box<str>]>, String> {

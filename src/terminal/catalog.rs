@@ -168,6 +168,9 @@ struct Row {
     /// The body where it is no UTF-8 text.
     #[serde(default)]
     body_base64: Option<String>,
+    /// What the server's `tools/list` says of the tool that is called (MCP): the proxy has seen that before the call.
+    #[serde(default)]
+    tool_annotations: serde_json::Value,
 }
 
 /// A line of `classify`'s output.
@@ -198,7 +201,12 @@ pub fn classify(catalog: &Catalog, input: impl BufRead, out: &mut impl Write) ->
 
 fn answer(catalog: &Catalog, row: Row) -> Answer {
     let reading = row.read();
-    let recognised = reading.head.map(|head| catalog.recognise(&head, &row.peek()));
+    let recognised = reading.head.map(|head| {
+        row.tool_answer()
+            .inspect(|answer| drop(catalog.remember_tools(&head, &HeaderMap::new(), answer.as_bytes())));
+        let peek = catalog.wants_body(&head).map_or_else(Peek::default, |limit_bytes| row.peek(limit_bytes));
+        catalog.recognise(&head, &peek)
+    });
     // What the proxy would refuse to read is `act` at least: it might have been anything.
     let floor = if reading.odd { Class::Act } else { Class::Read };
     match recognised.as_ref().map(Operations::strongest) {
@@ -276,13 +284,24 @@ impl Row {
         })
     }
 
-    fn peek(&self) -> Peek {
+    /// The annotations as the server would have told them.
+    fn tool_answer(&self) -> Option<String> {
+        let call: serde_json::Value = serde_json::from_str(self.body.as_deref()?).ok()?;
+        let name = call.get("params")?.get("name")?.as_str()?;
+        let annotations = self.tool_annotations.as_object()?;
+        Some(json!({ "result": { "tools": [{ "name": name, "annotations": annotations }] } }).to_string())
+    }
+
+    fn peek(&self, limit_bytes: usize) -> Peek {
         let coded = self
             .body_base64
             .as_ref()
             .and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
         let bytes = coded.or_else(|| self.body.as_ref().map(|body| body.clone().into_bytes()));
-        Peek { bytes: Bytes::from(bytes.unwrap_or_default()), whole: true }
+        let bytes = Bytes::from(bytes.unwrap_or_default());
+        // As `Body::peek` has it: more than the limit may be there, and then it is not all.
+        let whole = bytes.len() <= limit_bytes;
+        Peek { bytes, whole }
     }
 }
 

@@ -11,6 +11,7 @@ mod client;
 mod demo;
 mod failure;
 mod find;
+mod import;
 mod log;
 mod offline;
 pub mod policy;

@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use super::catalog::{self as catalog_verbs, Format, VerbError};
 use super::failure::Failure;
-use super::{find, policy};
+use super::{find, import, policy};
 use crate::catalog::Catalog;
 use crate::runtime::config::Config;
 use crate::runtime::{policy_source, vocabulary};
@@ -95,9 +95,13 @@ enum CatalogVerb {
     /// Say what requests would do: JSON Lines on standard input, JSON Lines on standard output
     #[command(after_help = include_str!("help/catalog-classify.txt"))]
     Classify,
+    Import(import::ImportArguments),
 }
 
 pub(super) fn catalog(arguments: CatalogArguments) -> Result<ExitCode, Failure> {
+    if let CatalogVerb::Import(arguments) = arguments.verb {
+        return import::run(arguments);
+    }
     let catalog = load(&find::configuration(arguments.config.as_deref())?)?;
     let format = if arguments.json { Format::Json } else { Format::Text };
     let mut out = BufWriter::new(io::stdout().lock());
@@ -105,6 +109,8 @@ pub(super) fn catalog(arguments: CatalogArguments) -> Result<ExitCode, Failure> 
         CatalogVerb::List { service } => catalog_verbs::list(&catalog, service.as_deref(), format, &mut out),
         CatalogVerb::Show { operation } => catalog_verbs::show(&catalog, &operation, format, &mut out),
         CatalogVerb::Classify => catalog_verbs::classify(&catalog, io::stdin().lock(), &mut out),
+        // Has been done without a catalog.
+        CatalogVerb::Import(_) => Ok(()),
     };
     match done.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => Ok(ExitCode::SUCCESS),

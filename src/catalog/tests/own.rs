@@ -43,7 +43,7 @@ fn an_own_service_is_known_without_a_rebuild() {
     for host in ["billing.acme.example", "a.eu.billing.acme.example", "b.eu.acme.example"] {
         assert_eq!(
             found(&catalog, "POST", host, "/v1/invoices:search"),
-            "unknown:act act inferred",
+            "unknown:read read inferred",
             "{host}"
         );
     }

@@ -1,0 +1,235 @@
+//! GraphQL over HTTP: each root field that the server would run is an operation.
+//!
+//! GraphQL specification (October 2021) §2 and §6.1; GraphQL over HTTP draft; the multipart request specification; automatic
+//! persisted queries. A document is taken from every place where a server looks for one. Without an operation name that
+//! fits, every operation of the document counts. What cannot be parsed, or is known by its hash alone, is unknown.
+
+use std::collections::{HashMap, HashSet};
+
+use apollo_parser::Parser;
+use apollo_parser::cst::{Definition, OperationDefinition, Selection, SelectionSet};
+
+use crate::call::{Class, Operation};
+
+use super::json::Json;
+use super::naming::{self, Words};
+use super::reading::{Certain, Reading, Told};
+
+/// How deep a document may nest.
+const DEPTH: usize = 100;
+/// How many tokens a document may have.
+const TOKENS: usize = 20_000;
+/// How many documents a request may have.
+const DOCUMENTS: usize = 100;
+/// How many root fields.
+const FIELDS: usize = 500;
+
+pub(super) fn read(reading: &Reading<'_>) -> Told {
+    let certain = is_place(reading);
+    if reading.place.is_exact() && !certain {
+        return Told::Nothing;
+    }
+    let asked = Asked::of(reading, certain);
+    if asked.documents.is_empty() && asked.nameless == 0 {
+        // The page for people, or an empty request.
+        let silent = !reading.may_carry() && matches!(reading.verb, "GET" | "HEAD" | "OPTIONS");
+        if !certain || silent || reading.has_actions("POST") {
+            return Told::Nothing;
+        }
+    }
+    let mut found = Vec::new();
+    for document in &asked.documents {
+        match root_fields(document, &asked.names) {
+            Some(fields) => found.extend(fields.into_iter().map(|field| operation(reading, &field))),
+            None if certain => {
+                found.push(reading.unknown(Class::Delegate, "a GraphQL document that cannot be read"));
+            }
+            None => {}
+        }
+    }
+    if certain {
+        if let Some(why) = reading.request.content.trouble {
+            found.push(reading.unknown(Class::Delegate, why.0));
+        } else if asked.nameless > 0 || found.is_empty() {
+            found.push(reading.unknown(Class::Act, "a GraphQL request without a document"));
+        }
+        if asked.more {
+            found.push(reading.unknown(Class::Delegate, "more GraphQL documents than are read"));
+        }
+    }
+    Told::by(Certain::if_place(certain), found)
+}
+
+fn is_place(reading: &Reading<'_>) -> bool {
+    let listed = reading.has_actions("QUERY") || reading.has_actions("MUTATION");
+    (listed && !reading.place.is_exact() && !reading.has_actions("POST"))
+        || reading.path_has(&["graphql", "gql"])
+}
+
+/// What a request asks to be run.
+#[derive(Default)]
+struct Asked {
+    documents: Vec<String>,
+    names: Vec<String>,
+    /// Requests without a document: known to the server by a hash.
+    nameless: usize,
+    more: bool,
+}
+
+impl Asked {
+    fn of(reading: &Reading<'_>, certain: bool) -> Self {
+        let (content, query) = (reading.request.content, reading.request.query);
+        let mut asked = Self::default();
+        query.all("query").chain(content.form().all("query")).for_each(|text| asked.document(text));
+        asked.names.extend(query.all("operationName").chain(content.form().all("operationName")));
+        if asked.documents.is_empty() && (query.has("extensions") || content.form().has("extensions")) {
+            asked.nameless += 1;
+        }
+        content.objects().for_each(|object| asked.object(object));
+        for part in &content.parts {
+            match part.name.as_deref() {
+                Some("query") => asked.document(part.body.clone()),
+                Some("operationName") => asked.names.push(part.body.clone()),
+                Some("operations") => match Json::all(&part.body) {
+                    Ok(values) => values.iter().flat_map(Json::each).for_each(|object| asked.object(object)),
+                    Err(_) => asked.nameless += 1,
+                },
+                _ => {}
+            }
+        }
+        if let Some(text) = &content.text {
+            let declared = content.media.starts_with("application/graphql");
+            let bare =
+                certain && content.json.is_empty() && content.parts.is_empty() && asked.documents.is_empty();
+            if (declared || bare) && !text.trim().is_empty() && content.json.is_empty() {
+                asked.document(text.clone());
+            }
+        }
+        asked
+    }
+
+    fn object(&mut self, object: &Json) {
+        let before = self.documents.len();
+        object.texts("query").for_each(|text| self.document(text.to_owned()));
+        self.names.extend(object.texts("operationName").map(str::to_owned));
+        if self.documents.len() == before
+            && ["extensions", "id", "documentId", "queryId", "doc_id", "sha256Hash"]
+                .iter()
+                .any(|f| object.has(f))
+        {
+            self.nameless += 1;
+        }
+    }
+
+    fn document(&mut self, text: String) {
+        if text.trim().is_empty() {
+            return;
+        }
+        if self.documents.len() < DOCUMENTS {
+            self.documents.push(text);
+        } else {
+            self.more = true;
+        }
+    }
+}
+
+/// A root field.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct RootField {
+    /// `QUERY`, `MUTATION` or `SUBSCRIPTION`, as the catalog writes them.
+    kind: &'static str,
+    /// `None`: a fragment that the document does not have.
+    name: Option<String>,
+}
+
+/// The root fields that a server could run; `None` where the document cannot be read.
+pub(super) fn root_fields(document: &str, names: &[String]) -> Option<Vec<RootField>> {
+    let text = document.trim_start_matches('\u{feff}');
+    let tree = Parser::new(text).recursion_limit(DEPTH).token_limit(TOKENS).parse();
+    if tree.errors().len() > 0 {
+        return None;
+    }
+    let mut fragments: HashMap<String, Vec<SelectionSet>> = HashMap::new();
+    let mut operations: Vec<(Option<String>, OperationDefinition)> = Vec::new();
+    for definition in tree.document().definitions() {
+        match definition {
+            Definition::FragmentDefinition(it) => {
+                let name = it.fragment_name()?.name()?.text().to_string();
+                fragments.entry(name).or_default().extend(it.selection_set());
+            }
+            Definition::OperationDefinition(it) => {
+                operations.push((it.name().map(|name| name.text().to_string()), it));
+            }
+            _ => return None,
+        }
+    }
+    let picked = |name: &Option<String>| name.as_ref().is_some_and(|name| names.contains(name));
+    // One name that one operation has picks it. Anything else, and a server may run any of them.
+    let one = !names.is_empty() && names.iter().all(|name| Some(name) == names.first());
+    if one && operations.iter().filter(|(name, _)| picked(name)).count() == 1 {
+        operations.retain(|(name, _)| picked(name));
+    }
+    let mut found = HashSet::new();
+    let mut in_order = Vec::new();
+    for (_, operation) in operations {
+        let kind = kind(&operation);
+        for name in selected(operation.selection_set()?, &fragments)? {
+            let at = (kind, name.clone());
+            if found.insert(at) {
+                in_order.push(RootField { kind, name });
+            }
+        }
+        if in_order.len() > FIELDS {
+            return None;
+        }
+    }
+    (!in_order.is_empty()).then_some(in_order)
+}
+
+fn kind(operation: &OperationDefinition) -> &'static str {
+    match operation.operation_type() {
+        Some(kind) if kind.mutation_token().is_some() => "MUTATION",
+        Some(kind) if kind.subscription_token().is_some() => "SUBSCRIPTION",
+        // `{ .. }` alone is a query.
+        _ => "QUERY",
+    }
+}
+
+/// The fields of a selection, those of its fragments with them. Each fragment is looked into once.
+fn selected(
+    set: SelectionSet,
+    fragments: &HashMap<String, Vec<SelectionSet>>,
+) -> Option<Vec<Option<String>>> {
+    let (mut open, mut seen, mut found) = (vec![set], HashSet::new(), Vec::new());
+    while let Some(set) = open.pop() {
+        for selection in set.selections() {
+            match selection {
+                Selection::Field(field) => found.push(Some(field.name()?.text().to_string())),
+                Selection::InlineFragment(inline) => open.extend(inline.selection_set()),
+                Selection::FragmentSpread(spread) => {
+                    let name = spread.fragment_name()?.name()?.text().to_string();
+                    match fragments.get(&name) {
+                        Some(sets) if seen.insert(name) => open.extend(sets.iter().cloned()),
+                        Some(_) => {}
+                        None => found.push(None),
+                    }
+                }
+            }
+        }
+    }
+    Some(found)
+}
+
+fn operation(reading: &Reading<'_>, field: &RootField) -> Operation {
+    let Some(name) = &field.name else {
+        return reading.unknown(Class::Act, "a GraphQL fragment that the document lacks");
+    };
+    if let Some(known) = reading.action(field.kind, name) {
+        return known;
+    }
+    let verdict = naming::judge(field.kind, Words { name, path: "" });
+    // A mutation is one whatever its name says.
+    let floor = if field.kind == "MUTATION" { Class::Act } else { Class::Read };
+    let kind = field.kind.to_ascii_lowercase();
+    reading.inferred(verdict.class.max(floor), &format!("GraphQL {kind} `{name}`: {}", verdict.rule))
+}

@@ -1,0 +1,142 @@
+//! JSON as it was sent: every field is kept, also those whose name occurs twice.
+//!
+//! RFC 8259 §4 leaves open which of two equal names counts, and some decoders do not tell letter case apart. So whoever
+//! asks for a field gets all that any server could take for it. Depth and size are bounded; what is beyond is an error.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+
+/// More values than this are not read. Each costs at most 56 bytes beside its text.
+const VALUES: usize = 100_000;
+
+/// A value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Json {
+    /// `null` or a number: neither names anything.
+    Other,
+    Bool(bool),
+    Text(String),
+    List(Vec<Json>),
+    /// In the order sent.
+    Fields(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// The values of a text: one, or several one after the other (`application/x-ndjson`).
+    pub(super) fn all(text: &str) -> Result<Vec<Self>, serde_json::Error> {
+        let left = Cell::new(VALUES);
+        let mut input = serde_json::Deserializer::from_str(text);
+        let mut all = Vec::new();
+        loop {
+            all.push(Seed(&left).deserialize(&mut input)?);
+            if input.end().is_ok() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// All that a server could take for the field `name`.
+    pub(super) fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> + 'a {
+        let fields = if let Self::Fields(fields) = self { fields.as_slice() } else { &[] };
+        fields.iter().filter(move |(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Whether there is a field `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields(name).next().is_some()
+    }
+
+    /// All texts of the field `name`.
+    pub(super) fn texts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.fields(name).filter_map(Self::text)
+    }
+
+    /// The text, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// All objects: itself, or those in its lists and their lists.
+    pub(super) fn objects(&self) -> Vec<&Self> {
+        let (mut open, mut found) = (vec![self], Vec::new());
+        while let Some(value) = open.pop() {
+            match value {
+                Self::Fields(_) => found.push(value),
+                Self::List(list) => open.extend(list.iter().rev()),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Its elements, or itself alone.
+    pub(super) fn each(&self) -> &[Self] {
+        if let Self::List(list) = self { list } else { std::slice::from_ref(self) }
+    }
+}
+
+struct Seed<'a>(&'a Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Json;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<Json, D::Error> {
+        let left = self.0.get().checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
+        self.0.set(left);
+        input.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Json, E> {
+        Ok(Json::Text(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut input: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(value) = input.next_element_seed(Seed(self.0))? {
+            list.push(value);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Json, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(name) = input.next_key::<String>()? {
+            fields.push((name, input.next_value_seed(Seed(self.0))?));
+        }
+        Ok(Json::Fields(fields))
+    }
+}

@@ -1,0 +1,257 @@
+//! What an operation does, read from how it is named.
+//!
+//! The last resort, after what providers publish: the words of the operation's id and of its path, and its method. Rules
+//! are tried in the order written in [`judge`]; the first that speaks decides, and its name is the provenance shown.
+//! None knows a service. A name that says nothing leaves the method, and a method that says nothing is an act.
+
+#[cfg(test)]
+mod tests;
+#[rustfmt::skip] // One word a line would be 600 lines.
+mod vocabulary;
+mod words;
+
+use crate::call::Class;
+
+use vocabulary as v;
+use words::Split;
+pub(super) use words::Words;
+
+/// What a name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// The class.
+    pub(super) class: Class,
+    /// The rule that decided, for people: `named after a search or query`.
+    pub(super) rule: &'static str,
+}
+
+impl Verdict {
+    const fn new(class: Class, rule: &'static str) -> Self {
+        Self { class, rule }
+    }
+}
+
+/// Judges an operation by its method and its words. A method that is none of HTTP's (`QUERY` and `MUTATION` of GraphQL,
+/// `GRPC`, `ACTION`, `CALL`) counts as one that says nothing, but `QUERY` and its like as safe.
+pub(super) fn judge(method: &str, words: Words<'_>) -> Verdict {
+    let split = Split::of(words);
+    let deed = Deed::of(&split);
+    if is_safe(method) { by_safe_method(&deed) } else { by_other_method(method, &split, &deed) }
+}
+
+/// Methods that promise to change nothing: RFC 9110 §9.2.1, RFC 4918 §9.1, RFC 3253 §3.6, RFC 5323 §2.
+fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "QUERY" | "SUBSCRIPTION" | "PROPFIND" | "REPORT" | "SEARCH")
+}
+
+fn by_safe_method(deed: &Deed<'_>) -> Verdict {
+    let plain = |verb: &&str| has(v::EVEN_BY_GET, verb) || has(v::HANDS_OVER, verb);
+    // A name may begin with a verb that the path has not: `GET /orders` named `sendOrders` is still worth a doubt.
+    let told = deed.path.filter(plain).or_else(|| deed.name.filter(plain).filter(|_| deed.name_is_verb));
+    match told {
+        Some(verb) if has(v::HANDS_OVER, verb) || verb == "invite" => {
+            Verdict::new(Class::Delegate, "a safe method, but named after handing something over")
+        }
+        Some(_) => Verdict::new(Class::Act, "a safe method, but named after an effect"),
+        None => Verdict::new(Class::Read, "safe method"),
+    }
+}
+
+fn by_other_method(method: &str, split: &Split, deed: &Deed<'_>) -> Verdict {
+    if method == "DELETE" || deed.any(|verb| has(v::TAKES_AWAY, verb)) {
+        return Verdict::new(Class::Act, "takes away or ends something");
+    }
+    if method == "ACL" {
+        return Verdict::new(Class::Delegate, "changes who may do what");
+    }
+    if let Some(verdict) = lends(split, deed) {
+        return verdict;
+    }
+    let keeps = !matches!(method, "PUT" | "PATCH");
+    if keeps && reads(split, deed) {
+        return Verdict::new(Class::Read, "named after a search, a look-up or a computation");
+    }
+    if keeps && deed.name_is_verb && deed.name.is_some_and(|verb| has(v::READS, verb)) && deed.path_agrees() {
+        return Verdict::new(Class::Read, "named after reading");
+    }
+    if method != "PUT" && computes(split, deed) {
+        return Verdict::new(Class::Read, "named after a computation that leaves nothing behind");
+    }
+    if let Some(verdict) = delegates(split, deed) {
+        return verdict;
+    }
+    let known = deed.any(|verb| has(v::ACTS, verb));
+    Verdict::new(Class::Act, if known { "named after an effect" } else { "the method may change something" })
+}
+
+/// The verbs of an operation.
+#[derive(Debug)]
+struct Deed<'a> {
+    /// The verb of the name.
+    name: Option<&'a str>,
+    /// The name begins with it, or is nothing else.
+    name_is_verb: bool,
+    /// The verb that the path ends in.
+    path: Option<&'a str>,
+}
+
+impl<'a> Deed<'a> {
+    fn of(split: &'a Split) -> Self {
+        let phrase = phrase_of(&split.parts);
+        let first = phrase.iter().map(String::as_str).find(|word| !SKIPPED.contains(word));
+        let trailing = phrase.last().map(String::as_str).filter(|word| is_verb(word) && phrase.len() > 1);
+        // `transferGet`: the plainest of verbs at the end says more than a noun that could be a verb at the beginning.
+        let plainly = trailing.filter(|word| matches!(*word, "get" | "list"));
+        let leading = plainly.or(first.filter(|word| is_verb(word)));
+        let path = Some(phrase_of(&split.segments)).filter(|_| !split.ends_open || split.custom);
+        let path = path.and_then(|segment| {
+            let first = segment.iter().map(String::as_str).find(|word| !SKIPPED.contains(word));
+            first.filter(|word| is_verb(word))
+        });
+        Self { name: leading.or(trailing), name_is_verb: leading.is_some(), path }
+    }
+
+    fn any(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.name.is_some_and(&is) || self.path.is_some_and(is)
+    }
+
+    /// The path names no effect of its own.
+    fn path_agrees(&self) -> bool {
+        self.path
+            .is_none_or(|verb| !has(v::ACTS, verb) && !has(v::HANDS_OVER, verb) || has(v::SAYS_LITTLE, verb))
+    }
+}
+
+/// The last part of a name, or the one before where the last only says to go on.
+fn phrase_of(list: &[Vec<String>]) -> &[String] {
+    let goes_on = |part: &Vec<String>| matches!(&part[..], [one] if one == "continue" || one == "next");
+    list.iter().rev().find(|part| !goes_on(part)).map_or(&[][..], Vec::as_slice)
+}
+
+/// Words before a verb that say how, not what.
+const SKIPPED: [&str; 10] = ["batch", "bulk", "multi", "async", "admin", "api", "v1", "v2", "v3", "http"];
+
+fn is_verb(word: &str) -> bool {
+    [v::READS, v::HANDS_OVER, v::TAKES_AWAY, v::ACTS].iter().any(|list| has(list, word))
+}
+
+/// A key or session that is fetched by a method that is not safe has just been made.
+fn lends(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
+    let fetches = deed.any(|verb| matches!(verb, "get" | "fetch" | "retrieve" | "exchange" | "refresh"));
+    let phrase = split.parts.last().or(split.segments.last())?;
+    let fresh = |pair: &[String]| {
+        let [kind, thing] = pair else { return false };
+        matches!(
+            kind.as_str(),
+            "access"
+                | "session"
+                | "federation"
+                | "auth"
+                | "bearer"
+                | "temporary"
+                | "refresh"
+                | "login"
+                | "public"
+        ) && matches!(thing.as_str(), "token" | "tokens" | "credentials")
+    };
+    (fetches && phrase.windows(2).any(fresh))
+        .then_some(Verdict::new(Class::Delegate, "hands out a token or credentials"))
+}
+
+/// The path or the whole name is a search, a query, a validation.
+fn reads(split: &Split, deed: &Deed<'_>) -> bool {
+    let asks = |words: &Vec<String>| matches!(&words[..], [test, .., what] if test == "test" && what == "permissions");
+    if [split.parts.last(), split.segments.last()].into_iter().flatten().any(asks) {
+        return true;
+    }
+    let kept = |words: &[String]| words.iter().any(|word| has(v::KEPT, word));
+    let quiet =
+        deed.name.is_none_or(|verb| has(v::READS, verb) || has(v::SAYS_LITTLE, verb) || !deed.name_is_verb);
+    let by_path = deed.path.is_some_and(|verb| has(v::READS, verb))
+        && split.segments.last().is_some_and(|segment| !kept(segment));
+    let by_name = deed.name.is_some_and(|verb| has(v::READS, verb)) && deed.path_agrees();
+    (by_path && quiet) || by_name
+}
+
+/// Something is made that is gone with the answer.
+fn computes(split: &Split, deed: &Deed<'_>) -> bool {
+    let little = deed.name.is_none_or(|verb| has(v::SAYS_LITTLE, verb) || verb == "generate");
+    let last = |words: &[String]| {
+        words.last().is_some_and(|word| has(v::COMPUTATIONS, word))
+            && !words.iter().any(|word| has(v::PREPOSITIONS, word))
+    };
+    let kept = |words: &[String]| words.iter().any(|word| has(v::KEPT, word));
+    let by_path =
+        !split.ends_open && split.segments.last().is_some_and(|segment| last(segment) && !kept(segment));
+    let by_name = split.parts.last().is_some_and(|part| last(part) && !kept(part));
+    let is_dry = |words: &Vec<String>| {
+        words.windows(2).any(|pair| matches!(pair, [dry, run] if dry == "dry" && run == "run"))
+    };
+    let dry = split.parts.last().is_some_and(is_dry) || split.segments.last().is_some_and(is_dry);
+    little && (by_path || by_name) || dry
+}
+
+fn delegates(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
+    if deed.any(|verb| has(v::HANDS_OVER, verb)) {
+        return Some(Verdict::new(Class::Delegate, "named after handing something over"));
+    }
+    if works_alone(split) {
+        return Some(Verdict::new(Class::Delegate, "gives a task to an agent"));
+    }
+    let idle = deed.name.is_some_and(|verb| v::TAKES_NO_SIDE.contains(&verb));
+    let aside = [split.parts.last(), split.segments.last()].into_iter().flatten();
+    let idle =
+        idle || aside.filter_map(|words| words.first()).any(|word| v::TAKES_NO_SIDE.contains(&word.as_str()));
+    if !idle && phrases(split).any(is_authority) {
+        return Some(Verdict::new(
+            Class::Delegate,
+            "makes or changes keys, grants, members, roles or callbacks",
+        ));
+    }
+    let watches = split.segments.last().is_some_and(|s| s.len() == 1 && s.iter().all(|w| w == "watch"))
+        || split.parts.last().is_some_and(|p| p.len() == 1 && p.iter().all(|w| w == "watch"));
+    watches.then_some(Verdict::new(Class::Delegate, "registers a callback"))
+}
+
+/// What is acted upon, by the name and by the path. Where the last part is a verb alone, it is the part before.
+fn phrases(split: &Split) -> impl Iterator<Item = &[String]> {
+    [subject(&split.parts), subject(&split.segments)].into_iter()
+}
+
+fn subject(list: &[Vec<String>]) -> &[String] {
+    let bare = |word: &String| is_verb(word) || SKIPPED.contains(&word.as_str()) || word == "or";
+    let mut from_the_end = list.iter().rev();
+    let last = from_the_end.next().map_or(&[][..], Vec::as_slice);
+    if last.iter().all(bare) { from_the_end.next().map_or(last, Vec::as_slice) } else { last }
+}
+
+/// Whether a noun of the phrase is authority. What follows `for`, `in` and the like only says where.
+fn is_authority(phrase: &[String]) -> bool {
+    let elsewhere = |word: &String| has(v::PREPOSITIONS, word) && word != "to" && word != "into";
+    let end = phrase.iter().position(elsewhere).filter(|&at| at > 0).unwrap_or(phrase.len());
+    let phrase = phrase.get(..end).unwrap_or_default();
+    let head = phrase.iter().rev().find(|word| !has(v::TAIL, word) && !is_verb(word));
+    let singular = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
+    let pair = |words: &[String]| {
+        let [first, second] = words else { return false };
+        let same = |a: &str, b: &str| a == b || singular(a) == singular(b);
+        v::AUTHORITY_PAIRS.iter().any(|(a, b)| same(a, first) && same(b, second))
+    };
+    phrase.iter().any(|word| has(v::AUTHORITY, word))
+        || head.or(phrase.last()).is_some_and(|word| has(v::AUTHORITY_AS_HEAD, word))
+        || phrase.windows(2).any(pair)
+}
+
+fn works_alone(split: &Split) -> bool {
+    let mut words = split.parts.iter().chain(&split.segments).flatten();
+    let agent = words.any(|word| has(v::AGENTS, word));
+    let thread = split.segments.iter().flatten().any(|word| word == "threads");
+    let ends = [split.parts.last(), split.segments.last()];
+    let work = ends.into_iter().flatten().flatten().any(|word| has(v::AGENT_WORK, word));
+    let runs = split.segments.last().is_some_and(|segment| segment.iter().any(|word| word == "runs"));
+    !split.ends_open && ((agent && work) || (thread && runs))
+}
+
+fn has(sorted: &[&str], word: &str) -> bool {
+    sorted.binary_search(&word).is_ok()
+}

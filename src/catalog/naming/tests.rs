@@ -1,0 +1,131 @@
+use crate::call::Class;
+
+use super::vocabulary as v;
+use super::words::split;
+use super::{Words, judge};
+
+#[test]
+fn names_are_split_where_people_would_split_them() {
+    let of = |text: &str| split(text).join(" ");
+    assert_eq!(of("createOrUpdate-repo_secret"), "create or update repo secret");
+    assert_eq!(of("ListIAMRoles"), "list iam roles");
+    assert_eq!(of("GetBucketAclV2"), "get bucket acl v2");
+    assert_eq!(of("PutACLs"), "put acls");
+    assert_eq!(of(""), "");
+}
+
+#[test]
+fn word_lists_are_sorted_so_that_they_can_be_searched() {
+    for list in [
+        v::READS,
+        v::COMPUTATIONS,
+        v::KEPT,
+        v::HANDS_OVER,
+        v::TAKES_AWAY,
+        v::ACTS,
+        v::SAYS_LITTLE,
+        v::EVEN_BY_GET,
+        v::AUTHORITY,
+        v::AUTHORITY_AS_HEAD,
+        v::AGENTS,
+        v::AGENT_WORK,
+        v::PREPOSITIONS,
+        v::TAIL,
+    ] {
+        for pair in list.windows(2) {
+            assert!(pair[0] < pair[1], "{pair:?}");
+        }
+    }
+}
+
+#[test]
+fn operations_are_judged_as_people_would_judge_them() {
+    let mut wrong = Vec::new();
+    for line in CASES.lines().filter(|line| !line.trim().is_empty()) {
+        let [class, method, name, path] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let empty = |text: &'static str| if text == "-" { "" } else { text };
+        let verdict = judge(method, Words { name: empty(name), path: empty(path) });
+        if verdict.class.as_str() != class {
+            wrong.push(format!("{line}   got {} ({})", verdict.class, verdict.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+const CASES: &str = "
+read      GET     -                            /v1/widgets
+read      POST    -                            /v1/widgets/search
+read      POST    listWidgets                  /v1/widgets/page
+read      POST    files.batchGet               /v1/files:batchGet
+read      POST    -                            /v1/{name}:testIamPermissions
+read      POST    -                            /index-1/_search
+read      POST    -                            /index-1/_count
+read      POST    widgetsQuery                 /databases/{id}/query
+read      POST    ValidateAddress              /addresses/validate
+read      POST    createPreview                /invoices/preview
+read      POST    transactionsGet              /transactions/get
+read      ACTION  DescribeInstances            -
+read      POST    chat.completions.create      /v1/chat/completions
+read      POST    embeddings.create            /v1/embeddings
+read      QUERY   widgetCreateDraft            -
+read      GET     getMemberRoles               /members/{id}/roles
+read      GET     -                            /posts/{id}
+read      GET     sendgrid.stats               /send/statistics
+act       POST    widgets.create               /v1/widgets
+act       PUT     widgets.get                  /v1/widgets/{id}/archive
+act       POST    createSavedSearch            /v1/saved-searches
+act       POST    deleteByQuery                /index-1/_delete_by_query
+act       POST    -                            /index-1/_update_by_query
+act       DELETE  removeMember                 /teams/{id}/members/{user}
+act       POST    revokeToken                  /oauth/revoke
+act       POST    members.remove               /teams/members/remove
+act       POST    deactivateApiKey             /keys/{id}/deactivate
+act       ACTION  TerminateInstances           -
+act       GET     -                            /orders/{id}/cancel
+act       GET     chat.delete                  /api/chat.delete
+act       GET     -                            /session/logout
+act       POST    -                            /something/unheard-of
+act       MUTATION issueUpdate                 -
+act       POST    createComment                /teams/{id}/members/{user}/comments
+act       POST    -                            /v1/subscriptions
+act       POST    sendMessage                  /channels/{id}/messages
+delegate  POST    inviteUser                   /teams/{id}/invitations
+delegate  POST    -                            /teams/{id}/members
+delegate  PUT     teams.addMember              /teams/{id}/members/{user}
+delegate  POST    -                            /files/{id}/permissions
+delegate  POST    setIamPolicy                 /v1/{resource}:setIamPolicy
+delegate  POST    createWebhook                /hooks
+delegate  POST    createAccessToken            /access_tokens
+delegate  POST    tokens.exchange              /item/public_token/exchange
+delegate  POST    item_public_token_exchange   /item/public_token/exchange
+delegate  POST    getAccessToken               /auth/token
+delegate  ACTION  AssumeRole                   -
+delegate  ACTION  CreateAccessKey              -
+delegate  ACTION  AttachRolePolicy             -
+delegate  POST    rotateApiKey                 /api-keys/{id}/rotate
+delegate  POST    acl.insert                   /calendars/{id}/acl
+delegate  POST    conversations.invite         /api/conversations.invite
+delegate  POST    -                            /assistants/{id}/runs
+delegate  POST    events.watch                 /calendars/{id}/events/watch
+delegate  MUTATION organizationInviteCreate    -
+delegate  MUTATION apiKeyCreate                -
+delegate  POST    createServiceAccount         /service-accounts
+delegate  POST    createSharedLink             /sharing/create_shared_link
+";
+
+#[test]
+fn ids_in_a_path_are_not_words() {
+    let rule = |path| judge("POST", Words { name: "", path }).class;
+    assert_eq!(rule("/v1/accounts/4f2a77c0-0d1e-4c11-9d52-000000000000"), Class::Act);
+    assert_eq!(rule("/v1/notes/12345"), Class::Act);
+}
+
+#[test]
+fn any_text_has_a_verdict() {
+    for text in ["", "/", "::::", "////", "{}", "\u{0}", "ÄÖÜß", "a:b:c:", "{x}:", &"A".repeat(10_000)] {
+        judge("POST", Words { name: text, path: text });
+        judge("", Words { name: text, path: text });
+    }
+}

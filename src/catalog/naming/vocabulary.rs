@@ -1,0 +1,137 @@
+//! The words that APIs are named with, by what they promise. All lists are sorted: they are searched by halving.
+
+/// Verbs that retrieve or compute.
+pub(super) const READS: &[&str] = &[
+    "aggregate", "aggregations", "analyse", "analyze", "annotate", "answer", "are", "autocomplete",
+    "batchget", "browse", "calculate", "can", "check", "classify", "compare", "compute", "count", "decode",
+    "describe", "detect", "diff", "discover", "download", "dryrun", "embed", "enrich", "estimate",
+    "evaluate", "exists", "explain", "explore", "fetch", "filter", "find", "forecast", "geocode", "get",
+    "has", "head", "history", "identify", "info", "inspect", "introspect", "is", "list", "locate",
+    "longpoll", "lookup", "match", "mget", "msearch", "parse", "peek", "predict", "preflight", "preview",
+    "query", "rank", "read", "recognize", "recommend", "render", "rerank", "resolve", "retrieve", "scan",
+    "score", "search", "select", "show", "simulate", "stats", "suggest", "summarize", "tail", "tokenize",
+    "transcribe", "translate", "userinfo", "validate", "verifymac", "view", "whoami",
+];
+
+/// Nouns that name a computation: to create one leaves nothing behind.
+pub(super) const COMPUTATIONS: &[&str] = &[
+    "autocompletion", "calculation", "completion", "completions", "embedding", "embeddings", "estimate",
+    "estimates", "estimation", "generations", "inference", "lookup", "moderation", "moderations", "preview",
+    "previews", "rerank", "search", "simulation", "simulations", "suggestion", "transcriptions",
+    "translations", "validation",
+];
+
+/// Words with which a search or query is a thing that is kept, or done to what it finds.
+pub(super) const KEPT: &[&str] = &[
+    "alert", "alerts", "cache", "delete", "export", "favorite", "job", "jobs", "saved", "schedule",
+    "scheduled", "subscription", "template", "update", "watch",
+];
+
+/// Verbs that hand something to someone.
+pub(super) const HANDS_OVER: &[&str] = &[
+    "assume", "authorise", "authorize", "delegate", "grant", "impersonate", "invite", "mint", "reshare",
+    "share", "vend",
+];
+
+/// Verbs that take something away or end it.
+pub(super) const TAKES_AWAY: &[&str] = &[
+    "abort", "archive", "ban", "block", "cancel", "clear", "close", "deactivate", "decline", "delete",
+    "deny", "deprovision", "deregister", "destroy", "detach", "disable", "disassociate", "disconnect",
+    "dismiss", "drop", "erase", "expire", "kick", "kill", "leave", "lock", "logout", "pause", "purge",
+    "reject", "remove", "revoke", "signout", "stop", "suspend", "terminate", "trash", "unassign",
+    "uninstall", "uninvite", "unlink", "unregister", "unset", "unshare", "unsubscribe", "untag", "unwatch",
+    "void", "wipe",
+];
+
+/// Verbs of other effects.
+pub(super) const ACTS: &[&str] = &[
+    "accept", "acknowledge", "activate", "add", "allocate", "append", "apply", "approve", "assign",
+    "associate", "attach", "begin", "book", "bulk", "call", "capture", "change", "charge", "checkout",
+    "claim", "clone", "commit", "complete", "confirm", "connect", "convert", "copy", "create", "deploy",
+    "dispatch", "duplicate", "edit", "emit", "enable", "enqueue", "enroll", "exchange", "execute",
+    "finalize", "fork", "forward", "generate", "import", "index", "ingest", "initiate", "insert", "install",
+    "invoke", "issue", "launch", "link", "mark", "merge", "modify", "move", "mutate", "notify", "open",
+    "patch", "pay", "perform", "persist", "pin", "post", "process", "promote", "provision", "publish",
+    "push", "put", "rebuild", "record", "redeem", "refund", "regenerate", "register", "rename", "reopen",
+    "replace", "reply", "request", "reset", "restart", "restore", "resume", "retry", "rollback", "rotate",
+    "run", "save", "schedule", "send", "set", "sign", "star", "start", "store", "submit", "subscribe",
+    "swap", "sync", "tag", "toggle", "transfer", "transition", "trigger", "unarchive", "undelete", "undo",
+    "unlock", "unpin", "update", "upgrade", "upload", "upsert", "vote", "watch", "write",
+];
+
+/// Verbs that say only how, or nothing beyond the method: the next word is looked at.
+pub(super) const SAYS_LITTLE: &[&str] = &[
+    "async", "batch", "bulk", "create", "do", "execute", "make", "multi", "new", "perform", "post",
+    "request", "run", "start",
+];
+
+/// Effects so plain that a safe method does not hide them.
+pub(super) const EVEN_BY_GET: &[&str] = &[
+    "activate", "add", "approve", "archive", "associate", "attach", "ban", "cancel", "confirm", "create",
+    "deactivate", "delete", "deregister", "destroy", "detach", "disable", "disassociate", "edit", "enable",
+    "erase", "execute", "insert", "install", "invite", "invoke", "kick", "kill", "logout", "modify", "move",
+    "post", "publish", "purge", "put", "regenerate", "register", "remove", "rename", "replace", "reset",
+    "restart", "revoke", "rotate", "send", "set", "shutdown", "signout", "start", "stop", "submit",
+    "subscribe", "terminate", "trigger", "unban", "uninstall", "unregister", "unsubscribe", "update",
+    "upload", "write",
+];
+
+/// Nouns that are authority, or carry it, wherever they stand in a name.
+pub(super) const AUTHORITY: &[&str] = &[
+    "accesskey", "accesskeys", "accesslevel", "acl", "acls", "admins", "apikey", "apikeypair", "apikeys",
+    "apitokens", "collaborations", "collaborator", "collaborators", "credential", "credentials", "delegate",
+    "delegates", "delegation", "delegations", "entitlement", "entitlements", "grant", "grants", "hooks",
+    "iam", "impersonation", "invitation", "invitations", "invite", "invites", "keypair", "keypairs",
+    "member", "members", "membership", "memberships", "oauth2", "ownership", "permission", "permissions",
+    "principals", "privilege", "privileges", "role", "roles", "saml", "serviceaccount", "serviceaccounts",
+    "shares", "sharing", "sso", "watches", "webhook", "webhooks",
+];
+
+/// Nouns that are authority where they are what is acted upon: the last noun of the name.
+pub(super) const AUTHORITY_AS_HEAD: &[&str] = &[
+    "access", "admin", "hook", "key", "keys", "owner", "secret", "secrets", "share", "token", "tokens",
+];
+
+/// Two words in a row that are authority together.
+pub(super) const AUTHORITY_PAIRS: &[(&str, &str)] = &[
+    ("access", "key"), ("access", "policies"), ("access", "policy"), ("access", "restrictions"),
+    ("access", "token"), ("access", "type"), ("account", "link"), ("account", "session"), ("allow", "list"),
+    ("api", "key"), ("api", "token"), ("bucket", "policy"), ("callback", "url"), ("deploy", "key"),
+    ("event", "destination"), ("event", "destinations"), ("event", "subscription"),
+    ("event", "subscriptions"), ("file", "link"), ("group", "policy"), ("identity", "policy"),
+    ("identity", "provider"), ("ip", "allowlist"), ("key", "pair"), ("login", "link"), ("login", "profile"),
+    ("magic", "link"), ("notification", "channel"), ("notification", "channels"), ("oauth", "app"),
+    ("oauth", "application"), ("oauth", "client"), ("public", "url"), ("push", "config"),
+    ("push", "subscription"), ("resource", "policy"), ("security", "policy"), ("service", "account"),
+    ("service", "accounts"), ("shared", "link"), ("shared", "links"), ("sharing", "link"),
+    ("trust", "policy"), ("user", "group"), ("user", "policy"), ("webhook", "subscription"),
+    ("webhook", "subscriptions"),
+];
+
+/// Verbs that make, change or lend a thing: done to authority, they hand it over.
+pub(super) const TAKES_NO_SIDE: &[&str] = &[
+    "acknowledge", "read", "search", "test", "ping", "redeliver",
+];
+
+/// Who works on its own once it is asked.
+pub(super) const AGENTS: &[&str] = &[
+    "agent", "agents", "assistant", "assistants", "copilot", "subagent", "subagents",
+];
+
+/// What asks it.
+pub(super) const AGENT_WORK: &[&str] = &[
+    "conversation", "conversations", "delegate", "dispatch", "execute", "execution", "executions", "invoke",
+    "launch", "message", "messages", "prompt", "run", "runs", "session", "sessions", "start", "task",
+    "tasks",
+];
+
+/// Words after which a name speaks of where and for whom.
+pub(super) const PREPOSITIONS: &[&str] = &[
+    "by", "for", "from", "in", "into", "of", "on", "to", "using", "via", "with", "without",
+];
+
+/// Words at the end of a name that are not what is acted upon.
+pub(super) const TAIL: &[&str] = &[
+    "api", "async", "batch", "bulk", "config", "configs", "configuration", "item", "one", "resource",
+    "setting", "settings", "v1", "v2", "v3", "v4", "value", "version",
+];

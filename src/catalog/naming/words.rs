@@ -1,0 +1,102 @@
+//! Names in words: `createOrUpdate-repo_secret` is `create or update repo secret`.
+
+/// What an operation is called. Either part may be empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::catalog) struct Words<'a> {
+    /// Its id or name: `issues/create-comment`, `CreateRole`, `conversations.invite`.
+    pub(in crate::catalog) name: &'a str,
+    /// Its path, as a template or as sent: `/teams/{id}/members`, `/v1/files:batchGet`.
+    pub(in crate::catalog) path: &'a str,
+}
+
+/// A name and a path, split.
+#[derive(Debug, Default)]
+pub(super) struct Split {
+    /// The parts of the name, between dots, slashes and colons.
+    pub(super) parts: Vec<Vec<String>>,
+    /// The literal segments of the path, in words; a custom verb (`{id}:cancel`) is a segment of its own.
+    pub(super) segments: Vec<Vec<String>>,
+    /// The path ends in a custom verb.
+    pub(super) custom: bool,
+    /// The path ends in a parameter.
+    pub(super) ends_open: bool,
+}
+
+/// More words than this no name has; what follows is not read.
+const LONGEST: usize = 64;
+
+impl Split {
+    pub(super) fn of(words: Words<'_>) -> Self {
+        let parts = words.name.split(['.', '/', ':', '#']).map(split).filter(|part| !part.is_empty());
+        let mut split_up = Self { parts: parts.take(LONGEST).collect(), ..Self::default() };
+        split_up.read_path(words.path.split(['?', '#']).next().unwrap_or_default());
+        split_up
+    }
+
+    fn read_path(&mut self, path: &str) {
+        for segment in path.split('/').filter(|segment| !segment.is_empty()).take(LONGEST) {
+            let (place, verb) = match segment.rsplit_once(':') {
+                Some((place, verb)) if !verb.is_empty() && !verb.contains('}') => (place, Some(verb)),
+                _ => (segment, None),
+            };
+            self.custom = verb.is_some();
+            self.ends_open = verb.is_none() && is_value(place);
+            for text in [Some(place).filter(|place| !is_value(place)), verb].into_iter().flatten() {
+                // `chat.postMessage` in a path is a name too.
+                let pieces = if is_version(text) { Vec::new() } else { text.split('.').collect() };
+                let words = pieces.into_iter().filter(|piece| !FORMATS.contains(piece)).map(split);
+                self.segments.extend(words.filter(|words| !words.is_empty()));
+            }
+        }
+    }
+}
+
+/// Endings of a path that say in which form the answer is wanted.
+const FORMATS: [&str; 5] = ["json", "xml", "csv", "aspx", "php"];
+
+/// Whether a segment stands for a thing rather than naming a kind of thing: a parameter, or an id.
+fn is_value(segment: &str) -> bool {
+    let digits = segment.bytes().filter(u8::is_ascii_digit).count();
+    segment.contains(['{', '%', '@', '=', '*'])
+        || (digits * 3 >= segment.len() && digits > 0 && !is_version(segment))
+        || (digits >= 2 && segment.len() >= 12)
+        || segment.len() > 48
+}
+
+/// `v1`, `2.0`, `v1beta1`, `2024-10`.
+fn is_version(segment: &str) -> bool {
+    let text = segment.strip_prefix(['v', 'V']).unwrap_or(segment);
+    let rest = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    rest.len() < text.len() && (rest.is_empty() || rest.starts_with("beta") || rest.starts_with("alpha"))
+}
+
+/// Splits at everything that is no letter or digit, and where lower case turns into upper case (`ListIAMRoles`).
+pub(super) fn split(text: &str) -> Vec<String> {
+    let chars: Vec<char> = text.chars().take(512).collect();
+    let (mut out, mut word) = (Vec::new(), String::new());
+    for (at, &c) in chars.iter().enumerate() {
+        if !c.is_alphanumeric() {
+            push(&mut out, &mut word);
+            continue;
+        }
+        let before = at.checked_sub(1).and_then(|at| chars.get(at)).copied().unwrap_or(' ');
+        let after = chars.get(at + 1).copied().unwrap_or(' ');
+        let begins = c.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit());
+        // `IAMRole` parts before `R`, but the plural in `ACLs` does not part.
+        let plural = after == 's' && !chars.get(at + 2).is_some_and(|c| c.is_lowercase());
+        let ends_capitals = c.is_uppercase() && before.is_uppercase() && after.is_lowercase() && !plural;
+        if begins || ends_capitals {
+            push(&mut out, &mut word);
+        }
+        word.extend(c.to_lowercase());
+    }
+    push(&mut out, &mut word);
+    out
+}
+
+fn push(out: &mut Vec<String>, word: &mut String) {
+    if !word.is_empty() && out.len() < LONGEST {
+        out.push(std::mem::take(word));
+    }
+    word.clear();
+}

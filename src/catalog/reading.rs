@@ -1,0 +1,236 @@
+//! One reading of a request: a verb and a path, and what the protocols make of the body behind them.
+//!
+//! Each protocol says [`Told::Instead`] where the place leaves no doubt that the server speaks it, and [`Told::Also`] where
+//! the body only looks like it: then what the head says counts as well, and the stronger of the two decides. A sender
+//! chooses its body freely; the place it does not.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+
+use crate::call::{Class, Operation, OperationId, Recognition, ServiceName};
+
+use super::content::Content;
+use super::naming::{self, Words};
+use super::request::{Query, WEBSOCKET};
+use super::service::Service;
+use super::{Catalog, aws, batch, git, graphql, grpc, oauth, rpc, soap, sql, webdav};
+
+/// A request, or one of those inside of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request<'a> {
+    pub(super) host: &'a str,
+    pub(super) verb: &'a str,
+    pub(super) path: &'a [Cow<'a, str>],
+    pub(super) query: Query<'a>,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) content: &'a Content,
+    pub(super) websocket: bool,
+    /// How many batches it is inside of.
+    pub(super) depth: usize,
+}
+
+/// What a protocol makes of a request.
+#[derive(Debug, Default)]
+pub(super) enum Told {
+    /// It is none of its.
+    #[default]
+    Nothing,
+    /// It could be this as well.
+    Also(Vec<Operation>),
+    /// It is this, whatever the head looks like.
+    Instead(Vec<Operation>),
+}
+
+impl Told {
+    /// `Instead` where `certain`, else `Also`.
+    pub(super) fn by(certain: Certain, operations: Vec<Operation>) -> Self {
+        match (operations.is_empty(), certain) {
+            (true, _) => Self::Nothing,
+            (false, Certain::ByPlace) => Self::Instead(operations),
+            (false, Certain::ByLooks) => Self::Also(operations),
+        }
+    }
+}
+
+/// What tells that a protocol is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certain {
+    /// Host, path or catalog.
+    ByPlace,
+    /// The body, or a header field: the sender's word alone.
+    ByLooks,
+}
+
+impl Certain {
+    pub(super) fn if_place(is_there: bool) -> Self {
+        if is_there { Self::ByPlace } else { Self::ByLooks }
+    }
+}
+
+/// What the catalog says of a place.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    /// The services that answer there, the most specific first.
+    pub(super) services: Vec<&'a Service>,
+    pub(super) name: ServiceName,
+    /// The line that fits.
+    pub(super) entry: Option<Operation>,
+    pub(super) broken: bool,
+}
+
+impl Place<'_> {
+    /// The catalog names the operation.
+    pub(super) fn is_exact(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.how == Recognition::Exact)
+    }
+
+    /// The catalog knows the place and says that the head does not tell what is done there.
+    pub(super) fn is_open(&self) -> bool {
+        self.entry.as_ref().is_some_and(|entry| entry.how == Recognition::Unknown)
+    }
+}
+
+/// One reading.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) request: Request<'a>,
+    pub(super) verb: &'a str,
+    pub(super) path: &'a [Cow<'a, str>],
+    pub(super) place: Place<'a>,
+}
+
+/// The protocols. SQL is none: it changes what they found.
+const PROTOCOLS: [fn(&Reading<'_>) -> Told; 8] =
+    [graphql::read, rpc::read, aws::read, grpc::read, soap::read, batch::read, git::read, oauth::read];
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(
+        catalog: &'a Catalog,
+        request: Request<'a>,
+        verb: &'a str,
+        path: &'a [Cow<'a, str>],
+    ) -> Self {
+        let place = catalog.place(request.host, path, verb, request.query);
+        Self { catalog, request, verb, path, place }
+    }
+
+    /// Everything that this reading says is done. Never empty.
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        if self.place.broken {
+            return vec![super::class::opaque(self.place.name.clone(), "the catalog's data is broken")];
+        }
+        let (mut also, mut instead) = (Vec::new(), Vec::new());
+        if self.verb != WEBSOCKET {
+            for told in PROTOCOLS.map(|read| read(self)) {
+                match told {
+                    Told::Nothing => {}
+                    Told::Also(operations) => also.extend(operations),
+                    Told::Instead(operations) => instead.extend(operations),
+                }
+            }
+        }
+        if instead.is_empty() {
+            instead.push(self.by_head());
+            instead.extend(self.doubt());
+        }
+        instead.extend(also);
+        if self.verb != WEBSOCKET {
+            sql::apply(self, &mut instead);
+        }
+        instead
+    }
+
+    /// By verb and path alone.
+    pub(super) fn by_head(&self) -> Operation {
+        if let Some(entry) = &self.place.entry {
+            return entry.clone();
+        }
+        if self.verb == WEBSOCKET {
+            return self.inferred(Class::Act, "WebSocket upgrade");
+        }
+        match self.verb {
+            "GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" | "PATCH" | "DELETE" => {}
+            // TRACE echoes credentials; CONNECT is no call.
+            "TRACE" | "CONNECT" => return self.inferred(Class::Act, &format!("verb {}", self.verb)),
+            verb => {
+                return webdav::class(verb).map_or_else(
+                    || self.unknown(Class::Act, "unrecognised verb"),
+                    |(class, rule)| self.inferred(class, rule),
+                );
+            }
+        }
+        let path = self.path_text();
+        let verdict = naming::judge(self.verb, Words { name: "", path: &path });
+        self.inferred(verdict.class, verdict.rule)
+    }
+
+    /// What a body adds that cannot be read, where it could decide.
+    fn doubt(&self) -> Option<Operation> {
+        let why = self.request.content.trouble?.0;
+        if self.place.is_exact() || matches!(self.verb, "GET" | "HEAD" | "OPTIONS") && !self.place.is_open() {
+            return None;
+        }
+        Some(self.unknown(Class::Delegate, why))
+    }
+
+    /// The catalog's entry for a protocol's own name of an operation: `POST` and `#CreateUser`.
+    pub(super) fn action(&self, method: &str, name: &str) -> Option<Operation> {
+        self.place.services.iter().find_map(|service| service.table()?.action(method, name, &service.name))
+    }
+
+    /// Whether the catalog lists operations of a service here by such names.
+    pub(super) fn has_actions(&self, method: &str) -> bool {
+        let lists = |service: &&Service| service.table().is_some_and(|table| table.has_actions(method));
+        self.place.services.iter().any(lists)
+    }
+
+    /// An operation that a rule tells.
+    pub(super) fn inferred(&self, class: Class, because: &str) -> Operation {
+        self.nameless(class, Recognition::Inferred, because)
+    }
+
+    /// An operation that nothing tells.
+    pub(super) fn unknown(&self, class: Class, because: &str) -> Operation {
+        self.nameless(class, Recognition::Unknown, because)
+    }
+
+    fn nameless(&self, class: Class, how: Recognition, because: &str) -> Operation {
+        let service = self.place.name.clone();
+        Operation {
+            id: OperationId::unknown(class),
+            service,
+            class,
+            resource: None,
+            how,
+            because: because.into(),
+        }
+    }
+
+    /// Whether a segment of the path has one of `words` in it: `v1/mcp-server` has `mcp`.
+    pub(super) fn path_has(&self, words: &[&str]) -> bool {
+        let mut all =
+            self.path.iter().flat_map(|segment| segment.split(|c: char| !c.is_ascii_alphanumeric()));
+        all.any(|word| words.iter().any(|wanted| word.eq_ignore_ascii_case(wanted)))
+    }
+
+    /// The last segment of the path, in lower case; empty for `/`.
+    pub(super) fn last(&self) -> String {
+        self.path.last().map(|segment| segment.to_ascii_lowercase()).unwrap_or_default()
+    }
+
+    pub(super) fn path_text(&self) -> String {
+        let mut text = String::new();
+        for segment in self.path {
+            text.push('/');
+            text.push_str(segment);
+        }
+        text
+    }
+
+    /// Whether the verb sends a body that does something.
+    pub(super) fn may_carry(&self) -> bool {
+        !self.request.content.is_empty()
+    }
+}
