@@ -5,6 +5,7 @@
 
 mod closing;
 mod refusals;
+mod toll;
 mod tools;
 
 use std::sync::Arc;
@@ -20,12 +21,13 @@ use crate::call::{
 };
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
-use crate::intent::{InFlight, TaskEnd, Tasks};
+use crate::intent::{Attached, Place, TaskEnd, Tasks};
 use crate::judge::Rules;
 use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
 use closing::Closer;
+use toll::Toll;
 use tools::Listener;
 
 /// The rooms, in the order of the walk.
@@ -49,7 +51,8 @@ pub struct Pep {
 /// What holds a call to its task while it is under way.
 struct Leash {
     ended: watch::Receiver<Option<TaskEnd>>,
-    in_flight: InFlight,
+    place: Arc<Place>,
+    toll: Toll,
 }
 
 impl Leash {
@@ -73,7 +76,7 @@ impl Walk for Pep {
         match claim {
             // Asked again at every call; here only so that a client learns it before it builds a tunnel.
             Claim::Token { task, .. } | Claim::Port { task } => {
-                let ended = *self.tasks.ended(task).map_err(refusals::intent)?.borrow();
+                let ended = *self.tasks.ended(task).map_err(|error| refusals::intent(&error))?.borrow();
                 ended.map_or(Ok(()), |why| Err(Refusal::TaskEnded { why: why.to_string() }))
             }
             Claim::Assumed { .. } => Ok(()),
@@ -111,9 +114,9 @@ impl Pep {
         upgrade: Option<Pending>,
     ) -> Result<Walked, Refusal> {
         let (call, lists_tools) = self.recognise(call, &mut body).await?;
-        let (call, leash) = self.attribute(call).await?;
-        let call = self.decide(call).await?;
-        let opened = self.open(&call).await?;
+        let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
+        let call = self.decide(call, &leash.place).await?;
+        let opened = self.open(&call, &leash.place).await?;
         let listener = lists_tools.then(|| Listener::new(self.catalog.clone(), call.head().clone()));
         let mut walked = self.forward(call, opened, leash, body, upgrade).await?;
         if let Some(listener) = listener {
@@ -143,7 +146,11 @@ impl Pep {
         Ok((call.recognise(operations), lists_tools))
     }
 
-    async fn attribute(&self, call: Call<Recognised>) -> Result<(Call<Attributed>, Leash), Refusal> {
+    async fn attribute(
+        &self,
+        call: Call<Recognised>,
+        announced_bytes: u64,
+    ) -> Result<(Call<Attributed>, Leash), Refusal> {
         let claim = match self.identity.attribute(&call.stage().presented) {
             Ok(claim) => claim,
             Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
@@ -154,17 +161,32 @@ impl Pep {
         };
         let attached = match self.tasks.attach(task, &call.stage().operations) {
             Ok(attached) => attached,
-            Err(error) => return Err(self.refuse(call.account(), refusals::intent(error)).await),
+            Err(error) => return Err(self.refuse(call.account(), refusals::intent(&error)).await),
         };
         let principal = match claim.principal(&attached.task) {
             Ok(principal) => principal,
             Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
         };
-        let leash = Leash { ended: attached.ended, in_flight: attached.in_flight };
-        Ok((call.attribute(principal, attached.task, attached.history), leash))
+        let Attached { task, profile, history, links, ended, obstacle, place } = attached;
+        let call = call.attribute(principal, task, history).standing_in(profile, links);
+        let place = Arc::new(place);
+        let paid = match obstacle {
+            Some(obstacle) => Err(refusals::obstacle(&obstacle)),
+            None if call.head().upgrade.is_some() && place.has_budget_of_bytes() => {
+                Err(refusals::uncounted_upgrade())
+            }
+            None => Toll::prepay(place.clone(), announced_bytes).map_err(|obstacle| refusals::obstacle(&obstacle)),
+        };
+        match paid {
+            Ok(toll) => Ok((call, Leash { ended, place, toll })),
+            Err(refusal) => {
+                self.settle(&place, call.stage(), Decision::Deny, Some(refusal.code()));
+                Err(self.refuse(call.account(), refusal).await)
+            }
+        }
     }
 
-    async fn decide(&self, call: Call<Attributed>) -> Result<Call<Decided>, Refusal> {
+    async fn decide(&self, call: Call<Attributed>, place: &Place) -> Result<Call<Decided>, Refusal> {
         let ruling = self.rules.rule(&call);
         match call.decide(ruling) {
             Ruled::Allowed(call) => Ok(call),
@@ -175,22 +197,22 @@ impl Pep {
                     operation: strongest.id.clone(),
                     ruling: Box::new(call.stage().ruling.clone()),
                 };
-                self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
+                self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
                 Err(self.refuse(call.account(), refusal).await)
             }
         }
     }
 
     /// INVARIANT I2: nothing is forwarded whose intention is not written.
-    async fn open(&self, call: &Call<Decided>) -> Result<Opened, Refusal> {
+    async fn open(&self, call: &Call<Decided>, place: &Place) -> Result<Opened, Refusal> {
         match self.journal.open(call).await {
             Ok(opened) => {
-                self.settle(call.stage(), Decision::Allow, None);
+                self.settle(place, call.stage(), Decision::Allow, None);
                 Ok(opened)
             }
             Err(error) => {
                 let refusal = refusals::journal(&error);
-                self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
+                self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
                 Err(refusal)
             }
         }
@@ -204,11 +226,13 @@ impl Pep {
         body: Body,
         upgrade: Option<Pending>,
     ) -> Result<Walked, Refusal> {
-        let Leash { mut ended, in_flight } = leash;
+        let Leash { mut ended, place, toll } = leash;
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
-        let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight);
-        let body = body.watched(closer.request_watch());
+        let mut closer = Closer::new(opened, at, self.clock.clone(), place);
+        let stopped = toll.stopped();
+        // In this order: cut first, then paid for, then measured. Nothing goes out that was not paid for.
+        let body = body.leashed(Leash::cut_for_good(ended.clone())).gated(toll).watched(closer.request_watch());
         let sent = tokio::select! {
             biased;
             why = Leash::cut(&mut ended) => {
@@ -221,7 +245,10 @@ impl Pep {
         let Answer { call: _forwarded, response, upgraded } = match sent {
             Ok(answer) => answer,
             Err(error) => {
-                let (outcome, refusal) = refusals::origin(&error, &origin);
+                let (outcome, refusal) = match stopped.why() {
+                    Some(obstacle) => (Outcome::Revoked, refusals::obstacle(&obstacle)),
+                    None => refusals::origin(&error, &origin),
+                };
                 closer.refused(outcome, &refusal, Some(error.to_string()));
                 return Err(refusal);
             }
@@ -247,7 +274,7 @@ impl Pep {
         }
     }
 
-    fn settle(&self, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {
-        self.tasks.settle(stage.task.id, &stage.operations, decision, refusal);
+    fn settle(&self, place: &Place, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {
+        place.settle(&stage.operations, decision, refusal, self.clock.now());
     }
 }

@@ -55,6 +55,7 @@
 //! ```
 
 pub mod decision;
+pub mod grant;
 pub mod host;
 pub mod id;
 pub mod operation;
@@ -70,6 +71,7 @@ pub mod time;
 pub mod trace;
 
 pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
+pub use grant::{Budget, Grant};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, TaskId};
 pub use operation::{Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
@@ -83,7 +85,7 @@ pub use stage::{
     Ruled, Stage,
 };
 pub use target::Target;
-pub use task::{History, IntentName, Task};
+pub use task::{AgentHistory, AgentKind, AgentProfile, Binding, History, IntentName, Link, Subject, Task, Terms};
 pub use time::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};
 

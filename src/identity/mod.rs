@@ -15,10 +15,12 @@ mod tests;
 use std::sync::Arc;
 
 use crate::call::principal::Entrance;
-use crate::call::{Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId};
+use crate::call::{Binding, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId};
 
 pub use error::{IdentityError, KeyError, TokenError};
-pub use task_token::{AUDIENCE, CLOCK_STEP_S, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS};
+pub use task_token::{
+    AUDIENCE, CLOCK_STEP_S, DEFAULT_LIFE, Issued, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS,
+};
 
 /// What the operator decided about identities.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,8 @@ pub enum Claim {
         agent: SpiffeId,
         /// The purpose that was declared then.
         intent: IntentName,
+        /// What it has to come with.
+        binding: Binding,
     },
     /// The connection came in by a task's own port.
     Port {
@@ -92,7 +96,7 @@ impl Claim {
     /// and the call is refused.
     pub fn principal(&self, task: &Task) -> Result<Principal, IdentityError> {
         let agrees = match self {
-            Self::Token { task: id, agent, intent } => {
+            Self::Token { task: id, agent, intent, binding: _ } => {
                 *id == task.id && *agent == task.agent && *intent == task.intent
             }
             Self::Port { task: id } => *id == task.id,

@@ -12,7 +12,7 @@ use super::draft::{self, Draft, point};
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
 use super::groups::Groups;
-use super::request::{self, Untranslatable};
+use super::request::{self, Asker, Untranslatable};
 use super::scenario::Scenario;
 use super::schema::{self, Actions};
 use super::source::PolicySource;
@@ -91,7 +91,8 @@ fn fits(schema: &Schema, actions: &Actions, file: &str) -> Option<Problem> {
         let operation = call.stage().operations.strongest();
         let agent =
             request::agent(&call.stage().principal.agent, &Groups::default()).map_err(|e| told(&e))?;
-        let question = request::question(&call, operation, agent, actions, schema).map_err(|e| told(&e))?;
+        let asker = Asker { task: &call.stage().task, history: &call.stage().history, profile: &call.stage().profile };
+        let question = request::question(&call, asker, operation, agent, actions, schema).map_err(|e| told(&e))?;
         let action = question.request.action().cloned();
         let things = question.entities.into_iter().filter(|entity| Some(entity.uid()) != action);
         Entities::from_entities(things, Some(schema)).map(drop).map_err(|error| error.to_string())

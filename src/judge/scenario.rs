@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head, History, Host, IntentName, Operation,
+    AgentHistory, AgentKind, AgentProfile, Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head, History, Host, IntentName, Operation,
     OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme, ServiceName,
-    SpiffeId, Target, Task, TaskId, Timestamp, TraceContext, TrustDomain,
+    SpiffeId, Subject, Target, Task, TaskId, Terms, Timestamp, TraceContext, TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;
@@ -30,6 +30,9 @@ pub(super) struct Scenario {
     evidence: Evidence,
     intent: String,
     labels: BTreeMap<String, String>,
+    on_behalf_of: Option<Subject>,
+    /// What the agent is.
+    who: Who,
     operation: Option<String>,
     service: Option<String>,
     class: Option<Class>,
@@ -44,7 +47,7 @@ pub(super) struct Scenario {
 }
 
 /// The history of the task; what is not said is nought.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Past {
     reads: u64,
@@ -53,6 +56,23 @@ struct Past {
     denials: u64,
     service_seen: bool,
     operation_seen: bool,
+    resource_seen: bool,
+    resource_read: bool,
+    bytes_out: u64,
+}
+
+/// What the agent is, and what it did in all its tasks; what is not said is that of an agent that nobody put down.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Who {
+    registered: bool,
+    kind: AgentKind,
+    owner: String,
+    environment: String,
+    labels: BTreeMap<String, String>,
+    acts: u64,
+    denials: u64,
+    drift: bool,
 }
 
 impl Default for Scenario {
@@ -62,6 +82,8 @@ impl Default for Scenario {
             evidence: Evidence::TaskToken,
             intent: "test".into(),
             labels: BTreeMap::new(),
+            on_behalf_of: None,
+            who: Who::default(),
             operation: None,
             service: None,
             class: None,
@@ -113,10 +135,28 @@ impl Scenario {
         let (principal, task) = self.whose(head.at).map_err(BadScenario::Value)?;
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
         let presented = Presented { peer, by: Entrance::Proxy, token: None };
-        let Past { reads, acts, delegates, denials, service_seen, operation_seen } = self.history;
-        let history = History { reads, acts, delegates, denials, service_seen, operation_seen };
         let recognised = Call::intercepted(head, presented).recognise(Operations::one(operation));
-        Ok(recognised.attribute(principal, Arc::new(task), history))
+        let attributed = recognised.attribute(principal, Arc::new(task), self.history());
+        Ok(attributed.standing_in(Arc::new(self.who.profile()), Vec::new()))
+    }
+
+    fn history(&self) -> History {
+        let Past { reads, acts, delegates, denials, service_seen, operation_seen, .. } = self.history;
+        let Past { resource_seen, resource_read, bytes_out, .. } = self.history;
+        let Who { acts: all_acts, denials: all_denials, drift, .. } = self.who;
+        let agent = AgentHistory { acts: all_acts, denials: all_denials, drift, ..AgentHistory::default() };
+        History {
+            reads,
+            acts,
+            delegates,
+            denials,
+            service_seen,
+            operation_seen,
+            resource_seen,
+            resource_read,
+            bytes_out,
+            agent,
+        }
     }
 
     fn operation(&self, vocabulary: Option<&dyn Vocabulary>) -> Result<Operation, BadScenario> {
@@ -189,8 +229,16 @@ impl Scenario {
             labels: self.labels.clone(),
             opened: now,
             deadline: now.plus(Duration::from_secs(900)),
+            terms: Terms { on_behalf_of: self.on_behalf_of.clone(), ..Terms::default() },
         };
         Ok((Principal { agent, evidence: self.evidence }, task))
+    }
+}
+
+impl Who {
+    fn profile(&self) -> AgentProfile {
+        let Self { registered, kind, owner, environment, labels, .. } = self.clone();
+        AgentProfile { registered, kind, owner, environment, purpose: String::new(), labels }
     }
 }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, Response};
 
 use crate::body::{Body, BodyError, Pending, Watch};
 use crate::call::{BodyFacts, Clock, Closing, Opened, Outcome, Refusal, Timestamp};
-use crate::intent::InFlight;
+use crate::intent::Place;
 use crate::origin::{PumpEnd, Upgraded};
 
 /// Holds the proof that a call was opened, and what its closing entry will say. Dropped without an end it closes the
@@ -19,15 +19,15 @@ pub(super) struct Closer {
     closing: Closing,
     request: Arc<Mutex<BodyFacts>>,
     /// The call counts as in flight until it is closed.
-    _in_flight: InFlight,
+    _place: Arc<Place>,
 }
 
 impl Closer {
     /// For a call that came in `at` and was decided just now.
-    pub(super) fn new(opened: Opened, at: Timestamp, clock: Arc<dyn Clock>, in_flight: InFlight) -> Self {
+    pub(super) fn new(opened: Opened, at: Timestamp, clock: Arc<dyn Clock>, place: Arc<Place>) -> Self {
         let mut closing = Closing::bare(Outcome::Abandoned);
         closing.decided_ns = nanoseconds(&*clock, at);
-        Self { opened: Some(opened), at, clock, closing, request: Arc::default(), _in_flight: in_flight }
+        Self { opened: Some(opened), at, clock, closing, request: Arc::default(), _place: place }
     }
 
     /// Looks on while the agent's body passes.

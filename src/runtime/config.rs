@@ -5,6 +5,7 @@
 //! configuration or environment variables; each room gets its own small `Settings` made from this by `wire`.
 //! It must not open, create or check files other than the configuration itself.
 
+mod agents;
 mod otlp;
 mod problem;
 mod read;
@@ -21,7 +22,9 @@ use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use crate::call::{SpiffeId, TrustDomain};
+use crate::identity::{DEFAULT_LIFE, MAX_LIFE};
 
+pub use agents::{Agent, Tasks};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
 pub use problem::{ConfigError, Problem};
 pub use resolve::{HostPattern, Mapping};
@@ -44,6 +47,10 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Whose agents these are.
     pub identity: Identity,
+    /// The agents that were put down.
+    pub agents: Vec<Agent>,
+    /// What a task may be.
+    pub tasks: Tasks,
     /// The folder of the operator's policies; none: those in the binary.
     pub policies_dir: Option<PathBuf>,
     /// The folders of the operator's own services, later ones win.
@@ -81,6 +88,8 @@ pub struct Identity {
     pub trust_domain: TrustDomain,
     /// Who a caller without evidence is; none: it gets a 407.
     pub default_agent: Option<SpiffeId>,
+    /// How long a task's token holds unless it is renewed.
+    pub token_ttl: Duration,
 }
 
 /// How origins are reached and trusted.
@@ -216,13 +225,18 @@ impl Raw<'_> {
         let mut root = Section::root(document, self.problems);
         let mode = root.take("mode", mode).unwrap_or(Mode::Enforce);
         let digest = (!self.text.is_empty()).then(|| Sha256::digest(self.text).into());
+        let identity = self.identity(root.section("identity"));
+        let domain = &identity.trust_domain;
+        let agents = root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
         let config = Config {
             source: self.file.display().to_string(),
             digest,
             mode,
             listen: listen(root.section("listen")),
             state_dir: self.state(root.section("state")),
-            identity: self.identity(root.section("identity")),
+            agents,
+            identity,
+            tasks: agents::tasks(root.section("tasks")),
             policies_dir: self.policies(root.section("policies")),
             catalog_dirs: self.catalog(root.section("catalog")),
             upstream: self.upstream(root.section("upstream")),
@@ -249,8 +263,10 @@ impl Raw<'_> {
             "" => Ok(None),
             name => SpiffeId::parse_or_name(name, &trust_domain).map(Some).map_err(|error| error.to_string()),
         });
+        let token_ttl = section.take("token_ttl_s", |value| value.integer(30, MAX_LIFE.as_secs(), "seconds"));
         section.finish();
-        Identity { default_agent: default_agent.flatten(), trust_domain }
+        let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
+        Identity { default_agent: default_agent.flatten(), trust_domain, token_ttl }
     }
 
     fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 mod error;
 mod ports;
+mod replay;
 mod wire;
 
 use std::io::Write;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use crate::intent::{TaskEnd, Tasks};
 use crate::origin::Upstream;
 use crate::record::{Event, Journal};
+use crate::store::Sqlite;
 use crate::telemetry::Followers;
 
 pub use config::Config;
@@ -75,6 +77,7 @@ pub struct Node {
     facts: NodeFacts,
     journal: Arc<Journal>,
     tasks: Arc<Tasks>,
+    store: Arc<Sqlite>,
     upstream: Upstream,
     followers: Followers,
     /// Ends when the proxy's listener has ended.
@@ -107,7 +110,7 @@ impl Node {
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self { facts, journal, tasks, upstream, followers, listening: _, drain, proxy, around } = self;
+        let Self { facts, journal, tasks, store, upstream, followers, listening: _, drain, proxy, around } = self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {
@@ -116,10 +119,9 @@ impl Node {
         });
         if timeout(deadline, &mut done).await.is_err() {
             tracing::warn!(seconds = deadline.as_secs(), "some calls did not finish in time and are cut");
-            end_all(&tasks, &journal).await;
+            // The tasks themselves go on with the next start.
+            tasks.cut_all();
             let _or_abandoned = timeout(AFTER_CUT, done).await;
-        } else {
-            end_all(&tasks, &journal).await;
         }
         for task in around {
             task.abort();
@@ -130,14 +132,9 @@ impl Node {
         }
         // The journal first: its last entries are spans too.
         journal.stop().await;
+        let _closed = tokio::task::spawn_blocking(move || store.close()).await;
         followers.stop(FLUSH).await;
         let _gone_already = std::fs::remove_file(node_file(&facts.state_dir));
-    }
-}
-
-async fn end_all(tasks: &Tasks, journal: &Journal) {
-    for task in tasks.end_all(TaskEnd::Drain) {
-        record_end(journal, task.id, TaskEnd::Drain).await;
     }
 }
 
@@ -147,13 +144,19 @@ async fn record_end(journal: &Journal, task: crate::call::TaskId, why: TaskEnd) 
     }
 }
 
-/// Ends tasks when their time is up, so that their streams are cut.
+/// Ends tasks when their time is up or their budget is, so that their streams are cut.
 async fn reap(tasks: Arc<Tasks>, journal: Arc<Journal>, clock: Arc<dyn crate::call::Clock>) {
     let mut tick = tokio::time::interval(REAP_EVERY);
     loop {
         tick.tick().await;
-        for task in tasks.expire(clock.now()) {
-            record_end(&journal, task.id, TaskEnd::Deadline).await;
+        match tasks.expire(clock.now()).await {
+            Ok(ended) => {
+                for (task, why) in ended {
+                    record_end(&journal, task.id, why).await;
+                }
+            }
+            // They are over in this process all the same, and at the next start their time is up again.
+            Err(error) => tracing::error!(%error, "the end of tasks cannot be kept"),
         }
     }
 }

@@ -15,13 +15,14 @@ use super::admin::Administered;
 use super::clock::{SystemClock, SystemEntropy};
 use super::config::{self, Config};
 use super::ports::TaskPorts;
+use super::replay;
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
 use crate::accept::{self, Front};
 use crate::body::framing;
 use crate::call::principal::Entrance;
-use crate::call::{Class, Clock, Entropy, ServiceName};
+use crate::call::{Class, Clock, Entropy, ServiceName, SpiffeId};
 use crate::catalog::Catalog;
 use crate::identity::{self, Identity, TaskTokens};
 use crate::intent::{self, Tasks};
@@ -30,6 +31,7 @@ use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
+use crate::store::Sqlite;
 use crate::telemetry::{self, Colour, Followers, Tree};
 use crate::web::{self, AdminToken};
 
@@ -47,12 +49,14 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
     let ca_is_new = !dir.join("ca/ca.key").exists();
     let ca = Arc::new(Ca::load_or_make(&dir.join("ca"), clock.clone())?);
-    let tokens = Arc::new(TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?);
+    let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
+    let tokens = Arc::new(tokens.living(config.identity.token_ttl));
     let facts = doors.facts(&dir, &ca);
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
 
-    let tasks = Arc::new(Tasks::new(intent::Settings::default(), clock.clone(), entropy.clone()));
+    let store = Arc::new(Sqlite::open(&dir)?);
+    let tasks = load_tasks(&config, intent_ports(&clock, &entropy, &store), &dir).await?;
     let own = vec![facts.proxy, facts.admin];
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let default_agent = config.identity.default_agent.clone();
@@ -93,7 +97,54 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         doors.proxy.run(front, draining).await;
     })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around })
+    Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around })
+}
+
+fn intent_ports(
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    store: &Arc<Sqlite>,
+) -> intent::Ports {
+    intent::Ports { clock: clock.clone(), entropy: entropy.clone(), book: store.clone() }
+}
+
+/// The tasks that the store kept, with what the journal knows that they did.
+async fn load_tasks(
+    config: &Config,
+    ports: intent::Ports,
+    dir: &Path,
+) -> Result<Arc<Tasks>, StartError> {
+    let settings = intent::Settings {
+        max_ttl: config.tasks.max_ttl,
+        depth: config.tasks.max_depth,
+        fan_out: config.tasks.max_children,
+        registered: config.agents.clone().into_iter().map(registration).collect(),
+        intents: intents(config.policies_dir.as_deref())?,
+        ..intent::Settings::default()
+    };
+    let dir = dir.to_owned();
+    let loading = tokio::task::spawn_blocking(move || {
+        let tasks = Tasks::load(settings, ports)?;
+        replay::replay(&dir, &tasks)?;
+        Ok(Arc::new(tasks))
+    });
+    loading.await.unwrap_or(Err(StartError::Interrupted))
+}
+
+fn registration(agent: config::Agent) -> (SpiffeId, intent::Registration) {
+    let config::Agent { id, profile, binding, learning, operations } = agent;
+    (id, intent::Registration { profile, binding, learning, operations })
+}
+
+/// The declared intents; none where there is no file.
+fn intents(policies: Option<&Path>) -> Result<intent::Intents, StartError> {
+    let Some(path) = policies.map(|dir| dir.join("intents.toml")) else { return Ok(intent::Intents::default()) };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(intent::Intents::default()),
+        Err(source) => return Err(StartError::File { path, source }),
+    };
+    intent::Intents::parse(&text).map_err(|why| StartError::Intents { path, why })
 }
 
 /// What the node listens on.

@@ -107,6 +107,7 @@ impl Ask {
             labels: BTreeMap::new(),
             opened: Fixed.now(),
             deadline: Fixed.now(),
+            terms: crate::call::Terms::default(),
         });
         let principal = Principal { agent, evidence: Evidence::Assumed };
         let ruling = Ruling::assertion(Decision::Allow, vec![], None, RulesDigest([0; 32]));

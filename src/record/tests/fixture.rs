@@ -80,6 +80,7 @@ pub(crate) fn task() -> Task {
         labels: [("team".to_owned(), "blue".to_owned())].into(),
         opened: Timestamp::from_unix_s(1_795_500_000),
         deadline: Timestamp::from_unix_s(1_795_500_900),
+        terms: crate::call::Terms::default(),
     }
 }
 
