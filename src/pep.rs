@@ -79,7 +79,7 @@ impl Walk for Pep {
                 let ended = *self.tasks.ended(task).map_err(|error| refusals::intent(&error))?.borrow();
                 ended.map_or(Ok(()), |why| Err(Refusal::TaskEnded { why: why.to_string() }))
             }
-            Claim::Assumed { .. } => Ok(()),
+            Claim::Svid { .. } | Claim::Assumed { .. } => Ok(()),
         }
     }
 
@@ -157,7 +157,7 @@ impl Pep {
         };
         let task = match &claim {
             Claim::Token { task, .. } | Claim::Port { task } => *task,
-            Claim::Assumed { agent } => self.tasks.standing(agent).id,
+            Claim::Svid { agent, .. } | Claim::Assumed { agent } => self.tasks.standing(agent).id,
         };
         let attached = match self.tasks.attach(task, &call.stage().operations) {
             Ok(attached) => attached,

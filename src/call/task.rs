@@ -117,6 +117,7 @@ pub enum Binding {
     None,
     /// A channel on which the agent showed an X.509-SVID of its own. The name is bound and not the key, since SVIDs
     /// rotate within the hour.
+    #[serde(rename = "x509-svid")]
     X509Svid,
 }
 

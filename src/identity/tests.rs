@@ -114,7 +114,7 @@ fn claims(task: &Task) -> Value {
 
 fn presented(by: Entrance, token: Option<&str>) -> Presented {
     let token = token.map(|token| Secret::new(token.to_owned()));
-    Presented { peer: "127.0.0.1:4000".parse().unwrap(), by, token }
+    Presented { peer: "127.0.0.1:4000".parse().unwrap(), by, token, certificates: None }
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_minted_token_names_agent_intent_and_task() {
     let task = stand.task();
     let token = stand.tokens.mint(&task, task.deadline).unwrap();
     let claim = stand.tokens.verify(token.reveal()).unwrap();
-    assert_eq!(claim, Claim::Token { task: task.id, agent: task.agent.clone(), intent: task.intent.clone(), binding: Binding::None });
+    assert_eq!(claim, Claim::Token { task: task.id, agent: task.agent.clone(), intent: task.intent.clone(), binding: Binding::None, proven: false });
     assert_eq!(claim.principal(&task).unwrap().evidence, Evidence::TaskToken);
 }
 
@@ -437,9 +437,9 @@ fn evidence_that_disagrees_with_the_registry_is_refused() {
     let else_intent = IntentName::parse("other").unwrap();
     let else_task = TaskId::fresh(&*stand.world, &*stand.world);
     for claim in [
-        Claim::Token { task: task.id, agent: else_agent.clone(), intent: intent.clone(), binding: Binding::None },
-        Claim::Token { task: task.id, agent: agent.clone(), intent: else_intent, binding: Binding::None },
-        Claim::Token { task: else_task, agent: agent.clone(), intent, binding: Binding::None },
+        Claim::Token { task: task.id, agent: else_agent.clone(), intent: intent.clone(), binding: Binding::None, proven: false },
+        Claim::Token { task: task.id, agent: agent.clone(), intent: else_intent, binding: Binding::None, proven: false },
+        Claim::Token { task: else_task, agent: agent.clone(), intent, binding: Binding::None, proven: false },
         Claim::Port { task: else_task },
         Claim::Assumed { agent: else_agent },
     ] {

@@ -223,7 +223,7 @@ impl Tasks {
     pub async fn end(&self, task: TaskId, why: TaskEnd) -> Result<Vec<Ended>, IntentError> {
         let entry = self.find(task).ok_or(IntentError::Unknown(task))?;
         if entry.is_over().is_none() {
-            let ended = self.end_these(&[(task, why)]).await;
+            let ended = self.end_these(vec![(task, why)]).await;
             if !matches!(&ended, Ok(ended) if ended.is_empty()) {
                 return ended;
             }
@@ -241,13 +241,13 @@ impl Tasks {
             let known = self.read();
             known.tasks.values().filter_map(|entry| Some((entry.task.id, known.due(entry, now)?))).collect()
         };
-        self.end_these(&due).await
+        self.end_these(due).await
     }
 
     /// Ends every open task.
     pub async fn end_all(&self, why: TaskEnd) -> Result<Vec<Ended>, IntentError> {
         let all: Vec<_> = self.read().tasks.keys().map(|task| (*task, why)).collect();
-        self.end_these(&all).await
+        self.end_these(all).await
     }
 
     /// Puts an agent into quarantine, and ends every task that it has a part in; or lets it out. What it was delegated,
@@ -270,7 +270,7 @@ impl Tasks {
             let its = |entry: &Arc<Entry>| (entry.task.id, TaskEnd::Quarantine);
             known.tasks.values().filter(has_part).map(its).collect()
         };
-        self.end_these(&theirs).await
+        self.end_these(theirs).await
     }
 
     /// Shows every call the end of the node; the tasks themselves stay open, and go on with the next start.
@@ -340,12 +340,14 @@ impl Tasks {
     }
 
     /// Ends these and all under them; those that are ending or over already are left out.
-    async fn end_these(&self, tasks: &[(TaskId, TaskEnd)]) -> Result<Vec<Ended>, IntentError> {
+    async fn end_these(&self, mut tasks: Vec<(TaskId, TaskEnd)>) -> Result<Vec<Ended>, IntentError> {
         let at = self.ports.clock.now();
+        // In the order of opening, so parents first: what ends with its parent says so.
+        tasks.sort_by_key(|(task, _)| *task);
         let batch = {
             let known = self.read();
             let mut batch = Vec::new();
-            for (task, why) in tasks {
+            for (task, why) in &tasks {
                 known.begin_end(*task, *why, at, &mut batch);
             }
             batch

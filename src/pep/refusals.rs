@@ -9,7 +9,11 @@ use crate::record::JournalError;
 pub(super) fn identity(error: &IdentityError) -> Refusal {
     match error {
         IdentityError::Missing => Refusal::IdentityRequired,
-        IdentityError::Disagrees { .. } | IdentityError::Token(_) => {
+        IdentityError::Disagrees { .. }
+        | IdentityError::Several { .. }
+        | IdentityError::Svid(_)
+        | IdentityError::Token(_)
+        | IdentityError::Unbound => {
             Refusal::IdentityInvalid { why: error.to_string() }
         }
     }

@@ -3,6 +3,7 @@
 //! A verb turns arguments into a call on a node (its admin API) or on a room that works offline, and the answer into
 //! text. Data goes to standard output, everything else to standard error. It must not decide anything about a call.
 
+mod agent;
 mod arguments;
 mod audit;
 mod ca;
@@ -21,6 +22,7 @@ mod scroll;
 mod serve;
 mod table;
 mod task;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +53,7 @@ enum Verb {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
     Task(task::Arguments),
+    Agent(agent::Arguments),
     Policy(offline::PolicyArguments),
     Catalog(offline::CatalogArguments),
     Audit(audit::Arguments),
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
 impl Verb {
     fn start(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Agent(arguments) => block_on(agent::run(arguments)),
             Self::Audit(arguments) => audit::run(arguments),
             Self::Ca(arguments) => ca::run(&arguments),
             Self::Catalog(arguments) => offline::catalog(arguments),

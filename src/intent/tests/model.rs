@@ -40,6 +40,8 @@ struct Model {
     tasks: Vec<Known>,
     quarantined: [bool; AGENTS],
     store_fails: bool,
+    /// It failed at some time: then a restart may bring back what was ended in the meantime, and is not tried.
+    store_failed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -103,10 +105,7 @@ impl Model {
         for n in 0..self.tasks.len() {
             if self.is_open(n) && self.tasks[n].left_s == 0 {
                 self.end(n, TaskEnd::Deadline);
-            }
-        }
-        for n in 0..self.tasks.len() {
-            if self.is_open(n) && self.tasks[n].exhausted {
+            } else if self.is_open(n) && self.tasks[n].exhausted {
                 self.end(n, TaskEnd::Budget);
             }
         }
@@ -199,7 +198,12 @@ impl ReferenceStateMachine for Machine {
                 }
                 model.expire();
             }
-            Move::StoreFails(fails) => model.store_fails = fails,
+            Move::StoreFails(fails) => {
+                model.store_fails = fails;
+                model.store_failed |= fails;
+            }
+            // That a budget was found used up is found again.
+            Move::Restart if !model.store_failed => model.tasks.iter_mut().for_each(|task| task.exhausted = false),
             Move::Restart => {}
         }
         model
@@ -210,8 +214,6 @@ impl ReferenceStateMachine for Machine {
 struct System {
     tasks: Registry,
     ids: Vec<TaskId>,
-    /// The store failed at some time: then a restart may bring back what was ended in the meantime.
-    store_failed: bool,
 }
 
 impl StateMachineTest for Machine {
@@ -220,11 +222,11 @@ impl StateMachineTest for Machine {
 
     fn init_test(_: &Model) -> System {
         let settings = Settings { depth: DEPTH, fan_out: FAN_OUT, open_tasks: OPEN, ..Settings::default() };
-        System { tasks: registry_with(settings).1, ids: Vec::new(), store_failed: false }
+        System { tasks: registry_with(settings).1, ids: Vec::new() }
     }
 
     fn apply(mut system: System, model: &Model, step: Move) -> System {
-        let System { tasks, ids, store_failed } = &mut system;
+        let System { tasks, ids } = &mut system;
         match step {
             Move::Open { agent: n, ttl_s } => {
                 let budget = Budget { calls: Some(CALLS), ..Budget::default() };
@@ -263,11 +265,10 @@ impl StateMachineTest for Machine {
                 drop(super::ground::wait(tasks.expire_raw()));
             }
             Move::StoreFails(fails) => {
-                *store_failed |= fails;
                 tasks.book.fails.store(fails, Ordering::SeqCst);
             }
             Move::Restart => {
-                if !system.store_failed {
+                if !model.store_failed {
                     return system.restarted(model);
                 }
             }
@@ -299,7 +300,7 @@ impl StateMachineTest for Machine {
 impl System {
     /// Another process, which the journal tells of every call.
     fn restarted(self, model: &Model) -> Self {
-        let Self { tasks, ids, store_failed } = self;
+        let Self { tasks, ids } = self;
         let tasks = tasks.restart();
         for (n, known) in model.tasks.iter().enumerate() {
             let below: u64 =
@@ -315,7 +316,7 @@ impl System {
                 });
             }
         }
-        Self { tasks, ids, store_failed }
+        Self { tasks, ids }
     }
 }
 

@@ -96,7 +96,7 @@ async fn tell(story: &Story, state_dir: &Path, scroll: &Scroll, paint: Paint) ->
 async fn open(admin: &Admin, story: &Story) -> Result<Value, Failure> {
     let labels = std::collections::BTreeMap::new();
     admin
-        .post("/v1/tasks", &task::wanted(&story.agent, &story.intent, None, &labels, task::TaskPort::Not))
+        .post("/v1/tasks", &task::wanted(&story.agent, &story.intent, &labels, task::TaskPort::Not))
         .await
 }
 
