@@ -1,22 +1,21 @@
 //! The HTTP/1.1 and HTTP/2 server loops: one request in, one call through the house, one answer out.
 
 use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use futures_util::FutureExt as _;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
 use super::connect::{Connection, refusal_of};
-use super::{Front, Walk, Walked, head, refuse, turns_true};
+use super::{Agent, Front, Walk, Walked, head, refuse, turns_true};
 use crate::body::framing::{Control, Strict};
 use crate::body::{Body, Pending};
 use crate::call::{Call, CallId, Refusal};
@@ -125,8 +124,10 @@ async fn answer<W: Walk>(
     let upgrade = head.upgrade.map(|_| Pending::of_request(&mut request));
     let body = Body::from(request.into_body());
     let call = Call::intercepted(head, presented);
-    let walked = AssertUnwindSafe(front.walk.walk(call, body, upgrade)).catch_unwind().await;
-    let Walked { mut answer, afterwards } = walked.unwrap_or_else(|_| {
+    // hyper drops this future when the agent leaves. The walk goes on to its entry: nobody may try doors without a trace.
+    let (_here, waits) = oneshot::channel();
+    let walk = tokio::spawn(async move { front.walk.walk(call, body, Agent::waiting(upgrade, waits)).await });
+    let Walked { mut answer, afterwards } = walk.await.unwrap_or_else(|_| {
         tracing::error!(call = %id, "a call panicked; it was not let through");
         refuse::answer(&Refusal::Internal, &wording).into()
     });
