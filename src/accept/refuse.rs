@@ -72,9 +72,12 @@ const CHALLENGES: [&str; 2] = ["Basic realm=\"remit\", charset=\"UTF-8\"", "Bear
 fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Body> {
     let mut response = Response::new(Body::full(document(refusal, call)));
     *response.status_mut() = refusal.status();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
     response
 }
+
+/// RFC 9457 §6.1 knows no parameter, but octokit shows an error's text only where a charset says that it is one.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json; charset=utf-8");
 
 /// The problem document.
 fn document(refusal: &Refusal, call: Option<CallId>) -> Bytes {
