@@ -47,6 +47,9 @@ pub enum Refusal {
         /// What that is: `a private address`.
         range: &'static str,
     },
+    /// Whoever asked has left. Nobody reads this but the journal.
+    #[error("the agent left before an answer came")]
+    AgentGone,
     /// Somebody in the chain of the task is in quarantine.
     #[error("the task may do nothing for now: {why}")]
     AgentQuarantined {
@@ -229,6 +232,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::AddressForbidden { .. } => "address_forbidden",
+            Self::AgentGone => "agent_gone",
             Self::AgentQuarantined { .. } => "agent_quarantined",
             Self::BadRequest { .. } => "bad_request",
             Self::BudgetExhausted { .. } => "budget_exhausted",
@@ -260,7 +264,7 @@ impl Refusal {
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest { .. } | Self::NotTls { .. } | Self::TlsHandshake { .. } => {
+            Self::AgentGone | Self::BadRequest { .. } | Self::NotTls { .. } | Self::TlsHandshake { .. } => {
                 StatusCode::BAD_REQUEST
             }
             Self::AddressForbidden { .. }
@@ -293,7 +297,8 @@ impl Refusal {
     /// Who has to change something.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::BadRequest { .. }
+            Self::AgentGone
+            | Self::BadRequest { .. }
             | Self::BudgetExhausted { .. }
             | Self::HeadTooLarge { .. }
             | Self::IdentityInvalid { .. }
@@ -348,6 +353,7 @@ impl Refusal {
             Self::AddressForbidden { .. } => {
                 "Private, loopback, link-local and metadata addresses are closed to agents; the operator can map the name under [upstream.resolve]."
             }
+            Self::AgentGone => "Keep the connection open until the answer has come.",
             Self::AgentQuarantined { .. } => {
                 "Stop; the operator looks into it, and lets the agent out with `remit agent release ID`."
             }
