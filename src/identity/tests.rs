@@ -13,6 +13,9 @@ use crate::call::{Clock, Entropy, Secret, Timestamp};
 
 const START_S: u64 = 1_800_000_000;
 
+mod delegated;
+mod svid;
+
 /// A clock that stands until it is set, and a generator that counts.
 struct World {
     now_ns: AtomicU64,
@@ -61,6 +64,15 @@ fn stand_in(world: Arc<World>) -> Stand {
 }
 
 impl Stand {
+    fn identity(&self, default_agent: Option<SpiffeId>) -> Identity {
+        self.believing(default_agent, Arc::default())
+    }
+
+    fn believing(&self, default_agent: Option<SpiffeId>, bundles: Arc<Bundles>) -> Identity {
+        let settings = Settings { default_agent, audience: AUDIENCE.into() };
+        Identity::new(settings, self.tokens.clone(), bundles, self.world.clone())
+    }
+
     fn task(&self) -> Task {
         Task {
             id: TaskId::fresh(&*self.world, &*self.world),
@@ -399,7 +411,7 @@ fn the_strongest_evidence_wins() {
     let token = stand.tokens.mint(&task, task.deadline).unwrap();
     let other = TaskId::fresh(&*stand.world, &*stand.world);
     let agent = SpiffeId::parse("spiffe://example.org/agent/anyone").unwrap();
-    let identity = Identity::new(Settings { default_agent: Some(agent.clone()) }, stand.tokens.clone());
+    let identity = stand.identity(Some(agent.clone()));
 
     let by_token = identity.attribute(&presented(Entrance::TaskPort(other), Some(token.reveal()))).unwrap();
     assert!(matches!(&by_token, Claim::Token { task: id, .. } if *id == task.id), "{by_token:?}");
@@ -412,7 +424,7 @@ fn the_strongest_evidence_wins() {
 fn a_bad_token_never_makes_room_for_weaker_evidence() {
     let stand = stand();
     let agent = SpiffeId::parse("spiffe://example.org/agent/anyone").unwrap();
-    let identity = Identity::new(Settings { default_agent: Some(agent) }, stand.tokens.clone());
+    let identity = stand.identity(Some(agent));
     let port = Entrance::TaskPort(TaskId::fresh(&*stand.world, &*stand.world));
     for by in [Entrance::Proxy, port] {
         for token in ["", "x", "a.b.c"] {
@@ -424,7 +436,7 @@ fn a_bad_token_never_makes_room_for_weaker_evidence() {
 
 #[test]
 fn nobody_is_assumed_unless_the_operator_says_so() {
-    let identity = Identity::new(Settings::default(), stand().tokens);
+    let identity = stand().identity(None);
     assert_eq!(identity.attribute(&presented(Entrance::Proxy, None)), Err(IdentityError::Missing));
 }
 

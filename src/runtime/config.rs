@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use crate::call::{SpiffeId, TrustDomain};
-use crate::identity::{DEFAULT_LIFE, MAX_LIFE};
+use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE};
 
 pub use agents::{Agent, Tasks};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
@@ -77,6 +77,8 @@ pub enum Mode {
 pub struct Listen {
     /// The forward proxy.
     pub proxy: SocketAddr,
+    /// The forward proxy over TLS, where clients can show X.509-SVIDs; none: there is none.
+    pub proxy_tls: Option<SocketAddr>,
     /// Admin API and health.
     pub admin: SocketAddr,
 }
@@ -90,6 +92,10 @@ pub struct Identity {
     pub default_agent: Option<SpiffeId>,
     /// How long a task's token holds unless it is renewed.
     pub token_ttl: Duration,
+    /// Whom JWT-SVIDs have to be for.
+    pub audience: String,
+    /// The files of the trust bundles by which SVIDs are believed.
+    pub bundles: BTreeMap<TrustDomain, PathBuf>,
 }
 
 /// How origins are reached and trusted.
@@ -169,7 +175,7 @@ impl Config {
     /// Takes free ports on loopback, for a node that only its own process needs to find.
     pub fn on_free_ports(&mut self) {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        self.listen = Listen { proxy: free, admin: free };
+        self.listen = Listen { proxy: free, proxy_tls: self.listen.proxy_tls.map(|_| free), admin: free };
     }
 
     /// `$XDG_STATE_HOME/remit`, else `~/.local/state/remit` (XDG Base Directory 0.8: a relative value is ignored).
@@ -264,9 +270,17 @@ impl Raw<'_> {
             name => SpiffeId::parse_or_name(name, &trust_domain).map(Some).map_err(|error| error.to_string()),
         });
         let token_ttl = section.take("token_ttl_s", |value| value.integer(30, MAX_LIFE.as_secs(), "seconds"));
+        let audience = section.take("audience", |value| match value.text()? {
+            "" => Err("an audience is wanted, and it is empty".to_owned()),
+            text => Ok(text.to_owned()),
+        });
+        let bundles = section.section("bundles").entries(|name, value| {
+            Ok((TrustDomain::parse(name).map_err(|error| error.to_string())?, self.path(value)?))
+        });
         section.finish();
+        let (audience, bundles) = (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
         let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
-        Identity { default_agent: default_agent.flatten(), trust_domain, token_ttl }
+        Identity { default_agent: default_agent.flatten(), trust_domain, token_ttl, audience, bundles }
     }
 
     fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {
@@ -314,6 +328,7 @@ fn listen(mut section: Section<'_>) -> Listen {
     let or = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listen = Listen {
         proxy: section.take("proxy", address).unwrap_or(or(8118)),
+        proxy_tls: section.take("proxy_tls", address),
         admin: section.take("admin", address).unwrap_or(or(8119)),
     };
     section.finish();

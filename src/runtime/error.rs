@@ -26,6 +26,14 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A trust bundle.
+    #[error("identity.bundles: `{}` is no trust bundle: {why}", path.display())]
+    Bundle {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The CA.
     #[error(transparent)]
     Ca(#[from] CaError),

@@ -3,6 +3,7 @@
 //! Nothing imports it but `terminal`. [`wire`] is the only place that sees everything.
 
 mod admin;
+mod bundles;
 pub mod clock;
 pub mod config;
 mod error;
@@ -60,6 +61,8 @@ pub enum TraceTo {
 pub struct NodeFacts {
     /// The forward proxy.
     pub proxy: SocketAddr,
+    /// The forward proxy over TLS, if there is one.
+    pub proxy_tls: Option<SocketAddr>,
     /// The admin API.
     pub admin: SocketAddr,
     /// CA, journal, tokens.
@@ -168,7 +171,7 @@ fn node_file(state_dir: &Path) -> PathBuf {
 /// Tells other processes where the node is (CONTRACT: `node.json`). Written beside and renamed: never half a file.
 fn write_node_file(facts: &NodeFacts) -> std::io::Result<()> {
     let text = json!({
-        "proxy": facts.proxy, "admin": facts.admin, "pid": std::process::id(), "version": VERSION,
+        "proxy": facts.proxy, "proxy_tls": facts.proxy_tls, "admin": facts.admin, "pid": std::process::id(), "version": VERSION,
         "ca": facts.ca, "ca_bundle": facts.ca_bundle,
     });
     let path = node_file(&facts.state_dir);

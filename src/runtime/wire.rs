@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::admin::Administered;
+use super::bundles;
 use super::clock::{SystemClock, SystemEntropy};
 use super::config::{self, Config};
 use super::ports::TaskPorts;
@@ -24,7 +25,7 @@ use crate::body::framing;
 use crate::call::principal::Entrance;
 use crate::call::{Class, Clock, Entropy, ServiceName, SpiffeId};
 use crate::catalog::Catalog;
-use crate::identity::{self, Identity, TaskTokens};
+use crate::identity::{self, Identity, PossessionOnly, TaskTokens};
 use crate::intent::{self, Tasks};
 use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
@@ -44,11 +45,13 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
     let rules = Arc::new(load_rules(&config, &catalog)?);
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
+    let bundles = bundles::load(&config.identity.bundles)?;
     let doors = Doors::bind(&config).await?;
 
     let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
     let ca_is_new = !dir.join("ca/ca.key").exists();
-    let ca = Arc::new(Ca::load_or_make(&dir.join("ca"), clock.clone())?);
+    let ca = Ca::load_or_make(&dir.join("ca"), clock.clone())?;
+    let ca = Arc::new(ca.asking(PossessionOnly::verifier()));
     let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
     let tokens = Arc::new(tokens.living(config.identity.token_ttl));
     let facts = doors.facts(&dir, &ca);
@@ -57,12 +60,17 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
 
     let store = Arc::new(Sqlite::open(&dir)?);
     let tasks = load_tasks(&config, intent_ports(&clock, &entropy, &store), &dir).await?;
-    let own = vec![facts.proxy, facts.admin];
+    let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let default_agent = config.identity.default_agent.clone();
     let pep = Pep {
         catalog,
-        identity: Identity::new(identity::Settings { default_agent }, tokens.clone()),
+        identity: Identity::new(
+            identity::Settings { default_agent, audience: config.identity.audience.clone() },
+            tokens.clone(),
+            bundles.clone(),
+            clock.clone(),
+        ),
         tasks: tasks.clone(),
         rules: rules.clone(),
         journal: journal.clone(),
@@ -89,13 +97,20 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
+        tokio::spawn(bundles::watch(config.identity.bundles.clone(), bundles)),
     ];
     let (listens, listening) = watch::channel(());
-    let proxy = vec![tokio::spawn(async move {
-        // Dropped with the task, however it ends: that is how `Node::stopped` hears of it.
-        let _listens = listens;
-        doors.proxy.run(front, draining).await;
-    })];
+    let listeners = std::iter::once(doors.proxy).chain(doors.proxy_tls);
+    let run = |listener: Listener| {
+        let (front, draining, listens) = (front.clone(), draining.clone(), listens.clone());
+        tokio::spawn(async move {
+            // Dropped with the task, however it ends: that is how `Node::stopped` hears of it.
+            let _listens = listens;
+            listener.run(front, draining).await;
+        })
+    };
+    let proxy = listeners.map(run).collect();
+    drop(listens);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
     Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around })
 }
@@ -151,6 +166,8 @@ fn intents(policies: Option<&Path>) -> Result<intent::Intents, StartError> {
 struct Doors {
     proxy: Listener,
     proxy_address: SocketAddr,
+    proxy_tls: Option<Listener>,
+    proxy_tls_address: Option<SocketAddr>,
     admin: TcpListener,
     admin_address: SocketAddr,
 }
@@ -161,14 +178,24 @@ impl Doors {
         let proxy = Listener::bind(asked.proxy, Entrance::Proxy).await;
         let proxy = proxy.map_err(bind_error(asked.proxy, "listen.proxy"))?;
         let admin = TcpListener::bind(asked.admin).await.map_err(bind_error(asked.admin, "listen.admin"))?;
+        let proxy_tls = match asked.proxy_tls {
+            None => None,
+            Some(at) => {
+                let bound = Listener::bind(at, Entrance::TlsProxy).await;
+                Some(bound.map_err(bind_error(at, "listen.proxy_tls"))?)
+            }
+        };
+        let proxy_tls_address = proxy_tls.as_ref().map(Listener::address).transpose();
+        let proxy_tls_address = proxy_tls_address.map_err(bind_error(asked.proxy, "listen.proxy_tls"))?;
         let proxy_address = proxy.address().map_err(bind_error(asked.proxy, "listen.proxy"))?;
         let admin_address = admin.local_addr().map_err(bind_error(asked.admin, "listen.admin"))?;
-        Ok(Self { proxy, proxy_address, admin, admin_address })
+        Ok(Self { proxy, proxy_address, proxy_tls, proxy_tls_address, admin, admin_address })
     }
 
     fn facts(&self, state_dir: &Path, ca: &Ca) -> NodeFacts {
         NodeFacts {
             proxy: self.proxy_address,
+            proxy_tls: self.proxy_tls_address,
             admin: self.admin_address,
             state_dir: state_dir.to_owned(),
             ca: ca.files().root.clone(),

@@ -286,11 +286,15 @@ async fn a_task_lives_from_opening_to_end() {
 async fn the_token_of_the_answer_is_the_tasks_own() {
     let stand = stand().await;
     let body = stand.open(json!({"agent": "spiffe://other.test/x", "intent": "triage"})).await.json();
-    let identity = Identity::new(crate::identity::Settings::default(), stand.tokens.clone());
+    let bundles = Arc::default();
+    let clock = Arc::new(World(AtomicU64::new(1)));
+    let settings = crate::identity::Settings::default();
+    let identity = Identity::new(settings, stand.tokens.clone(), bundles, clock);
     let presented = Presented {
         peer: stand.at,
         by: Entrance::Proxy,
         token: Some(Secret::new(body["token"].as_str().unwrap().to_owned())),
+        certificates: None,
     };
     let Claim::Token { task, agent, .. } = identity.attribute(&presented).unwrap() else {
         panic!("another claim")
