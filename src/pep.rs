@@ -170,7 +170,9 @@ impl Pep {
             None if call.head().upgrade.is_some() && place.has_budget_of_bytes() => {
                 Err(refusals::uncounted_upgrade())
             }
-            None => Toll::prepay(place.clone(), announced_bytes).map_err(|obstacle| refusals::obstacle(&obstacle)),
+            None => {
+                Toll::prepay(place.clone(), announced_bytes).map_err(|obstacle| refusals::obstacle(&obstacle))
+            }
         };
         match paid {
             Ok(toll) => Ok((call, Leash { ended, place, toll })),
@@ -227,7 +229,8 @@ impl Pep {
         let mut closer = Closer::new(opened, at, self.clock.clone(), place);
         let stopped = toll.stopped();
         // In this order: cut first, then paid for, then measured. Nothing goes out that was not paid for.
-        let body = body.leashed(Leash::cut_for_good(ended.clone())).gated(toll).watched(closer.request_watch());
+        let body =
+            body.leashed(Leash::cut_for_good(ended.clone())).gated(toll).watched(closer.request_watch());
         let sent = tokio::select! {
             biased;
             why = Leash::cut(&mut ended) => {

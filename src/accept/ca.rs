@@ -16,10 +16,10 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls::ServerConfig;
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 

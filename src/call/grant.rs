@@ -23,9 +23,14 @@ pub struct Pattern(String);
 impl Pattern {
     /// A name of 1 to [`MAX_NAME_BYTES`] printable bytes without spaces; a `*` stands at its end or nowhere.
     pub fn parse(text: &str) -> Result<Self, BadGrant> {
-        let sound = (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == ' ');
+        let sound =
+            (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == ' ');
         let star = text.find('*').is_none_or(|at| at + 1 == text.len());
-        if sound && star { Ok(Self(text.to_owned())) } else { Err(BadGrant::Name(text.chars().take(80).collect())) }
+        if sound && star {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadGrant::Name(text.chars().take(80).collect()))
+        }
     }
 
     /// Whether `name` is meant.
@@ -119,7 +124,8 @@ impl Grant {
 
     /// Whether `operation` lies inside; if not, the first part that says no.
     pub fn covers(&self, operation: &Operation) -> Result<(), Part> {
-        let among = |names: &BTreeSet<Pattern>, name: &str| names.is_empty() || names.iter().any(|p| p.covers(name));
+        let among =
+            |names: &BTreeSet<Pattern>, name: &str| names.is_empty() || names.iter().any(|p| p.covers(name));
         if !self.classes.is_empty() && !self.classes.contains(&operation.class) {
             return Err(Part::Class);
         }
@@ -263,7 +269,9 @@ impl fmt::Display for Line {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadGrant {
     /// A name that could mean more than it says.
-    #[error("`{0}` is no name for a grant: 1 to {MAX_NAME_BYTES} printable bytes, with `*` at the end or nowhere")]
+    #[error(
+        "`{0}` is no name for a grant: 1 to {MAX_NAME_BYTES} printable bytes, with `*` at the end or nowhere"
+    )]
     Name(String),
     /// Too many.
     #[error("a grant holds at most {MAX_NAMES} names of each kind, not {0}")]

@@ -85,7 +85,9 @@ pub use stage::{
     Ruled, Stage,
 };
 pub use target::Target;
-pub use task::{AgentHistory, AgentKind, AgentProfile, Binding, History, IntentName, Link, Subject, Task, Terms};
+pub use task::{
+    AgentHistory, AgentKind, AgentProfile, Binding, History, IntentName, Link, Subject, Task, Terms,
+};
 pub use time::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};
 

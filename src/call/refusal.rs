@@ -314,9 +314,9 @@ impl Refusal {
             | Self::TargetTooLong { .. }
             | Self::TooSlow { .. }
             | Self::UpgradeRefused { .. } => Fault::Agent,
-            Self::AddressForbidden { .. } | Self::AgentQuarantined { .. } | Self::JournalUnavailable { .. } => {
-                Fault::Operator
-            }
+            Self::AddressForbidden { .. }
+            | Self::AgentQuarantined { .. }
+            | Self::JournalUnavailable { .. } => Fault::Operator,
             Self::OriginLacksHttp2 { .. }
             | Self::OriginProtocol { .. }
             | Self::OriginTimeout { .. }

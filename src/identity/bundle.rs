@@ -33,25 +33,39 @@ pub(super) struct JwtAuthority {
     pub algorithms: Vec<Algorithm>,
 }
 
-/// All bundles of a node.
+/// All bundles of a node: those that the operator named, and those that the Workload API gives. For a trust domain that is
+/// in both, what the operator named counts.
 #[derive(Default)]
-pub struct Bundles(ArcSwap<BTreeMap<TrustDomain, Arc<Bundle>>>);
+pub struct Bundles {
+    named: ArcSwap<ByDomain>,
+    fetched: ArcSwap<ByDomain>,
+}
+
+/// One bundle for each trust domain.
+pub type ByDomain = BTreeMap<TrustDomain, Arc<Bundle>>;
 
 impl Bundles {
-    /// Puts others in their place.
-    pub fn replace(&self, bundles: BTreeMap<TrustDomain, Arc<Bundle>>) {
-        self.0.store(Arc::new(bundles));
+    /// Puts others in the place of those that were named.
+    pub fn replace(&self, bundles: ByDomain) {
+        self.named.store(Arc::new(bundles));
+    }
+
+    /// Puts others in the place of those that were fetched.
+    pub fn replace_fetched(&self, bundles: ByDomain) {
+        self.fetched.store(Arc::new(bundles));
     }
 
     /// Those of one trust domain.
     pub(super) fn of(&self, domain: &str) -> Option<Arc<Bundle>> {
-        let all = self.0.load();
-        all.iter().find(|(name, _)| name.as_str() == domain).map(|(_, bundle)| Arc::clone(bundle))
+        let find = |all: &ByDomain| {
+            all.iter().find(|(name, _)| name.as_str() == domain).map(|(_, bundle)| Arc::clone(bundle))
+        };
+        find(&self.named.load()).or_else(|| find(&self.fetched.load()))
     }
 
     /// Whether no SVID at all is believed.
     pub fn is_empty(&self) -> bool {
-        self.0.load().is_empty()
+        self.named.load().is_empty() && self.fetched.load().is_empty()
     }
 }
 
@@ -92,6 +106,21 @@ impl Bundle {
         }
     }
 
+    /// Of X.509 authorities in DER and JWT authorities as JWKs, as the Workload API gives them.
+    pub fn of_authorities<'a>(
+        x509: impl IntoIterator<Item = &'a [u8]>,
+        jwks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, String> {
+        let x509 = x509.into_iter().map(|der| CertificateDer::from(der.to_vec())).collect();
+        let mut jwt = HashMap::new();
+        for jwk in jwks {
+            let key: Key = serde_json::from_slice(jwk).map_err(|error| error.to_string())?;
+            let kid = key.kid.clone().filter(|kid| !kid.is_empty()).ok_or("a JWT authority has no `kid`")?;
+            jwt.insert(kid, JwtAuthority::of(&key)?);
+        }
+        Self::of(x509, jwt)
+    }
+
     fn of_keys(keys: Vec<Key>) -> Result<Self, String> {
         let (mut x509, mut jwt) = (Vec::new(), HashMap::new());
         for key in keys {
@@ -105,7 +134,11 @@ impl Bundle {
                     x509.push(CertificateDer::from(der));
                 }
                 Some("jwt-svid") => {
-                    let kid = key.kid.clone().filter(|kid| !kid.is_empty()).ok_or("a key for jwt-svid has no `kid`")?;
+                    let kid = key
+                        .kid
+                        .clone()
+                        .filter(|kid| !kid.is_empty())
+                        .ok_or("a key for jwt-svid has no `kid`")?;
                     jwt.insert(kid, JwtAuthority::of(&key)?);
                 }
                 // §4.2.2: a key without a use that is known is ignored.
@@ -121,7 +154,9 @@ impl Bundle {
         }
         let mut roots = RootCertStore::empty();
         for certificate in x509 {
-            roots.add(certificate).map_err(|error| format!("a certificate in it is no trust anchor: {error}"))?;
+            roots
+                .add(certificate)
+                .map_err(|error| format!("a certificate in it is no trust anchor: {error}"))?;
         }
         let x509: Option<Arc<dyn ClientCertVerifier>> = if roots.is_empty() {
             None
@@ -140,11 +175,13 @@ impl JwtAuthority {
         let unusable = |what: &str| format!("a key for jwt-svid cannot be used: {what}");
         let (key, algorithms) = match (key.kty.as_str(), key.crv.as_deref()) {
             ("RSA", _) => {
-                let (n, e) = key.n.as_deref().zip(key.e.as_deref()).ok_or(unusable("it has no `n` and `e`"))?;
+                let (n, e) =
+                    key.n.as_deref().zip(key.e.as_deref()).ok_or(unusable("it has no `n` and `e`"))?;
                 (DecodingKey::from_rsa_components(n, e), vec![RS256, RS384, RS512, PS256, PS384, PS512])
             }
             ("EC", Some(curve @ ("P-256" | "P-384"))) => {
-                let (x, y) = key.x.as_deref().zip(key.y.as_deref()).ok_or(unusable("it has no `x` and `y`"))?;
+                let (x, y) =
+                    key.x.as_deref().zip(key.y.as_deref()).ok_or(unusable("it has no `x` and `y`"))?;
                 let algorithm = if curve == "P-256" { ES256 } else { ES384 };
                 (DecodingKey::from_ec_components(x, y), vec![algorithm])
             }

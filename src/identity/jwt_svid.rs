@@ -118,6 +118,8 @@ impl JwtSvids {
 }
 
 fn part<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, SvidError> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| SvidError::Malformed { why: "a part is not base64url" })?;
-    serde_json::from_slice(&bytes).map_err(|_| SvidError::Malformed { why: "a part is not what belongs there" })
+    let bytes =
+        URL_SAFE_NO_PAD.decode(text).map_err(|_| SvidError::Malformed { why: "a part is not base64url" })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|_| SvidError::Malformed { why: "a part is not what belongs there" })
 }

@@ -23,7 +23,7 @@ use x509_svid::X509Svids;
 
 use crate::call::{Binding, Clock, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId};
 
-pub use bundle::{Bundle, Bundles};
+pub use bundle::{Bundle, Bundles, ByDomain};
 pub use error::{IdentityError, KeyError, SvidError, TokenError};
 pub use task_token::{
     AUDIENCE, CLOCK_STEP_S, DEFAULT_LIFE, Issued, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS,

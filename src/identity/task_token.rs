@@ -235,7 +235,13 @@ impl TaskTokens {
         let claims = self.claims(token)?;
         self.check_times(&claims)?;
         let binding = if claims.cnf.is_some() { Binding::X509Svid } else { Binding::None };
-        Ok(Claim::Token { task: claims.task, agent: claims.agent()?, intent: claims.intent.clone(), binding, proven: false })
+        Ok(Claim::Token {
+            task: claims.task,
+            agent: claims.agent()?,
+            intent: claims.intent.clone(),
+            binding,
+            proven: false,
+        })
     }
 
     /// The claims of a token that this node signed.

@@ -135,7 +135,16 @@ fn a_minted_token_names_agent_intent_and_task() {
     let task = stand.task();
     let token = stand.tokens.mint(&task, task.deadline).unwrap();
     let claim = stand.tokens.verify(token.reveal()).unwrap();
-    assert_eq!(claim, Claim::Token { task: task.id, agent: task.agent.clone(), intent: task.intent.clone(), binding: Binding::None, proven: false });
+    assert_eq!(
+        claim,
+        Claim::Token {
+            task: task.id,
+            agent: task.agent.clone(),
+            intent: task.intent.clone(),
+            binding: Binding::None,
+            proven: false
+        }
+    );
     assert_eq!(claim.principal(&task).unwrap().evidence, Evidence::TaskToken);
 }
 
@@ -449,8 +458,20 @@ fn evidence_that_disagrees_with_the_registry_is_refused() {
     let else_intent = IntentName::parse("other").unwrap();
     let else_task = TaskId::fresh(&*stand.world, &*stand.world);
     for claim in [
-        Claim::Token { task: task.id, agent: else_agent.clone(), intent: intent.clone(), binding: Binding::None, proven: false },
-        Claim::Token { task: task.id, agent: agent.clone(), intent: else_intent, binding: Binding::None, proven: false },
+        Claim::Token {
+            task: task.id,
+            agent: else_agent.clone(),
+            intent: intent.clone(),
+            binding: Binding::None,
+            proven: false,
+        },
+        Claim::Token {
+            task: task.id,
+            agent: agent.clone(),
+            intent: else_intent,
+            binding: Binding::None,
+            proven: false,
+        },
         Claim::Token { task: else_task, agent: agent.clone(), intent, binding: Binding::None, proven: false },
         Claim::Port { task: else_task },
         Claim::Assumed { agent: else_agent },

@@ -50,7 +50,10 @@ impl X509Svids {
         let digest: [u8; 32] = digest.finalize().into();
         let now = self.clock.now();
         if let Some(known) = self.verified.get(&digest)
-            && self.bundles.of(known.id.trust_domain()).is_some_and(|bundle| Arc::ptr_eq(&bundle, &known.bundle))
+            && self
+                .bundles
+                .of(known.id.trust_domain())
+                .is_some_and(|bundle| Arc::ptr_eq(&bundle, &known.bundle))
         {
             check_times(known.from, known.until, now)?;
             return Ok(known.id.clone());

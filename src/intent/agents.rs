@@ -86,7 +86,8 @@ pub struct AgentLine {
 
 impl Agents {
     pub(super) fn new(registered: BTreeMap<SpiffeId, Registration>, limit: usize) -> Self {
-        let known = registered.iter().map(|(id, entry)| (id.clone(), Arc::new(Agent::new(Some(entry))))).collect();
+        let known =
+            registered.iter().map(|(id, entry)| (id.clone(), Arc::new(Agent::new(Some(entry))))).collect();
         Self { registered, limit, known: RwLock::new(known), others: Arc::new(Agent::new(None)) }
     }
 

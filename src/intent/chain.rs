@@ -28,7 +28,12 @@ pub struct Delegation {
 }
 
 /// What the child of `parent` would be.
-pub(super) fn under(parent: &Task, wanted: Delegation, depth: usize, now: Timestamp) -> Result<NewTask, IntentError> {
+pub(super) fn under(
+    parent: &Task,
+    wanted: Delegation,
+    depth: usize,
+    now: Timestamp,
+) -> Result<NewTask, IntentError> {
     let Delegation { to, intent, mut labels, ttl, grant, budget, binding } = wanted;
     if parent.depth() >= depth {
         return Err(IntentError::Depth { limit: depth });

@@ -44,7 +44,8 @@ pub(super) struct Bounded {
 impl Intents {
     /// Parses `intents.toml`: one table for each intent. An error names the place.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let intents: BTreeMap<IntentName, Intent> = toml::from_str(text).map_err(|error| error.to_string())?;
+        let intents: BTreeMap<IntentName, Intent> =
+            toml::from_str(text).map_err(|error| error.to_string())?;
         for (name, intent) in &intents {
             intent.grant().check().map_err(|error| format!("intent `{name}`: {error}"))?;
         }

@@ -66,7 +66,13 @@ impl Known {
     }
 
     /// Closes a task and all under it to new calls.
-    pub(super) fn begin_end(&self, task: TaskId, why: TaskEnd, at: Timestamp, batch: &mut Vec<(Arc<Entry>, TaskEnd)>) {
+    pub(super) fn begin_end(
+        &self,
+        task: TaskId,
+        why: TaskEnd,
+        at: Timestamp,
+        batch: &mut Vec<(Arc<Entry>, TaskEnd)>,
+    ) {
         let Some(entry) = self.tasks.get(&task) else { return };
         {
             let mut state = entry.lock();

@@ -57,7 +57,9 @@ impl Tasks {
             let mut known = tasks.write();
             let above = known.above(one.task.terms.parent);
             let phase = match one.ended {
-                None if one.task.terms.parent.is_some() && above.last().is_none_or(|up| up.is_over().is_some()) => {
+                None if one.task.terms.parent.is_some()
+                    && above.last().is_none_or(|up| up.is_over().is_some()) =>
+                {
                     // Ends come in one piece with those below; a store that says otherwise was tampered with.
                     Phase::Ended { why: TaskEnd::Parent, at: tasks.ports.clock.now() }
                 }
@@ -109,7 +111,8 @@ impl Tasks {
 
     /// Takes a place among the tasks, without taking calls yet.
     fn enter(&self, wanted: NewTask, parent: Option<TaskId>) -> Result<Arc<Entry>, IntentError> {
-        let bounded = self.settings.intents.bound(&wanted.intent, &wanted.agent, &wanted.grant, &wanted.budget)?;
+        let bounded =
+            self.settings.intents.bound(&wanted.intent, &wanted.agent, &wanted.grant, &wanted.budget)?;
         let longest = bounded.longest.unwrap_or(self.settings.max_ttl).min(self.settings.max_ttl);
         check(&wanted, longest)?;
         bounded.grant.check()?;
@@ -194,7 +197,8 @@ impl Tasks {
                 error => error,
             })?;
         }
-        let terms = chain.iter().zip(&mut locked).try_for_each(|(link, state)| link.check_terms(state, operations));
+        let terms =
+            chain.iter().zip(&mut locked).try_for_each(|(link, state)| link.check_terms(state, operations));
         if terms.is_ok() {
             locked.iter_mut().for_each(|state| state.reserve(class));
             place.has_reserved();
@@ -210,7 +214,9 @@ impl Tasks {
             })
             .collect();
         drop(locked);
-        let Some(Link { task, profile, history }) = links.pop() else { return Err(IntentError::Unknown(task)) };
+        let Some(Link { task, profile, history }) = links.pop() else {
+            return Err(IntentError::Unknown(task));
+        };
         links.reverse();
         Ok(Attached { task, profile, history, links, ended, obstacle: terms.err(), place })
     }

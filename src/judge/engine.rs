@@ -54,7 +54,8 @@ impl Rules {
     pub fn rule(&self, call: &Call<Attributed>) -> Ruling {
         let operations = &call.stage().operations;
         let strongest = operations.strongest();
-        let one = |operation| Asker::all(call).map(move |asker| (operation, self.judge(call, asker, operation)));
+        let one =
+            |operation| Asker::all(call).map(move |asker| (operation, self.judge(call, asker, operation)));
         let mut verdicts: Vec<_> = operations.iter().flat_map(one).collect();
         let denied = verdicts.iter().any(|(_, verdict)| verdict.decision == Decision::Deny);
         let decision = if denied { Decision::Deny } else { Decision::Allow };
@@ -105,7 +106,8 @@ impl Rules {
         let mut verdict = self.judge_alone(call, asker, operation);
         if asker.task.id != call.stage().task.id && verdict.decision == Decision::Deny {
             let Task { id, agent, .. } = asker.task;
-            let link = format!("task `{id}` of `{agent}`, which it was delegated from, could not make this call");
+            let link =
+                format!("task `{id}` of `{agent}`, which it was delegated from, could not make this call");
             verdict.note = Some(verdict.note.map_or(link.clone(), |note| format!("{link}: {note}")));
         }
         verdict

@@ -91,8 +91,13 @@ fn fits(schema: &Schema, actions: &Actions, file: &str) -> Option<Problem> {
         let operation = call.stage().operations.strongest();
         let agent =
             request::agent(&call.stage().principal.agent, &Groups::default()).map_err(|e| told(&e))?;
-        let asker = Asker { task: &call.stage().task, history: &call.stage().history, profile: &call.stage().profile };
-        let question = request::question(&call, asker, operation, agent, actions, schema).map_err(|e| told(&e))?;
+        let asker = Asker {
+            task: &call.stage().task,
+            history: &call.stage().history,
+            profile: &call.stage().profile,
+        };
+        let question =
+            request::question(&call, asker, operation, agent, actions, schema).map_err(|e| told(&e))?;
         let action = question.request.action().cloned();
         let things = question.entities.into_iter().filter(|entity| Some(entity.uid()) != action);
         Entities::from_entities(things, Some(schema)).map(drop).map_err(|error| error.to_string())

@@ -47,7 +47,8 @@ impl<'a> Asker<'a> {
         let stage = call.stage();
         let own = Asker { task: &stage.task, history: &stage.history, profile: &stage.profile };
         let above = stage.links.iter();
-        let above = above.map(|link| Asker { task: &link.task, history: &link.history, profile: &link.profile });
+        let above =
+            above.map(|link| Asker { task: &link.task, history: &link.history, profile: &link.profile });
         std::iter::once(own).chain(above)
     }
 }
@@ -113,7 +114,10 @@ fn context(
         ("labels", labels(&task.labels)),
         ("on_behalf_of", text(on_behalf_of)),
         ("depth", long(depth)),
-        ("delegated_by", RestrictedExpression::new_set(task.terms.actors.iter().map(|who| text(who.as_str())))),
+        (
+            "delegated_by",
+            RestrictedExpression::new_set(task.terms.actors.iter().map(|who| text(who.as_str()))),
+        ),
     ])?;
     let history = record([
         ("reads", long(history.reads)),

@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    AgentHistory, AgentKind, AgentProfile, Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head, History, Host, IntentName, Operation,
-    OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme, ServiceName,
-    SpiffeId, Subject, Target, Task, TaskId, Terms, Timestamp, TraceContext, TrustDomain,
+    AgentHistory, AgentKind, AgentProfile, Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head,
+    History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented, Principal, Recognition,
+    Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId, Terms, Timestamp, TraceContext,
+    TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;

@@ -13,9 +13,7 @@ pub(super) fn identity(error: &IdentityError) -> Refusal {
         | IdentityError::Several { .. }
         | IdentityError::Svid(_)
         | IdentityError::Token(_)
-        | IdentityError::Unbound => {
-            Refusal::IdentityInvalid { why: error.to_string() }
-        }
+        | IdentityError::Unbound => Refusal::IdentityInvalid { why: error.to_string() },
     }
 }
 

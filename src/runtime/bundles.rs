@@ -48,11 +48,15 @@ pub(super) async fn watch(files: Files, bundles: Arc<Bundles>) {
                             parsed.insert(domain.clone(), Arc::new(bundle));
                             changed = true;
                         }
-                        Err(why) => tracing::error!(path = %path.display(), %why, "a trust bundle is not understood; the last good one stays"),
+                        Err(why) => {
+                            tracing::error!(path = %path.display(), %why, "a trust bundle is not understood; the last good one stays")
+                        }
                     }
                     known.insert(domain.clone(), text);
                 }
-                Err(error) => tracing::error!(path = %path.display(), %error, "a trust bundle cannot be read; the last good one stays"),
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "a trust bundle cannot be read; the last good one stays")
+                }
             }
         }
         // Until each was read once here, those of the start are in force.

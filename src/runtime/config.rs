@@ -94,6 +94,8 @@ pub struct Identity {
     pub token_ttl: Duration,
     /// Whom JWT-SVIDs have to be for.
     pub audience: String,
+    /// The Workload API that tells of trust bundles too; none: there is none.
+    pub workload_api: Option<String>,
     /// The files of the trust bundles by which SVIDs are believed.
     pub bundles: BTreeMap<TrustDomain, PathBuf>,
 }
@@ -233,7 +235,8 @@ impl Raw<'_> {
         let digest = (!self.text.is_empty()).then(|| Sha256::digest(self.text).into());
         let identity = self.identity(root.section("identity"));
         let domain = &identity.trust_domain;
-        let agents = root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
+        let agents =
+            root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
         let config = Config {
             source: self.file.display().to_string(),
             digest,
@@ -274,13 +277,22 @@ impl Raw<'_> {
             "" => Err("an audience is wanted, and it is empty".to_owned()),
             text => Ok(text.to_owned()),
         });
+        let workload_api = section.take("workload_api", |value| match value.text()? {
+            "" => Ok(None),
+            text if text.starts_with("unix:") || text.starts_with("tcp:") => Ok(Some(text.to_owned())),
+            other => {
+                Err(format!("`{other}` is no endpoint: `unix:/path` is wanted, or `tcp://ADDRESS:PORT`"))
+            }
+        });
         let bundles = section.section("bundles").entries(|name, value| {
             Ok((TrustDomain::parse(name).map_err(|error| error.to_string())?, self.path(value)?))
         });
         section.finish();
-        let (audience, bundles) = (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
+        let (audience, bundles) =
+            (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
         let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
-        Identity { default_agent: default_agent.flatten(), trust_domain, token_ttl, audience, bundles }
+        let (default_agent, workload_api) = (default_agent.flatten(), workload_api.flatten());
+        Identity { default_agent, trust_domain, token_ttl, audience, workload_api, bundles }
     }
 
     fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {

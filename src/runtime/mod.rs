@@ -10,6 +10,7 @@ mod error;
 mod ports;
 mod replay;
 mod wire;
+mod workload;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -113,7 +114,8 @@ impl Node {
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self { facts, journal, tasks, store, upstream, followers, listening: _, drain, proxy, around } = self;
+        let Self { facts, journal, tasks, store, upstream, followers, listening: _, drain, proxy, around } =
+            self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {

@@ -16,8 +16,8 @@ use super::bundles;
 use super::clock::{SystemClock, SystemEntropy};
 use super::config::{self, Config};
 use super::ports::TaskPorts;
-use super::replay;
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
+use super::{replay, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
 use crate::accept::{self, Front};
@@ -97,7 +97,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
-        tokio::spawn(bundles::watch(config.identity.bundles.clone(), bundles)),
+        tokio::spawn(bundles::watch(config.identity.bundles.clone(), bundles.clone())),
+        tokio::spawn(workload::follow(config.identity.workload_api.clone(), bundles)),
     ];
     let (listens, listening) = watch::channel(());
     let listeners = std::iter::once(doors.proxy).chain(doors.proxy_tls);
@@ -115,20 +116,12 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around })
 }
 
-fn intent_ports(
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-    store: &Arc<Sqlite>,
-) -> intent::Ports {
+fn intent_ports(clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>, store: &Arc<Sqlite>) -> intent::Ports {
     intent::Ports { clock: clock.clone(), entropy: entropy.clone(), book: store.clone() }
 }
 
 /// The tasks that the store kept, with what the journal knows that they did.
-async fn load_tasks(
-    config: &Config,
-    ports: intent::Ports,
-    dir: &Path,
-) -> Result<Arc<Tasks>, StartError> {
+async fn load_tasks(config: &Config, ports: intent::Ports, dir: &Path) -> Result<Arc<Tasks>, StartError> {
     let settings = intent::Settings {
         max_ttl: config.tasks.max_ttl,
         depth: config.tasks.max_depth,
@@ -153,7 +146,9 @@ fn registration(agent: config::Agent) -> (SpiffeId, intent::Registration) {
 
 /// The declared intents; none where there is no file.
 fn intents(policies: Option<&Path>) -> Result<intent::Intents, StartError> {
-    let Some(path) = policies.map(|dir| dir.join("intents.toml")) else { return Ok(intent::Intents::default()) };
+    let Some(path) = policies.map(|dir| dir.join("intents.toml")) else {
+        return Ok(intent::Intents::default());
+    };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(intent::Intents::default()),

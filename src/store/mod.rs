@@ -35,7 +35,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// A later remit wrote it.
-    #[error("the store `{path}` has version {found}, and this remit knows {known}; start the remit that wrote it")]
+    #[error(
+        "the store `{path}` has version {found}, and this remit knows {known}; start the remit that wrote it"
+    )]
     Newer {
         /// Which file.
         path: PathBuf,

@@ -37,7 +37,10 @@ impl TaskBook for Sqlite {
         let write = move |connection: &mut Connection| match since {
             // Since when it is there already stays.
             Some(since) => connection
-                .execute("INSERT INTO quarantine (agent, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![agent, since])
+                .execute(
+                    "INSERT INTO quarantine (agent, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+                    params![agent, since],
+                )
                 .map(drop),
             None => connection.execute("DELETE FROM quarantine WHERE agent = ?1", [agent]).map(drop),
         };
@@ -48,7 +51,8 @@ impl TaskBook for Sqlite {
         let keep = i64::try_from(ended).unwrap_or(i64::MAX);
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let _nobody_waits = self.ask(move |connection| {
-            let read = forget(connection, keep).and_then(|()| Ok((tasks(connection)?, quarantined(connection)?)));
+            let read =
+                forget(connection, keep).and_then(|()| Ok((tasks(connection)?, quarantined(connection)?)));
             drop(tell.send(read));
             Ok(())
         });
@@ -119,8 +123,9 @@ impl Stored {
 fn end(connection: &mut Connection, ends: &[(String, &str)], at: i64) -> rusqlite::Result<()> {
     let all = connection.transaction()?;
     {
-        let mut one =
-            all.prepare_cached("UPDATE tasks SET ended_why = ?2, ended_at = ?3 WHERE id = ?1 AND ended_why IS NULL")?;
+        let mut one = all.prepare_cached(
+            "UPDATE tasks SET ended_why = ?2, ended_at = ?3 WHERE id = ?1 AND ended_why IS NULL",
+        )?;
         for (task, why) in ends {
             one.execute(params![task, why, at])?;
         }

@@ -59,9 +59,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 format!("{} is in quarantine; tasks ended: {}\n", text(answer, "agent"), answer["ended"])
             })
         }
-        Verb::Release { id } => (admin.post("/v1/agents/release", &json!({ "agent": id })).await?, |answer| {
-            format!("{} may work again\n", text(answer, "agent"))
-        }),
+        Verb::Release { id } => {
+            (admin.post("/v1/agents/release", &json!({ "agent": id })).await?, |answer| {
+                format!("{} may work again\n", text(answer, "agent"))
+            })
+        }
     };
     if arguments.json {
         screen::print_json(&answer)?;

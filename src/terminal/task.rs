@@ -132,11 +132,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Open(open) => (admin.post("/v1/tasks", &open.wanted()).await?, opened),
         Verb::List => (admin.get("/v1/tasks").await?, listed),
         Verb::Show { id } => (admin.get(&path(&id, "")?).await?, shown),
-        Verb::End { id: Some(id), .. } => (admin.post(&path(&id, "/end")?, &json!({})).await?, |_| String::new()),
+        Verb::End { id: Some(id), .. } => {
+            (admin.post(&path(&id, "/end")?, &json!({})).await?, |_| String::new())
+        }
         Verb::End { id: None, .. } => (admin.post("/v1/tasks/end", &json!({})).await?, |answer| {
             format!("tasks ended: {}\n", answer["ended"])
         }),
-        Verb::Delegate(handed) => (admin.post(&path(&handed.id, "/delegate")?, &handed.wanted()).await?, opened),
+        Verb::Delegate(handed) => {
+            (admin.post(&path(&handed.id, "/delegate")?, &handed.wanted()).await?, opened)
+        }
         Verb::Renew { id, token_file } => {
             let body = token_file.map(|file| token_in(&file)).transpose()?.unwrap_or(json!({}));
             (admin.post(&path(&id, "/renew")?, &body).await?, opened)
@@ -190,12 +194,7 @@ pub(super) enum TaskPort {
 }
 
 /// The body of `POST /v1/tasks`.
-pub(super) fn wanted(
-    agent: &str,
-    intent: &str,
-    labels: &BTreeMap<String, String>,
-    port: TaskPort,
-) -> Value {
+pub(super) fn wanted(agent: &str, intent: &str, labels: &BTreeMap<String, String>, port: TaskPort) -> Value {
     json!({"agent": agent, "intent": intent, "labels": labels, "port": port == TaskPort::Wanted})
 }
 

@@ -158,7 +158,8 @@ async fn complete(shared: &Shared, task: &Arc<Task>, entrance: Entrance) -> Resu
     let event = TaskEvent::Opened { task: Arc::clone(task) };
     within_limit("journal_unavailable", node.record(event)).await?;
     let location = format!("/v1/tasks/{}", task.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(opened(shared, task, &issued, port))).into_response())
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(opened(shared, task, &issued, port)))
+        .into_response())
 }
 
 fn opened(shared: &Shared, task: &Task, issued: &Issued, port: Option<SocketAddr>) -> Value {
@@ -199,7 +200,9 @@ pub(super) async fn renew(
         let (tokens, task) = (&shared.rooms.tokens, &view.task);
         let issued = match token {
             None => tokens.issue(task),
-            Some(token) => tokens.renew(task, &token).map(|expires| Issued { token: Secret::new(token), expires }),
+            Some(token) => {
+                tokens.renew(task, &token).map(|expires| Issued { token: Secret::new(token), expires })
+            }
         };
         let issued = issued.map_err(|error| not_made(&error))?;
         let event = TaskEvent::Renewed { task: id, until: issued.expires };

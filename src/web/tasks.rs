@@ -180,7 +180,10 @@ pub(super) async fn to_the_end(
     })
 }
 
-pub(super) async fn within_limit<T>(code: &'static str, step: BoxFuture<'_, Result<T, String>>) -> Result<T, Problem> {
+pub(super) async fn within_limit<T>(
+    code: &'static str,
+    step: BoxFuture<'_, Result<T, String>>,
+) -> Result<T, Problem> {
     let late = || format!("it took longer than {} s", STEP_LIMIT.as_secs());
     let done = tokio::time::timeout(STEP_LIMIT, step).await.unwrap_or_else(|_| Err(late()));
     done.map_err(|why| Problem::unavailable(code, why))

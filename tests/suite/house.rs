@@ -42,12 +42,13 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
 ];
 
 /// A package, and where it may be named.
-const FENCES: [(&str, &[&str]); 11] = [
+const FENCES: [(&str, &[&str]); 12] = [
     ("hyper::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("hyper_util::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("rustls::", &["accept", "origin", "identity", "web", "runtime"]),
     ("cedar_policy::", &["judge"]),
     ("rusqlite::", &["store"]),
+    ("spiffe::", &["runtime"]),
     ("opentelemetry_proto::", &["telemetry"]),
     ("tonic::", &["telemetry"]),
     // The catalog reads descriptor sets, which are protobuf themselves.

@@ -50,7 +50,10 @@ fn a_subject_that_is_no_agent_does_not_act() {
     let token = stand.with_claim("act", json!({"sub": "user:ada"}));
     assert!(matches!(stand.refusal(&token), TokenError::Malformed { .. }));
     let token = stand.with_claim("cnf", json!({"jkt": "x"}));
-    assert!(matches!(stand.refusal(&token), TokenError::Malformed { .. }), "an unknown binding is not passed over");
+    assert!(
+        matches!(stand.refusal(&token), TokenError::Malformed { .. }),
+        "an unknown binding is not passed over"
+    );
 }
 
 #[test]

@@ -40,7 +40,10 @@ fn a_task_whose_budget_is_used_up_ends_when_nothing_of_it_is_under_way() {
     let under_way = tasks.attach(id, &read()).unwrap();
     under_way.place.settle(&read(), Decision::Allow, None, world.now());
     drop(tasks.attach(id, &read()).unwrap());
-    assert!(tasks.expire(world.now()).is_empty(), "a call that was let through is not cut for the next one's sake");
+    assert!(
+        tasks.expire(world.now()).is_empty(),
+        "a call that was let through is not cut for the next one's sake"
+    );
     drop(under_way);
     assert_eq!(tasks.expire(world.now()).len(), 1);
     assert_eq!(tasks.book.end_of(id), Some(TaskEnd::Budget));
@@ -49,7 +52,8 @@ fn a_task_whose_budget_is_used_up_ends_when_nothing_of_it_is_under_way() {
 #[test]
 fn bytes_are_taken_from_all_links_or_from_none() {
     let (_, tasks) = registry();
-    let root = tasks.open(NewTask { budget: Budget { bytes: Some(100), ..Budget::default() }, ..wanted() }).unwrap();
+    let root =
+        tasks.open(NewTask { budget: Budget { bytes: Some(100), ..Budget::default() }, ..wanted() }).unwrap();
     let handed = |bytes| Delegation {
         to: SpiffeId::parse(&format!("spiffe://example.org/agent/h{bytes}")).unwrap(),
         intent: None,

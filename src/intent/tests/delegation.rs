@@ -3,7 +3,7 @@
 use super::ground::{Registry, registry, registry_with};
 use super::{call, read, wanted};
 use crate::call::grant::{Line, Part, Pattern};
-use crate::call::{Budget, Class, Clock as _, Decision, Grant, Subject, SpiffeId, Task, TaskId};
+use crate::call::{Budget, Class, Clock as _, Decision, Grant, SpiffeId, Subject, Task, TaskId};
 use crate::intent::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

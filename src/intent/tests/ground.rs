@@ -11,7 +11,8 @@ use futures_util::future::BoxFuture;
 
 use crate::call::{Clock, Decision, Entropy, History, Operations, SpiffeId, Task, TaskId, Timestamp};
 use crate::intent::{
-    BookError, Delegation, IntentError, Kept, KeptTask, NewTask, Past, Ports, Settings, TaskBook, TaskEnd, Tasks,
+    BookError, Delegation, IntentError, Kept, KeptTask, NewTask, Past, Ports, Settings, TaskBook, TaskEnd,
+    Tasks,
 };
 
 const START_S: u64 = 1_800_000_000;
@@ -181,7 +182,11 @@ impl Registry {
         self.tasks.expire(self.world.now()).await.map(|ended| ended.len())
     }
 
-    pub(crate) async fn quarantine_raw(&self, agent: &SpiffeId, quarantined: bool) -> Result<usize, IntentError> {
+    pub(crate) async fn quarantine_raw(
+        &self,
+        agent: &SpiffeId,
+        quarantined: bool,
+    ) -> Result<usize, IntentError> {
         self.tasks.quarantine(agent, quarantined).await.map(|ended| ended.len())
     }
 

@@ -74,6 +74,29 @@ impl Model {
         self.chain(task).iter().all(|n| self.is_open(*n) && self.tasks[*n].left_s > 0)
     }
 
+    /// The first that says no, from the root downwards, and whether its budget is why.
+    fn obstacle(&self, task: usize) -> Option<(usize, bool)> {
+        self.chain(task).into_iter().rev().find_map(|n| {
+            let Known { agent, calls, .. } = self.tasks[n];
+            match (self.quarantined[agent], calls >= CALLS) {
+                (true, _) => Some((n, false)),
+                (false, true) => Some((n, true)),
+                (false, false) => None,
+            }
+        })
+    }
+
+    /// A call is tried: it counts, or finds a budget used up, or somebody in quarantine.
+    fn try_call(&mut self, task: usize, count: u64) {
+        if !self.takes_calls(task) {
+            return;
+        }
+        match self.obstacle(task) {
+            Some((link, used_up)) => self.tasks[link].exhausted |= used_up,
+            None => self.chain(task).iter().for_each(|n| self.tasks[*n].calls += count),
+        }
+    }
+
     fn may_open(&self, agent: usize) -> bool {
         !self.quarantined[agent] && self.open_count() < OPEN && !self.store_fails
     }
@@ -166,24 +189,15 @@ impl ReferenceStateMachine for Machine {
                     model.add(to, Some(parent), left_s);
                 }
             }
-            Move::Call { task } => {
-                if model.takes_calls(task) {
-                    let chain = model.chain(task);
-                    // The first that says no, from the root downwards, is the one that is found used up.
-                    let used_up = chain.iter().rev().find(|n| model.tasks[**n].calls >= CALLS).copied();
-                    match used_up {
-                        Some(link) => model.tasks[link].exhausted = true,
-                        None => chain.iter().for_each(|n| model.tasks[*n].calls += 1),
-                    }
-                }
-            }
+            Move::Call { task } => model.try_call(task, 1),
             Move::End { task } => model.end(task, TaskEnd::Command),
             Move::EndAll => {
                 (0..model.tasks.len()).for_each(|n| model.end(n, TaskEnd::Stop));
             }
             Move::Quarantine { agent, to } => {
                 // Where the store fails, what takes rights applies all the same, and what gives them does not.
-                model.quarantined[agent] = if model.store_fails { model.quarantined[agent] || to } else { to };
+                model.quarantined[agent] =
+                    if model.store_fails { model.quarantined[agent] || to } else { to };
                 if to && !model.store_fails {
                     for n in 0..model.tasks.len() {
                         if model.tasks[n].agent == agent {
@@ -203,8 +217,14 @@ impl ReferenceStateMachine for Machine {
                 model.store_failed |= fails;
             }
             // That a budget was found used up is found again.
-            Move::Restart if !model.store_failed => model.tasks.iter_mut().for_each(|task| task.exhausted = false),
+            Move::Restart if !model.store_failed => {
+                model.tasks.iter_mut().for_each(|task| task.exhausted = false)
+            }
             Move::Restart => {}
+        }
+        // Each state is looked at by trying a call on every task, and a call that finds a budget used up marks it.
+        for n in 0..model.tasks.len() {
+            model.try_call(n, 0);
         }
         model
     }
@@ -259,7 +279,9 @@ impl StateMachineTest for Machine {
             }
             Move::End { task } => drop(tasks.end(ids[task], TaskEnd::Command)),
             Move::EndAll => drop(super::ground::wait(tasks.end_all_raw())),
-            Move::Quarantine { agent: n, to } => drop(super::ground::wait(tasks.quarantine_raw(&agent(n), to))),
+            Move::Quarantine { agent: n, to } => {
+                drop(super::ground::wait(tasks.quarantine_raw(&agent(n), to)))
+            }
             Move::Pass { s } => {
                 tasks.world.pass(Duration::from_secs(s));
                 drop(super::ground::wait(tasks.expire_raw()));

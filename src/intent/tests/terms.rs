@@ -4,7 +4,8 @@ use super::ground::{registry, registry_with};
 use super::{agent, call, operation, read, wanted};
 use crate::call::grant::{Part, Pattern};
 use crate::call::{
-    AgentKind, AgentProfile, Binding, Budget, Class, Clock as _, Decision, Grant, IntentName, Operations, Resource,
+    AgentKind, AgentProfile, Binding, Budget, Class, Clock as _, Decision, Grant, IntentName, Operations,
+    Resource,
 };
 use crate::intent::*;
 use std::collections::BTreeMap;
@@ -60,7 +61,8 @@ fn where_intents_are_declared_no_other_is_taken_and_not_from_everybody() {
 
 #[test]
 fn mistakes_in_declarations_are_told() {
-    for wrong in ["[triage]\nclases = []", "[\"two words\"]", "[triage]\nservices = [\"a*b\"]", "triage = 3"] {
+    for wrong in ["[triage]\nclases = []", "[\"two words\"]", "[triage]\nservices = [\"a*b\"]", "triage = 3"]
+    {
         assert!(Intents::parse(wrong).is_err(), "{wrong}");
     }
     assert_eq!(Intents::parse(INTENTS).unwrap().len(), 2);
@@ -84,7 +86,8 @@ fn quarantine_ends_all_that_an_agent_has_a_part_in_and_lasts() {
     let child = tasks.delegate(root.id, handed.clone()).unwrap();
     let standing = tasks.standing(&agent());
     let ended = tasks.quarantine(&agent(), true);
-    let expected = [(root.id, TaskEnd::Quarantine), (child.id, TaskEnd::Parent), (standing.id, TaskEnd::Quarantine)];
+    let expected =
+        [(root.id, TaskEnd::Quarantine), (child.id, TaskEnd::Parent), (standing.id, TaskEnd::Quarantine)];
     assert_eq!(ended, BTreeMap::from(expected));
     assert_eq!(tasks.open(wanted()).unwrap_err(), IntentError::Quarantined(agent()));
 
@@ -178,7 +181,8 @@ fn an_object_is_read_only_by_reading_that_very_object() {
 #[test]
 fn a_restart_keeps_tasks_and_their_ends_and_the_journal_tells_the_rest() {
     let (world, tasks) = registry();
-    let open = tasks.open(NewTask { budget: Budget { bytes: Some(10), ..Budget::default() }, ..wanted() }).unwrap();
+    let open =
+        tasks.open(NewTask { budget: Budget { bytes: Some(10), ..Budget::default() }, ..wanted() }).unwrap();
     let over = tasks.open(wanted()).unwrap();
     tasks.end(over.id, TaskEnd::Command).unwrap();
     let tasks = tasks.restart();
@@ -202,7 +206,10 @@ fn a_restart_keeps_tasks_and_their_ends_and_the_journal_tells_the_rest() {
     drop(attached);
     tasks.replay(&Past::Sent { task: open.id, bytes: None });
     let obstacle = tasks.attach(open.id, &read()).unwrap().obstacle;
-    assert!(matches!(obstacle, Some(Obstacle::Exhausted { .. })), "nobody knows how much went out: {obstacle:?}");
+    assert!(
+        matches!(obstacle, Some(Obstacle::Exhausted { .. })),
+        "nobody knows how much went out: {obstacle:?}"
+    );
 }
 
 #[test]

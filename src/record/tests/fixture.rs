@@ -68,7 +68,12 @@ pub(crate) fn intercepted(target: &str, headers: &[(&'static str, &str)]) -> Cal
         trace: TraceContext::of(id, Some(traceparent), &ENTROPY),
         upgrade: None,
     };
-    let presented = Presented { peer: "127.0.0.1:50000".parse().unwrap(), by: Entrance::Proxy, token: None, certificates: None };
+    let presented = Presented {
+        peer: "127.0.0.1:50000".parse().unwrap(),
+        by: Entrance::Proxy,
+        token: None,
+        certificates: None,
+    };
     Call::intercepted(head, presented)
 }
 

@@ -84,7 +84,13 @@ pub(super) fn agent(mut section: Section<'_>, domain: &TrustDomain) -> Option<Ag
     };
     section.finish();
     let learning = learning.map(Duration::from_secs);
-    Some(Agent { id: id?, profile, binding: binding.unwrap_or_default(), learning, operations: operations.unwrap_or_default() })
+    Some(Agent {
+        id: id?,
+        profile,
+        binding: binding.unwrap_or_default(),
+        learning,
+        operations: operations.unwrap_or_default(),
+    })
 }
 
 fn labels(section: Section<'_>) -> BTreeMap<String, String> {

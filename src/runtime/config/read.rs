@@ -51,7 +51,8 @@ impl<'d> Section<'d> {
                 }
             }
         } else {
-            let what = format!("`{path}`: tables are wanted, such as `[[{path}]]`, not {}", kind(value.get_ref()));
+            let what =
+                format!("`{path}`: tables are wanted, such as `[[{path}]]`, not {}", kind(value.get_ref()));
             self.problems.at(Some(value.span()), what);
         }
         sections

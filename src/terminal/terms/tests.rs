@@ -18,8 +18,14 @@ fn body(arguments: &[&str], ttl: Option<Duration>) -> Value {
 #[test]
 fn what_is_said_becomes_the_body() {
     let arguments = [
-        "--grant", "class=read,service=github", "--grant", "service=slack,resource=github/repo/octo/*",
-        "--budget", "acts=5,bytes=10M,time=10m", "--bind", "x509-svid",
+        "--grant",
+        "class=read,service=github",
+        "--grant",
+        "service=slack,resource=github/repo/octo/*",
+        "--budget",
+        "acts=5,bytes=10M,time=10m",
+        "--bind",
+        "x509-svid",
     ];
     let expected = json!({
         "grant": {"classes": ["read"], "services": ["github", "slack"], "resources": ["github/repo/octo/*"]},
