@@ -55,6 +55,7 @@
 //! ```
 
 pub mod decision;
+pub mod facts;
 pub mod grant;
 pub mod host;
 pub mod id;
@@ -71,6 +72,7 @@ pub mod time;
 pub mod trace;
 
 pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
+pub use facts::{Args, Direction, Facts};
 pub use grant::{Budget, Grant};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, TaskId};
@@ -81,8 +83,8 @@ pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};
 pub use refusal::{Fault, Refusal, Retry};
 pub use secret::Secret;
 pub use stage::{
-    Account, Attributed, Call, Credentialed, Decided, Denied, Forwarded, Head, Intercepted, Peek, Recognised,
-    Ruled, Stage,
+    Account, Attributed, Call, Credentialed, Decided, Denied, Dialect, Forwarded, Head, Intercepted, Peek,
+    Recognised, Ruled, Stage,
 };
 pub use target::Target;
 pub use task::{

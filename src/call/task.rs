@@ -1,6 +1,6 @@
 //! For which purpose: the task that a call belongs to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -243,6 +243,12 @@ pub struct History {
     /// Whether the task has read the very objects of this call before; false where it has none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub resource_read: bool,
+    /// Labels of all that the task was let through to.
+    #[serde(default, skip_serializing_if = "no_labels")]
+    pub labels: Arc<BTreeSet<Arc<str>>>,
+    /// Recipients outside of the operator's domains that the task sent to, counted each time.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub external: u64,
     /// Bytes of request bodies that went out.
     #[serde(default, skip_serializing_if = "is_nought")]
     pub bytes_out: u64,
@@ -275,6 +281,10 @@ impl AgentHistory {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+fn no_labels(labels: &Arc<BTreeSet<Arc<str>>>) -> bool {
+    labels.is_empty()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` gives a reference")]

@@ -20,6 +20,7 @@ use crate::call::{Clock, SpiffeId, Timestamp};
 const LEEWAY_S: u64 = 5;
 
 /// Believes JWT-SVIDs.
+#[derive(Clone)]
 pub(super) struct JwtSvids {
     bundles: Arc<Bundles>,
     audience: String,

@@ -25,6 +25,7 @@ const LONGEST_CHAIN: usize = 8;
 const VERIFIED_CHAINS: u64 = 4_096;
 
 /// Believes X.509-SVIDs.
+#[derive(Clone)]
 pub(super) struct X509Svids {
     bundles: Arc<Bundles>,
     clock: Arc<dyn Clock>,

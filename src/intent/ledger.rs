@@ -4,13 +4,16 @@
 //! remembered as seen (so it looks new each time, which can only make policies stricter), and its calls are counted in
 //! one row per class and decision. The counts themselves stay exact.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::agents::remember;
 use super::view::Counts;
-use crate::call::{AgentHistory, Class, Decision, History, OperationId, Operations, Resource, ServiceName};
+use crate::call::{
+    AgentHistory, Class, Decision, History, Operation, OperationId, Operations, Resource, ServiceName,
+};
 
 /// Distinct services, operations, objects and summary rows that are kept for one task, each.
 pub const DISTINCT_PER_TASK: usize = 4_096;
@@ -41,6 +44,9 @@ pub(super) struct Ledger {
     /// Objects that it was let through to, and those among them that it read.
     touched: HashSet<Object>,
     read: HashSet<Object>,
+    /// Labels of what it was let through to; shared with the histories that were handed out.
+    labels: Arc<BTreeSet<Arc<str>>>,
+    external: u64,
     rows: HashMap<Row, u64>,
 }
 
@@ -79,6 +85,8 @@ impl Ledger {
             operation_seen: operations.iter().all(|operation| self.operations.contains(&operation.id)),
             resource_seen: knows_all(&self.touched, operations),
             resource_read: knows_all(&self.read, operations),
+            labels: Arc::clone(&self.labels),
+            external: self.external,
             bytes_out,
             agent,
         }
@@ -94,6 +102,7 @@ impl Ledger {
         self.counts.add(operations.class(), decision);
         if decision == Decision::Allow {
             for operation in operations.iter() {
+                self.note(operation);
                 remember(&mut self.services, &operation.service);
                 remember(&mut self.operations, &operation.id);
                 if let Some(resource) = &operation.resource {
@@ -111,6 +120,15 @@ impl Ledger {
         let strongest = operations.strongest();
         let row = Row { operation: strongest.id.clone(), class: strongest.class, decision, refusal };
         *self.row(row) += 1;
+    }
+
+    /// Labels are never dropped for want of room: a forgotten one would loosen policies. They are the catalog's and the
+    /// operator's, so there are few.
+    fn note(&mut self, operation: &Operation) {
+        self.external = self.external.saturating_add(operation.facts.args.external.unwrap_or_default());
+        if !operation.facts.labels.iter().all(|label| self.labels.contains(label)) {
+            Arc::make_mut(&mut self.labels).extend(operation.facts.labels.iter().cloned());
+        }
     }
 
     fn row(&mut self, row: Row) -> &mut u64 {

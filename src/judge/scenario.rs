@@ -1,6 +1,6 @@
 //! A call made of a few keys: what test cases are written in, and what a schema is tried with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use serde::Deserialize;
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    AgentHistory, AgentKind, AgentProfile, Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head,
-    History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented, Principal, Recognition,
-    Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId, Terms, Timestamp, TraceContext,
-    TrustDomain,
+    AgentHistory, AgentKind, AgentProfile, Args, Attributed, Call, CallId, Class, Clock, Entropy, Evidence,
+    Facts, Head, History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented, Principal,
+    Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId, Terms, Timestamp,
+    TraceContext, TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;
@@ -39,6 +39,7 @@ pub(super) struct Scenario {
     class: Option<Class>,
     recognition: Recognition,
     resource: Option<Resource>,
+    facts: Facts,
     scheme: String,
     host: Option<String>,
     port: Option<u16>,
@@ -59,6 +60,8 @@ struct Past {
     operation_seen: bool,
     resource_seen: bool,
     resource_read: bool,
+    labels: BTreeSet<Arc<str>>,
+    external: u64,
     bytes_out: u64,
 }
 
@@ -90,6 +93,7 @@ impl Default for Scenario {
             class: None,
             recognition: Recognition::Exact,
             resource: None,
+            facts: Facts::default(),
             scheme: "https".into(),
             host: None,
             port: None,
@@ -125,8 +129,22 @@ impl Scenario {
 
     /// An ordinary call to an object there.
     pub(super) fn at_object() -> Self {
-        let resource = Some(Resource { kind: "thing".into(), id: "one".into() });
-        Self { resource, ..Self::at_service() }
+        let thing = |id: &str| Resource { kind: "thing".into(), id: id.into() };
+        let args = Args {
+            amount: Some(1),
+            currency: Some("eur".into()),
+            recipients: Some(1),
+            external: Some(1),
+            domains: ["example.org".to_owned()].into(),
+            visibility: Some("public".into()),
+            branch: Some("main".into()),
+            rows: Some(1),
+            unclear: false,
+        };
+        let labels = ["pii".into()].into();
+        let facts =
+            Facts { ancestors: vec![thing("outer"), thing("outermost")], labels, args, ..Facts::default() };
+        Self { resource: Some(thing("one")), facts, ..Self::at_service() }
     }
 
     /// The call. With a vocabulary, an operation has to be in it.
@@ -143,7 +161,7 @@ impl Scenario {
 
     fn history(&self) -> History {
         let Past { reads, acts, delegates, denials, service_seen, operation_seen, .. } = self.history;
-        let Past { resource_seen, resource_read, bytes_out, .. } = self.history;
+        let Past { resource_seen, resource_read, bytes_out, external, .. } = self.history;
         let Who { acts: all_acts, denials: all_denials, drift, .. } = self.who;
         let agent = AgentHistory { acts: all_acts, denials: all_denials, drift, ..AgentHistory::default() };
         History {
@@ -155,6 +173,8 @@ impl Scenario {
             operation_seen,
             resource_seen,
             resource_read,
+            labels: Arc::new(self.history.labels.clone()),
+            external,
             bytes_out,
             agent,
         }
@@ -183,6 +203,7 @@ impl Scenario {
             class,
             resource: self.resource.clone(),
             how: self.recognition,
+            facts: self.facts.clone(),
             because: "the case says so".into(),
         })
     }

@@ -29,6 +29,11 @@ impl Toll {
         Ok(Self { place, prepaid, stopped: Arc::default() })
     }
 
+    /// What was paid for goes out, and nothing more.
+    pub(super) fn all_passes(&mut self) {
+        self.prepaid = 0;
+    }
+
     pub(super) fn stopped(&self) -> Stopped {
         Stopped(self.stopped.clone())
     }

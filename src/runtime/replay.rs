@@ -24,20 +24,23 @@ const CODES: [&str; 6] = [
 
 /// Feeds every call of the journal to `tasks`. Blocks. MUST be done before the first call of this process.
 pub(super) fn replay(state_dir: &Path, tasks: &Tasks) -> Result<(), record::JournalError> {
-    let mut open: HashMap<CallId, TaskId> = HashMap::new();
+    let mut open = Open::new();
     search(state_dir, &Filter::default(), |found| {
         take(found.entry, tasks, &mut open);
         ControlFlow::Continue(())
     })
 }
 
-fn take(entry: &Entry, tasks: &Tasks, open: &mut HashMap<CallId, TaskId>) {
+/// Calls that are opened and not closed, as they were told.
+type Open = HashMap<CallId, (TaskId, Past)>;
+
+fn take(entry: &Entry, tasks: &Tasks, open: &mut Open) {
     match &entry.what {
         What::Opened(facts) => {
             if let Some(past) = call(facts, Decision::Allow, entry) {
                 tasks.replay(&past);
+                open.extend(facts.task.map(|task| (facts.call, (task, past))));
             }
-            open.extend(facts.task.map(|task| (facts.call, task)));
         }
         What::Refused(facts) => {
             if let Some(past) = call(facts, Decision::Deny, entry) {
@@ -45,7 +48,10 @@ fn take(entry: &Entry, tasks: &Tasks, open: &mut HashMap<CallId, TaskId>) {
             }
         }
         What::Closed(closed) => {
-            let Some(task) = open.remove(&closed.call) else { return };
+            let Some((task, past)) = open.remove(&closed.call) else { return };
+            // A window over a WebSocket stands for several messages, and was told as one.
+            let messages: u64 = closed.closing.messages.values().sum();
+            (1..messages).for_each(|_| tasks.replay(&past));
             let bytes = match closed.closing.outcome {
                 Outcome::Unknown => None,
                 _ => Some(closed.closing.request.bytes),

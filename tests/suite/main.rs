@@ -14,4 +14,5 @@ mod crash;
 mod flow;
 mod harness;
 mod house;
+mod messages;
 mod tasks;

@@ -243,3 +243,33 @@ fn tokens_are_bound_as_the_agent_was_put_down() {
     let (_, tasks) = registry_with(integration(registration));
     assert_eq!(tasks.open(wanted()).unwrap().terms.binding, Binding::X509Svid);
 }
+
+#[test]
+fn labels_and_external_recipients_stay_with_the_task_and_reach_whoever_delegated() {
+    let (_, tasks) = registry();
+    let root = tasks.open(wanted()).unwrap();
+    let helper = crate::call::SpiffeId::parse("spiffe://example.org/agent/helper").unwrap();
+    let handed = Delegation {
+        to: helper,
+        intent: None,
+        labels: BTreeMap::new(),
+        ttl: None,
+        grant: Grant::default(),
+        budget: Budget::default(),
+        binding: None,
+    };
+    let child = tasks.delegate(root.id, handed).unwrap();
+    let mut secret = operation("vault", "read", Class::Read);
+    secret.facts.labels.insert("secret".into());
+    let mut mail = operation("mail", "send", Class::Act);
+    mail.facts.args.external = Some(3);
+    tasks.settle(child.id, &Operations::one(secret.clone()), Decision::Deny, Some("policy_denied"));
+    assert!(tasks.history(child.id, &read()).unwrap().labels.is_empty(), "what was refused was not read");
+    tasks.settle(child.id, &Operations::one(secret), Decision::Allow, None);
+    tasks.settle(child.id, &Operations::one(mail), Decision::Allow, None);
+    for task in [child.id, root.id] {
+        let history = tasks.history(task, &read()).unwrap();
+        let labels: Vec<_> = history.labels.iter().map(|label| label.as_ref()).collect();
+        assert_eq!((labels.as_slice(), history.external), (["secret"].as_slice(), 3));
+    }
+}
