@@ -337,10 +337,12 @@ fn listen(mut section: Section<'_>) -> Listen {
             format!("`{text}` is not an address: `ADDRESS:PORT` is wanted, such as `127.0.0.1:8118` (port 0 picks a free one)")
         })
     };
+    let or_none =
+        |value: read::Value<'_>| if value.text() == Ok("") { Ok(None) } else { address(value).map(Some) };
     let or = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listen = Listen {
         proxy: section.take("proxy", address).unwrap_or(or(8118)),
-        proxy_tls: section.take("proxy_tls", address),
+        proxy_tls: section.take("proxy_tls", or_none).flatten(),
         admin: section.take("admin", address).unwrap_or(or(8119)),
     };
     section.finish();
