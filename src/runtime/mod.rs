@@ -27,6 +27,7 @@ use crate::telemetry::Followers;
 
 pub use config::Config;
 pub use error::StartError;
+pub use crate::telemetry::SpanLines;
 pub(crate) use wire::{policy_source, vocabulary};
 
 /// remit's version.

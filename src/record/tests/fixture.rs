@@ -45,6 +45,11 @@ impl Entropy for Counting {
 
 static ENTROPY: Counting = Counting(AtomicU64::new(1));
 
+/// For a process whose ids must not be those of another.
+pub(crate) fn renumber(from: u64) {
+    ENTROPY.0.store(from, Ordering::Relaxed);
+}
+
 pub(crate) fn call_id() -> CallId {
     CallId::fresh(&*Ticking::new(), &ENTROPY)
 }
@@ -177,6 +182,14 @@ impl Disk for Faulty {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
         Ok(Box::new(FaultyFile(FileSystem.open(path)?, Arc::clone(&self.0))))
+    }
+
+    fn aside(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
+        FileSystem.aside(path)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        FileSystem.replace(path, bytes)
     }
 }
 
