@@ -65,7 +65,9 @@ impl Options {
                 "--slice-ms" => options.slice = Duration::from_millis(value()?.parse()?),
                 "--dir" => options.dir = value()?.into(),
                 "--entries" => options.entries = Some(value()?.parse()?),
-                other => bail!("unknown argument `{other}`; known are --rounds, --slice-ms, --dir and --entries"),
+                other => {
+                    bail!("unknown argument `{other}`; known are --rounds, --slice-ms, --dir and --entries")
+                }
             }
         }
         Ok(options)

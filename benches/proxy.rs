@@ -256,10 +256,14 @@ impl Client {
             http2: offering(b"h2")?,
             origins: Protocol::ALL.map(|protocol| origins.address(protocol)),
             tunnel: (tunnel.address, tunnel.pid),
-            remits: remits.iter().map(|(way, remit)| {
-                let basic = base64::engine::general_purpose::STANDARD.encode(format!("task:{}", remit.token));
-                (*way, remit.proxy, format!("Proxy-Authorization: Basic {basic}\r\n"), remit.pid)
-            }).collect(),
+            remits: remits
+                .iter()
+                .map(|(way, remit)| {
+                    let basic =
+                        base64::engine::general_purpose::STANDARD.encode(format!("task:{}", remit.token));
+                    (*way, remit.proxy, format!("Proxy-Authorization: Basic {basic}\r\n"), remit.pid)
+                })
+                .collect(),
         })
     }
 

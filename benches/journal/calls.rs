@@ -8,9 +8,9 @@ use http::{HeaderMap, HeaderValue, Method, Version, header};
 use remit::call::principal::Entrance;
 use remit::call::task::IntentName;
 use remit::call::{
-    Call, CallId, Class, Clock, Decided, Entropy, Evidence, Head, History, Operation, OperationId, Operations,
-    Origin, Presented, Principal, Recognition, Resource, Ruled, Ruling, Scheme, ServiceName, SpiffeId, Target,
-    Task, TaskId, Timestamp, TraceContext,
+    Call, CallId, Class, Clock, Decided, Entropy, Evidence, Head, History, Operation, OperationId,
+    Operations, Origin, Presented, Principal, Recognition, Resource, Ruled, Ruling, Scheme, ServiceName,
+    SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
 };
 use remit::judge::{PolicySource, Rules, SourceFile, Vocabulary};
 
@@ -82,7 +82,8 @@ impl Calls {
         };
         let tasks: Vec<_> = (0..TASKS).map(task).collect::<anyhow::Result<_>>()?;
         let text = "@id(\"all\")\npermit (principal, action, resource);\n".to_owned();
-        let source = PolicySource::of_files(vec![SourceFile { name: "all.cedar".to_owned(), text }], "bench")?;
+        let source =
+            PolicySource::of_files(vec![SourceFile { name: "all.cedar".to_owned(), text }], "bench")?;
         let rules = Rules::load(&source, &NoWords)?;
         let first = tasks.first().context("there are no tasks")?;
         let ruling = rules.rule(&attributed(&entropy, 0, Class::Read, first)?);
@@ -100,7 +101,12 @@ impl Calls {
     /// A name of each kind that is there.
     pub(crate) fn samples(&self) -> (String, String, String, String) {
         let task = self.tasks.get(7).map_or(String::new(), |task| task.id.to_string());
-        ("agent-7".to_owned(), task, "service-3:things/verb-3".to_owned(), "service-3.example.test".to_owned())
+        (
+            "agent-7".to_owned(),
+            task,
+            "service-3:things/verb-3".to_owned(),
+            "service-3.example.test".to_owned(),
+        )
     }
 
     fn try_call(&self, class: Class) -> anyhow::Result<Call<Decided>> {

@@ -115,6 +115,7 @@ fn files(dir: &Path, kind: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {
 
 fn size(dir: &Path, kind: &str) -> anyhow::Result<(usize, u64)> {
     let files = files(dir, kind)?;
-    let lengths = files.iter().map(|file| Ok(std::fs::metadata(file)?.len())).collect::<anyhow::Result<Vec<_>>>()?;
+    let lengths =
+        files.iter().map(|file| Ok(std::fs::metadata(file)?.len())).collect::<anyhow::Result<Vec<_>>>()?;
     Ok((files.len(), lengths.iter().sum()))
 }

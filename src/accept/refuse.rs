@@ -72,7 +72,9 @@ const CHALLENGES: [&str; 2] = ["Basic realm=\"remit\", charset=\"UTF-8\"", "Bear
 fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Body> {
     let mut response = Response::new(Body::full(document(refusal, call)));
     *response.status_mut() = refusal.status();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json; charset=utf-8"));
     response
 }
 
@@ -88,7 +90,10 @@ fn document(refusal: &Refusal, call: Option<CallId>) -> Bytes {
     put("fault", json!(fault(refusal.fault())));
     put("advice", json!(refusal.advice()));
     // The member that many SDKs ask for before they believe the status.
-    put("error", json!({ "type": refusal.code(), "code": refusal.code(), "message": format!("{}. {}", refusal, refusal.advice()) }));
+    put(
+        "error",
+        json!({ "type": refusal.code(), "code": refusal.code(), "message": format!("{}. {}", refusal, refusal.advice()) }),
+    );
     if let Some(call) = call {
         put("call", json!(call));
     }

@@ -113,7 +113,12 @@ impl Keeper {
             remove(&segment::path(&self.folder, first))?;
             remove(&index::path(&self.folder, first))?;
         }
-        tracing::info!(before = due.before, bytes = due.bytes, why = due.why, "the oldest entries were retired");
+        tracing::info!(
+            before = due.before,
+            bytes = due.bytes,
+            why = due.why,
+            "the oldest entries were retired"
+        );
         Ok(())
     }
 
@@ -140,7 +145,11 @@ impl Keeper {
                 break;
             }
             if next > needed {
-                tracing::warn!(first, needed, "old entries stay: a call is open, or the collector has not got them");
+                tracing::warn!(
+                    first,
+                    needed,
+                    "old entries stay: a call is open, or the collector has not got them"
+                );
                 break;
             }
             rest = rest.saturating_sub(bytes);
@@ -206,7 +215,9 @@ impl Keeper {
 
 fn remove(path: &Path) -> Result<(), JournalError> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::disk("remove", path, error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(JournalError::disk("remove", path, error))
+        }
         _ => Ok(()),
     }
 }

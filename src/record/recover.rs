@@ -105,7 +105,8 @@ pub(super) fn recover(
         return Err(JournalError::Untrue { entry: pass.next, path: folder.to_owned(), why });
     }
     if kept_from > pass.retired {
-        let why = format!("entries before {kept_from} are not there, and no entry says that they were retired");
+        let why =
+            format!("entries before {kept_from} are not there, and no entry says that they were retired");
         return Err(JournalError::Damaged { path: folder.to_owned(), offset: 0, why });
     }
     for (first, leaves) in short {

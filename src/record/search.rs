@@ -201,7 +201,11 @@ impl<'a> Look<'a> {
         let text = std::str::from_utf8(line).map_err(|e| damaged(format!("it is not UTF-8 ({e})")))?;
         let entry: Entry =
             serde_json::from_str(text).map_err(|e| damaged(format!("the line is no entry ({e})")))?;
-        if self.matches(&entry) { Ok(take(Found { entry: &entry, line: text })) } else { Ok(ControlFlow::Continue(())) }
+        if self.matches(&entry) {
+            Ok(take(Found { entry: &entry, line: text }))
+        } else {
+            Ok(ControlFlow::Continue(()))
+        }
     }
 
     /// False only where the entry cannot match.
@@ -240,9 +244,7 @@ impl<'a> Look<'a> {
                 }
                 wanted && of_kind
             }
-            What::Refused(facts) => {
-                of_kind && is_call(facts.call) && filter.matches(&Shape::of(&entry.what))
-            }
+            What::Refused(facts) => of_kind && is_call(facts.call) && filter.matches(&Shape::of(&entry.what)),
             What::Closed(closed) => {
                 let ours = self.open.remove(&closed.call);
                 (ours || (is_call(closed.call) && !filter.asks_of_shapes())) && of_kind

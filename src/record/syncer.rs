@@ -164,7 +164,8 @@ impl Sealer {
             return Some(head);
         }
         self.last = Some(Instant::now());
-        let signed: Result<(), JournalError> = checkpoint::write(&self.folder, key, head.size, head.root, self.disk.as_ref());
+        let signed: Result<(), JournalError> =
+            checkpoint::write(&self.folder, key, head.size, head.root, self.disk.as_ref());
         match signed {
             Ok(()) => None,
             Err(error) => {

@@ -290,7 +290,10 @@ impl Story {
         if self.kept_from <= self.retired {
             return Ok(());
         }
-        Err(format!("entries 0 to {} are not there, and no entry says that they were retired", self.kept_from - 1))
+        Err(format!(
+            "entries 0 to {} are not there, and no entry says that they were retired",
+            self.kept_from - 1
+        ))
     }
 }
 

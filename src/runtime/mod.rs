@@ -25,9 +25,9 @@ use crate::origin::Upstream;
 use crate::record::{Event, Journal};
 use crate::telemetry::Followers;
 
+pub use crate::telemetry::SpanLines;
 pub use config::Config;
 pub use error::StartError;
-pub use crate::telemetry::SpanLines;
 pub(crate) use wire::{policy_source, vocabulary};
 
 /// remit's version.

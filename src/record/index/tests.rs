@@ -31,7 +31,11 @@ async fn journal(calls: &[Call<Decided>], segment_bytes: u64) -> tempfile::TempD
     let task = task();
     for (at, call) in calls.iter().enumerate() {
         let opened = journal.open(call).await.unwrap();
-        if at % 4 == 0 { late.push(opened) } else { opened.close(Closing::bare(Outcome::Answered)) }
+        if at % 4 == 0 {
+            late.push(opened)
+        } else {
+            opened.close(Closing::bare(Outcome::Answered))
+        }
         journal.note(Event::TaskOpened(&task)).await.unwrap();
     }
     late.into_iter().for_each(|opened| opened.close(Closing::bare(Outcome::AgentGone)));
@@ -62,7 +66,8 @@ fn filters(calls: &[Call<Decided>]) -> Vec<Filter> {
         all.push(Filter { kind: kind.clone(), ..none() });
         all.push(Filter { kind, class: Some(Class::Act), ..none() });
     }
-    let from = |ms: u64| Some(crate::call::Timestamp::from_unix_ns(1_795_500_000_000_000_001 + ms * 1_000_000));
+    let from =
+        |ms: u64| Some(crate::call::Timestamp::from_unix_ns(1_795_500_000_000_000_001 + ms * 1_000_000));
     let timed = all.clone().into_iter().map(|filter| Filter { since: from(20), until: from(60), ..filter });
     all.extend(timed.collect::<Vec<_>>());
     all

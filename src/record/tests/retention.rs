@@ -118,7 +118,8 @@ async fn what_is_gone_without_a_word_is_missed() {
     let told = told.max().unwrap();
     // One segment more than was told.
     let firsts = segment::list(&folder).unwrap();
-    let (more, _) = firsts.split_last().unwrap().1.split_at(firsts.iter().filter(|first| **first < told).count() + 1);
+    let (more, _) =
+        firsts.split_last().unwrap().1.split_at(firsts.iter().filter(|first| **first < told).count() + 1);
     more.iter().for_each(|first| std::fs::remove_file(segment::path(&folder, *first)).unwrap());
     let found = verify(dir.path(), std::slice::from_ref(&checkpoint));
     let why = found.unwrap_err().to_string();

@@ -285,7 +285,8 @@ impl Change {
     /// `at` says where, in thousandths of the file.
     fn apply(&self, bytes: &mut Vec<u8>, at: usize) {
         let place = at * (bytes.len() - 1) / 1_000;
-        let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+        let mut lines: Vec<Vec<u8>> =
+            bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
         let line = at * (lines.len() - 1) / 1_000;
         match self {
             Self::Flip(mask) => bytes[place] ^= mask,
