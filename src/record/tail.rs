@@ -87,10 +87,10 @@ impl Tail {
         Ok(entries)
     }
 
-    /// Whether the segment that is being read is over: the next entry stands in one of its own.
+    /// Whether the segment that is being read is over: the next entry stands in one of its own, or it was retired.
     fn has_follower(&self) -> bool {
         let next = segment::path(&self.folder, self.next);
-        self.place.as_ref().is_some_and(|place| place.path != next) && next.exists()
+        self.place.as_ref().is_some_and(|place| (place.path != next && next.exists()) || !place.path.exists())
     }
 
     /// Opens the segment in which the next entry stands. False: there is none yet.

@@ -6,7 +6,7 @@ use super::fixture::{Ticking, decided, entries, settings};
 use crate::call::{Class, Closing, Entropy, EntryId, Outcome};
 use crate::record::checkpoint::{self, LogKey};
 use crate::record::verify::{Checkpoint, VerifierKey, check, prove, verify};
-use crate::record::{Journal, JournalError, Retention, Settings, What, leaves, segment};
+use crate::record::{Journal, JournalError, Retention, Settings, Tail, What, leaves, segment};
 
 struct Nines;
 
@@ -172,4 +172,19 @@ async fn what_an_open_call_or_a_follower_needs_stays() {
     let gone = leaves::list(&dir.path().join("journal")).unwrap();
     assert_eq!(gone.first(), Some(&0), "the leaves stay");
     verify(dir.path(), &[held(dir.path())]).unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_whose_segment_is_retired_goes_on_with_what_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::start(keeping(dir.path(), by_size()), Ticking::new()).unwrap();
+    call(&journal).await;
+    let mut reader = Tail::open(dir.path(), EntryId(0));
+    assert_eq!(reader.read(1).unwrap().len(), 1);
+    until_retired(&journal, dir.path()).await;
+    journal.stop().await;
+    let last = entries(dir.path()).last().unwrap().seq;
+    let read = reader.read(usize::MAX).unwrap();
+    assert_eq!(read.last().unwrap().seq, last);
+    assert!(read.windows(2).all(|pair| pair[0].seq < pair[1].seq));
 }
