@@ -133,8 +133,8 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn published(&self, operation: &str) -> Option<(Class, String)> {
-        let services = self.names.iter().filter_map(|name| self.levels.0.get(name));
-        let level = services.filter_map(|service| service.get(operation)).next()?;
+        let mut services = self.names.iter().filter_map(|name| self.levels.0.get(name));
+        let level = services.find_map(|service| service.get(operation))?;
         let class = match level.as_str() {
             "Read" | "List" => Class::Read,
             "Write" | "Tagging" => Class::Act,

@@ -218,9 +218,9 @@ fn phrases(split: &Split) -> impl Iterator<Item = &[String]> {
     [subject(&split.parts), subject(&split.segments)].into_iter()
 }
 
-fn subject(list: &[Vec<String>]) -> &[String] {
+fn subject(phrases: &[Vec<String>]) -> &[String] {
     let bare = |word: &String| is_verb(word) || SKIPPED.contains(&word.as_str()) || word == "or";
-    let mut from_the_end = list.iter().rev();
+    let mut from_the_end = phrases.iter().rev();
     let last = from_the_end.next().map_or(&[][..], Vec::as_slice);
     if last.iter().all(bare) { from_the_end.next().map_or(last, Vec::as_slice) } else { last }
 }
