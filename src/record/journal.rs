@@ -147,7 +147,7 @@ impl Journal {
             needs: Arc::clone(&needs),
             sealed,
         };
-        let sealer = Sealer {
+        let notary = Sealer {
             folder: folder.clone(),
             disk: Arc::clone(&disk),
             key: settings.log_key.clone(),
@@ -173,7 +173,7 @@ impl Journal {
         };
         let sync_health = Arc::clone(&health);
         let threads = vec![
-            thread("journal-sync", &folder, move || syncer::run(&syncs, &sync_health, sealer, lock))?,
+            thread("journal-sync", &folder, move || syncer::run(&syncs, &sync_health, notary, lock))?,
             thread("journal-write", &folder, move || writer.run())?,
             thread("journal-keep", &folder, move || keeper.run())?,
         ];
