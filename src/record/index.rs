@@ -98,7 +98,7 @@ impl Index {
         let fits = header.index == VERSION
             && header.segment_bytes == segment_bytes
             && rows.len().is_multiple_of(ROW);
-        fits.then(|| Self { header, rows })
+        fits.then_some(Self { header, rows })
     }
 
     fn build(segment: &Path) -> Result<Self, JournalError> {

@@ -32,13 +32,15 @@ async fn journal(calls: &[Call<Decided>], segment_bytes: u64) -> tempfile::TempD
     for (at, call) in calls.iter().enumerate() {
         let opened = journal.open(call).await.unwrap();
         if at % 4 == 0 {
-            late.push(opened)
+            late.push(opened);
         } else {
-            opened.close(Closing::bare(Outcome::Answered))
+            opened.close(Closing::bare(Outcome::Answered));
         }
         journal.note(Event::TaskOpened(&task)).await.unwrap();
     }
-    late.into_iter().for_each(|opened| opened.close(Closing::bare(Outcome::AgentGone)));
+    for opened in late {
+        opened.close(Closing::bare(Outcome::AgentGone));
+    }
     journal.stop().await;
     dir
 }

@@ -151,13 +151,9 @@ fn run(dir: &Path, run: u64, step: u64) -> bool {
         .env("REMIT_KILL_STEP", step.to_string())
         .output()
         .unwrap();
-    match child.status.signal() {
-        Some(9) => true,
-        _ => {
-            assert!(child.status.success(), "run {run}, step {step}: {child:?}");
-            false
-        }
-    }
+    let killed = child.status.signal() == Some(9);
+    assert!(killed || child.status.success(), "run {run}, step {step}: {child:?}");
+    killed
 }
 
 /// Gives back how many calls were closed as unknown.

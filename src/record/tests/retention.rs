@@ -103,7 +103,9 @@ async fn what_stays_can_be_proved_and_the_node_goes_on() {
     let checkpoint = held(dir.path());
     let proofs = prove(dir.path(), id, &checkpoint).unwrap();
     assert_eq!(proofs.len(), 2);
-    proofs.iter().for_each(|proof| check(proof, &checkpoint).unwrap());
+    for proof in proofs {
+        check(&proof, &checkpoint).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -120,7 +122,9 @@ async fn what_is_gone_without_a_word_is_missed() {
     let firsts = segment::list(&folder).unwrap();
     let (more, _) =
         firsts.split_last().unwrap().1.split_at(firsts.iter().filter(|first| **first < told).count() + 1);
-    more.iter().for_each(|first| std::fs::remove_file(segment::path(&folder, *first)).unwrap());
+    for first in more {
+        std::fs::remove_file(segment::path(&folder, *first)).unwrap();
+    }
     let found = verify(dir.path(), std::slice::from_ref(&checkpoint));
     let why = found.unwrap_err().to_string();
     assert!(why.contains("no entry says that they were retired"), "{why}");
