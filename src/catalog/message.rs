@@ -66,7 +66,9 @@ impl Catalog {
             found.push(opaque(&reading, upgrade));
         }
         let mut all = Found::default();
-        found.into_iter().for_each(|operation| all.add(operation, None));
+        for operation in found {
+            all.add(operation, None);
+        }
         let mut all = all.operations.into_iter();
         let first = all.next().unwrap_or_else(|| opaque(&reading, upgrade));
         let operations = Operations::batch(first, all.collect());
