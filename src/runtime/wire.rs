@@ -64,6 +64,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         journal: journal.clone(),
         upstream: upstream.clone(),
         clock: clock.clone(),
+        entropy: entropy.clone(),
     };
     let (drain, draining) = watch::channel(false);
     let settings = accept_settings(&config);

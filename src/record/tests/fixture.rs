@@ -95,6 +95,7 @@ pub(crate) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decide
         class,
         resource: Some(Resource { kind: "thing".into(), id: "a/b".to_owned() }),
         how: Recognition::Exact,
+        facts: crate::call::Facts::default(),
         because: "catalog".into(),
     };
     let task = task();
