@@ -3,6 +3,14 @@
 //! Each case is one request, recognised again and again as the proxy does it: what of the body is wanted, and what it would do.
 //! A round is timed as a whole, so the clock is read once for some hundred calls. Method and figures: benches/README.md.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a bench that cannot run says why by panicking, and its figures are no exact ones"
+)]
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;

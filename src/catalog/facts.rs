@@ -113,23 +113,8 @@ impl FactFile {
 
     /// Whether anything but the head of a request tells of an operation.
     pub(super) fn wants_body(&self, operation: &str) -> bool {
-        self.of(operation).any(|fact| {
-            let lists = [
-                &fact.amount,
-                &fact.currency,
-                &fact.recipients,
-                &fact.message,
-                &fact.visibility,
-                &fact.private,
-                &fact.branch,
-                &fact.rows,
-            ];
-            let of_body = |template: &String| {
-                let names = template.split('{').skip(1);
-                names.into_iter().any(|name| !name.starts_with("path:") && !name.starts_with("host<"))
-            };
-            fact.resource.iter().any(of_body) || lists.iter().any(|fields| !fields.is_empty())
-        })
+        self.of(operation)
+            .any(|fact| fact.reads_body() || fact.resource.iter().any(|template| names_fields(template)))
     }
 
     fn of<'a>(&'a self, operation: &'a str) -> impl Iterator<Item = &'a Fact> + 'a {
@@ -148,10 +133,11 @@ impl FactFile {
         for fact in self.of(&operation.id.0) {
             facts.direction = fact.direction.or(facts.direction);
             facts.labels.extend(fact.labels.iter().cloned());
-            match fact.resource(reading, &fields) {
-                Ok(told) => operation.resource = told.or(operation.resource.take()),
+            if let Ok(told) = fact.resource(reading, &fields) {
+                operation.resource = told.or(operation.resource.take());
+            } else {
                 // It says two things: neither is believed.
-                Err(()) => (operation.resource, facts.args.unclear) = (None, true),
+                (operation.resource, facts.args.unclear) = (None, true);
             }
             fact.args(&fields, labels, &mut facts);
         }
@@ -194,7 +180,27 @@ fn resource(template: &str, value: impl Fn(&str) -> Option<String>) -> Option<Re
     Some(Resource { kind: kind.into(), id })
 }
 
+/// Whether a template of a resource names anything but the path and the host.
+fn names_fields(template: &str) -> bool {
+    template.split('{').skip(1).any(|name| !name.starts_with("path:") && !name.starts_with("host<"))
+}
+
 impl Fact {
+    /// Whether it declares arguments that are not in the head.
+    fn reads_body(&self) -> bool {
+        let lists = [
+            &self.amount,
+            &self.currency,
+            &self.recipients,
+            &self.message,
+            &self.visibility,
+            &self.private,
+            &self.branch,
+            &self.rows,
+        ];
+        lists.into_iter().flatten().any(|field| !field.starts_with("header:"))
+    }
+
     /// What the operation touches.
     fn resource(&self, reading: &Reading<'_>, fields: &Fields<'_>) -> Result<Option<Resource>, ()> {
         let twice = std::cell::Cell::new(false);
@@ -203,7 +209,7 @@ impl Fact {
                 let from = |at: &str| at.parse::<usize>().ok()?.checked_sub(1);
                 return match at.strip_suffix("...") {
                     Some(at) => reading.path.get(from(at)?..).map(|rest| rest.join("/")),
-                    None => reading.path.get(from(at)?).map(|segment| segment.to_string()),
+                    None => reading.path.get(from(at)?).map(ToString::to_string),
                 };
             }
             if let Some(mark) = name.strip_prefix("host<") {
@@ -225,8 +231,7 @@ impl Fact {
 
     fn args(&self, fields: &Fields<'_>, labels: &Labels, facts: &mut Facts) {
         let args = &mut facts.args;
-        let declared = self.amount.len() + self.recipients.len() + self.message.len() + self.branch.len();
-        args.unclear |= fields.unreadable && declared + self.visibility.len() + self.rows.len() > 0;
+        args.unclear |= fields.unreadable && self.reads_body();
         for field in &self.amount {
             for value in fields.values(field) {
                 match value.amount(self.unit == Unit::Major) {

@@ -136,7 +136,9 @@ impl Asked {
         if known.len() < ids.len() || (named && ids.is_empty()) {
             self.nameless += 1;
         }
-        known.into_iter().for_each(|document| self.document(document.to_owned()));
+        for document in known {
+            self.document(document.to_owned());
+        }
     }
 
     fn object<'a>(&mut self, object: &Json, stored: impl Fn(&str) -> Option<&'a str>) {

@@ -66,7 +66,9 @@ impl Catalog {
             found.push(opaque(&reading, upgrade));
         }
         let mut all = Found::default();
-        found.into_iter().for_each(|operation| all.add(operation, None));
+        for operation in found {
+            all.add(operation, None);
+        }
         let mut all = all.operations.into_iter();
         let first = all.next().unwrap_or_else(|| opaque(&reading, upgrade));
         let operations = Operations::batch(first, all.collect());
@@ -107,17 +109,12 @@ impl Said<'_> {
                 found.push(self.reading.action(VERB, kind).unwrap_or_else(unknown));
             }
         }
-        let rpc = match rpc::read(self.reading) {
-            Told::Nothing => self.speaks(&["mcp", "json-rpc", "jsonrpc", "a2a"]),
-            Told::Also(operations) => {
-                found.extend(operations);
-                self.speaks(&["mcp", "json-rpc", "jsonrpc", "a2a"])
-            }
-            Told::Instead(operations) => {
-                found.extend(operations);
-                true
-            }
-        };
+        match rpc::read(self.reading) {
+            Told::Nothing => {}
+            Told::Also(operations) | Told::Instead(operations) => found.extend(operations),
+        }
+        // Also where nothing could be read: what is cut off at such a place could be anything.
+        let rpc = rpc::is_place(self.reading) || self.speaks(&["mcp", "json-rpc", "jsonrpc", "a2a"]);
         (found, graphql || events || rpc)
     }
 

@@ -331,7 +331,10 @@ impl Found {
     /// Adds a reading, unless it says what another said already.
     fn add(&mut self, mut reading: Operation, why: Option<&str>) {
         let same = |have: &Operation| {
-            have.id == reading.id && have.service == reading.service && have.resource == reading.resource
+            have.id == reading.id
+                && have.service == reading.service
+                && have.resource == reading.resource
+                && have.facts == reading.facts
         };
         if self.operations.iter().any(same) {
             return;

@@ -43,7 +43,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
 }
 
 /// The path says that the server speaks JSON-RPC; so does the root, where REST has nothing.
-fn is_place(reading: &Reading<'_>) -> bool {
+pub(super) fn is_place(reading: &Reading<'_>) -> bool {
     let speaks = reading.path_has(&["mcp", "a2a", "rpc", "jsonrpc", "sse"]);
     let host = reading.request.host.split('.').next().unwrap_or_default();
     let session = ["sessionId", "session_id"].iter().any(|name| reading.request.query.has(name));

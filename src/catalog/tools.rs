@@ -121,11 +121,10 @@ impl Tools {
                     first.drifted = true;
                     drifted.push(name.to_owned());
                 }
-                Some(_) => {}
                 None if room => {
                     described.insert(name.to_owned(), Described { digest, drifted: false });
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
         self.sessions.insert(session, Arc::new(listed));
@@ -148,7 +147,9 @@ fn digested(value: &Json, digest: &mut Sha256) {
         Json::Text(text) => put(3, text),
         Json::List(list) => {
             put(4, &list.len().to_string());
-            list.iter().for_each(|one| digested(one, digest));
+            for one in list {
+                digested(one, digest);
+            }
         }
         Json::Fields(fields) => {
             put(5, &fields.len().to_string());

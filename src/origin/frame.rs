@@ -73,13 +73,16 @@ pub fn header(bytes: &[u8], from: From) -> Result<Option<Header>, &'static str> 
         _ => return Err("a frame is of a kind that is reserved"),
     };
     let last = first & 0x80 != 0;
-    let (payload, rest) = match (second & 0x7f, rest) {
-        (126, [a, b, rest @ ..]) => (u64::from(u16::from_be_bytes([*a, *b])), rest),
-        (127, [a, b, c, d, e, f, g, h, rest @ ..]) => {
-            (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), rest)
+    let (payload, rest) = match second & 0x7f {
+        126 => {
+            let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (u16::from_be_bytes(*length).into(), rest)
         }
-        (126 | 127, _) => return Ok(None),
-        (short, rest) => (short.into(), rest),
+        127 => {
+            let Some((length, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (u64::from_be_bytes(*length), rest)
+        }
+        short => (short.into(), rest),
     };
     let shortest = match second & 0x7f {
         126 => payload > 125,
@@ -92,12 +95,14 @@ pub fn header(bytes: &[u8], from: From) -> Result<Option<Header>, &'static str> 
     if opcode.is_control() && (!last || payload > CONTROL_BYTES as u64) {
         return Err("a control frame is longer than 125 bytes, or in pieces");
     }
-    let (mask, rest) = match (second & 0x80 != 0, from, rest) {
-        (true, From::Client, [a, b, c, d, rest @ ..]) => (Some([*a, *b, *c, *d]), rest),
-        (true, From::Client, _) => return Ok(None),
-        (false, From::Server, rest) => (None, rest),
-        (false, From::Client, _) => return Err("a frame of the client is not masked"),
-        (true, From::Server, _) => return Err("a frame of the server is masked"),
+    let (mask, rest) = match (second & 0x80 != 0, from) {
+        (true, From::Client) => {
+            let Some((mask, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (Some(*mask), rest)
+        }
+        (false, From::Server) => (None, rest),
+        (false, From::Client) => return Err("a frame of the client is not masked"),
+        (true, From::Server) => return Err("a frame of the server is masked"),
     };
     Ok(Some(Header { last, opcode, mask, payload, size: bytes.len() - rest.len() }))
 }

@@ -303,7 +303,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Said<'_, R, W> {
 
     /// Reads what an agent sends that said it was done, so that it does not wait for us.
     async fn drain(mut self) -> Result<(), PumpEnd> {
-        while !matches!(self.from.some(u64::MAX).await, Ok(bytes) if bytes.is_empty()) {}
+        while matches!(self.from.some(u64::MAX).await, Ok(bytes) if !bytes.is_empty()) {}
         self.over().await
     }
 

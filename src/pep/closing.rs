@@ -80,9 +80,8 @@ impl Closer {
         let outcome = match facts.end {
             PumpEnd::Closed => Outcome::Answered,
             PumpEnd::Cut => Outcome::Revoked,
-            PumpEnd::AgentBroke(why) => self.because(why, Outcome::AgentGone),
+            PumpEnd::AgentBroke(why) | PumpEnd::Refused(why) => self.because(why, Outcome::AgentGone),
             PumpEnd::OriginBroke(why) => self.because(why, Outcome::OriginFailed),
-            PumpEnd::Refused(why) => self.because(why, Outcome::AgentGone),
             PumpEnd::Idle(seconds) => {
                 self.because(format!("nothing moved for {seconds} s"), Outcome::OriginFailed)
             }

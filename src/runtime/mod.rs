@@ -29,6 +29,7 @@ use crate::record::{Event, Journal};
 use crate::store::Sqlite;
 use crate::telemetry::Followers;
 
+pub use crate::telemetry::SpanLines;
 pub use config::Config;
 pub use error::StartError;
 pub(crate) use wire::{policy_source, vocabulary};

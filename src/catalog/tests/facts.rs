@@ -101,6 +101,38 @@ fn recipients_are_counted_wherever_they_stand() {
 }
 
 #[test]
+fn every_request_of_a_batch_keeps_its_own_facts() {
+    let part = |to: &str| {
+        let raw =
+            base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE, format!("To: {to}\r\n\r\nx"));
+        format!(
+            "--b\r\nContent-Type: application/http\r\n\r\nPOST /gmail/v1/users/me/messages/send HTTP/1.1\r\nContent-Type: application/json\r\n\r\n{{\"raw\":\"{raw}\"}}\r\n"
+        )
+    };
+    let body = part("a@example.org") + &part("x@evil.test") + "--b--";
+    let asked = with_header(
+        head("POST", "gmail.googleapis.com", "/batch/gmail/v1"),
+        "content-type",
+        "multipart/mixed; boundary=b",
+    );
+    let found = CATALOG.with(|catalog| ask_with(catalog, &asked, body.as_bytes()));
+    let domains: Vec<_> = found.iter().flat_map(|one| one.facts.args.domains.iter().cloned()).collect();
+    assert_eq!(domains, ["example.org", "evil.test"]);
+}
+
+#[test]
+fn an_upload_is_not_looked_into_for_what_its_head_says() {
+    let upload =
+        with_header(head("PUT", "data.s3.eu-west-1.amazonaws.com", "/a.csv"), "x-amz-acl", "public-read");
+    CATALOG.with(|catalog| {
+        assert_eq!(catalog.wants_body(&upload), None);
+        let found = ask(catalog, &upload).strongest().clone();
+        assert_eq!(found.facts.args.visibility.as_deref(), Some("public-read"));
+        assert!(!found.facts.args.unclear);
+    });
+}
+
+#[test]
 fn a_resource_in_the_body_is_told_unless_it_is_said_twice() {
     let post = |body| told("POST slack.com/api/chat.postMessage", JSON, body);
     assert_eq!(resource(&post(r#"{"channel":"C1","text":"hi"}"#)), some("channel", "C1"));

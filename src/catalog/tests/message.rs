@@ -87,6 +87,7 @@ fn json_rpc_messages_are_judged_by_their_methods() {
     ] {
         assert_eq!(class(at, None, message), wanted, "{message}");
     }
+    assert_eq!(class(at, None, "{\"jsonrpc\":\"2.0\",\"method\":"), Class::Delegate, "cut off");
     // At a place that says nothing, a message that looks like a read may be anything.
     let (operations, dialect, _) =
         said("nobody.test/socket", None, br#"{"jsonrpc":"2.0","id":"x","method":"tools/list"}"#);

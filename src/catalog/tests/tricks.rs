@@ -63,6 +63,7 @@ fn utf16(text: &str) -> Vec<u8> {
 const MUTATION: &str = r#"{"query":"mutation { deleteIssue(id: 1) { id } }"}"#;
 const SEND: &str = r#"{"jsonrpc":"2.0","id":1,"method":"message/send"}"#;
 
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn tricks() -> Vec<Trick> {
     use Class::{Act, Delegate};
     let gql = "POST x.test/graphql";

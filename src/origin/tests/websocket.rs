@@ -77,13 +77,13 @@ const MASK: [u8; 4] = [7, 77, 177, 217];
 fn said(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
-        short @ 0..=125 => frame.push(0x80 | short as u8),
+        short @ 0..=125 => frame.push(0x80 | u8::try_from(short).unwrap()),
         long @ 126..=0xffff => {
-            frame.push(0x80 | 126);
-            frame.extend((long as u16).to_be_bytes());
+            frame.push(0xfe);
+            frame.extend(u16::try_from(long).unwrap().to_be_bytes());
         }
         longest => {
-            frame.push(0x80 | 127);
+            frame.push(0xff);
             frame.extend((longest as u64).to_be_bytes());
         }
     }
@@ -205,7 +205,7 @@ async fn frames_with_two_readings_end_the_connection() {
 #[tokio::test]
 async fn a_long_message_is_asked_about_by_its_beginning() {
     let clerk = || Clerk { limit: Some(10), ..Clerk::default() };
-    let long = [said(0x02, b"0123456789ab"), said(0x80, &[b'x'; 70_000]), said(0x81, b"next")].concat();
+    let long = [said(0x02, b"0123456789ab"), said(0x80, &vec![b'x'; 70_000]), said(0x81, b"next")].concat();
     let (reached, _, passed, end) = talk(clerk(), &long, b"").await;
     assert!(reached == long, "{} of {} bytes went out", reached.len(), long.len());
     assert_eq!(passed.asked, [("0123456789".to_owned(), false), ("next".to_owned(), true)]);
