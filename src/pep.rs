@@ -12,8 +12,8 @@ use std::sync::Arc;
 use http::{HeaderValue, Response};
 use tokio::sync::watch;
 
-use crate::accept::{TurnedAway, Walk, Walked, refuse};
-use crate::body::{Body, Pending};
+use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
+use crate::body::Body;
 use crate::call::{
     Account, Attributed, Call, Clock, Decided, Decision, Intercepted, Opened, Outcome, Peek, Presented,
     Recognised, Refusal, Ruled,
@@ -87,10 +87,10 @@ impl Walk for Pep {
         }
     }
 
-    async fn walk(&self, call: Call<Intercepted>, body: Body, upgrade: Option<Pending>) -> Walked {
+    async fn walk(&self, call: Call<Intercepted>, body: Body, agent: Agent) -> Walked {
         let wording = refuse::Wording::of(call.head());
         let id = call.head().id;
-        let mut walked = match self.go(call, body, upgrade).await {
+        let mut walked = match self.go(call, body, agent).await {
             Ok(walked) => walked,
             Err(refusal) => return refuse::answer(&refusal, &wording).into(),
         };
@@ -111,19 +111,14 @@ impl Walk for Pep {
 
 impl Pep {
     /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
-    async fn go(
-        &self,
-        call: Call<Intercepted>,
-        mut body: Body,
-        upgrade: Option<Pending>,
-    ) -> Result<Walked, Refusal> {
+    async fn go(&self, call: Call<Intercepted>, mut body: Body, agent: Agent) -> Result<Walked, Refusal> {
         let law = self.law.borrow().clone();
         let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body).await?;
         let (call, leash) = self.attribute(call).await?;
         let call = self.decide(&law.rules, call).await?;
         let opened = self.open(&call).await?;
         let listener = lists_tools.then(|| Listener::new(law.catalog.clone(), call.head().clone()));
-        let mut walked = self.forward(call, opened, leash, body, upgrade).await?;
+        let mut walked = self.forward(call, opened, leash, body, agent).await?;
         if let Some(listener) = listener {
             walked.answer = listener.listen(walked.answer);
         }
@@ -211,7 +206,7 @@ impl Pep {
         opened: Opened,
         leash: Leash,
         body: Body,
-        upgrade: Option<Pending>,
+        mut agent: Agent,
     ) -> Result<Walked, Refusal> {
         let Leash { mut ended, in_flight } = leash;
         let (origin, at) = (call.head().origin.clone(), call.head().at);
@@ -225,6 +220,10 @@ impl Pep {
                 closer.refused(Outcome::Revoked, &refusal, None);
                 return Err(refusal);
             }
+            () = agent.gone() => {
+                closer.left();
+                return Err(Refusal::AgentGone);
+            }
             sent = self.upstream.send(call, body) => sent,
         };
         let Answer { call: _forwarded, response, upgraded } = match sent {
@@ -236,7 +235,7 @@ impl Pep {
             }
         };
         closer.answered(&response);
-        if let (Some(upgraded), Some(agent)) = (upgraded, upgrade) {
+        if let (Some(upgraded), Some(agent)) = (upgraded, agent.upgrade) {
             let (head, _none) = response.into_parts();
             let afterwards = closer.pump(agent, upgraded, Leash::cut_for_good(ended));
             let answer = Response::from_parts(head, Body::empty());

@@ -17,6 +17,7 @@ pub mod serve;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Response;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::body::framing::Limits;
 use crate::body::{Body, Pending};
@@ -37,16 +38,32 @@ pub trait Walk: Send + Sync + 'static {
     /// Whether whoever presents this may open a tunnel at all. What happens in the tunnel is judged call by call.
     fn admit(&self, presented: &Presented) -> Result<(), Refusal>;
 
-    /// Takes one call through the house and comes back with the answer. `upgrade` is there if the request asks for one.
-    fn walk(
-        &self,
-        call: Call<Intercepted>,
-        body: Body,
-        upgrade: Option<Pending>,
-    ) -> impl Future<Output = Walked> + Send;
+    /// Takes one call through the house and comes back with the answer. It is never dropped half-way: who asks and
+    /// leaves at once is on record all the same. Nothing may go out for an agent that is [`Agent::gone`].
+    fn walk(&self, call: Call<Intercepted>, body: Body, agent: Agent) -> impl Future<Output = Walked> + Send;
 
     /// Records what never became a call.
     fn turn_away(&self, turned: TurnedAway) -> impl Future<Output = ()> + Send;
+}
+
+/// Whoever waits for the answer of a call.
+pub struct Agent {
+    /// The connection itself, if the request asks for an upgrade.
+    pub upgrade: Option<Pending>,
+    /// Its other half goes when the agent's connection or stream does.
+    waits: oneshot::Receiver<Infallible>,
+}
+
+impl Agent {
+    /// An agent that waits for as long as the other half of `waits` is kept.
+    pub(crate) fn waiting(upgrade: Option<Pending>, waits: oneshot::Receiver<Infallible>) -> Self {
+        Self { upgrade, waits }
+    }
+
+    /// Comes to pass when nobody waits for the answer any more.
+    pub async fn gone(&mut self) {
+        let Err(_) = (&mut self.waits).await;
+    }
 }
 
 /// What a walk comes back with.

@@ -72,9 +72,12 @@ const CHALLENGES: [&str; 2] = ["Basic realm=\"remit\", charset=\"UTF-8\"", "Bear
 fn problem(refusal: &Refusal, call: Option<CallId>) -> Response<Body> {
     let mut response = Response::new(Body::full(document(refusal, call)));
     *response.status_mut() = refusal.status();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json; charset=utf-8"));
+    response.headers_mut().insert(CONTENT_TYPE, PROBLEM);
     response
 }
+
+/// RFC 9457 §6.1 knows no parameter, but octokit shows an error's text only where a charset says that it is one.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json; charset=utf-8");
 
 /// The problem document.
 fn document(refusal: &Refusal, call: Option<CallId>) -> Bytes {
@@ -87,8 +90,9 @@ fn document(refusal: &Refusal, call: Option<CallId>) -> Bytes {
     put("code", json!(refusal.code()));
     put("fault", json!(fault(refusal.fault())));
     put("advice", json!(refusal.advice()));
-    // The member that many SDKs ask for before they believe the status.
-    put("error", json!({ "type": refusal.code(), "code": refusal.code(), "message": format!("{}. {}", refusal, refusal.advice()) }));
+    // Where the SDKs of OpenAI, Anthropic and Stripe, and most of those made after them, look for the cause.
+    let message = format!("{refusal}. {}", refusal.advice());
+    put("error", json!({ "type": refusal.code(), "code": refusal.code(), "message": message }));
     if let Some(call) = call {
         put("call", json!(call));
     }

@@ -1,6 +1,7 @@
 //! The HTTP/1.1 and HTTP/2 server loops: one request in, one call through the house, one answer out.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 
 use super::connect::{Connection, refusal_of};
-use super::{Front, Walk, Walked, head, refuse, turns_true};
+use super::{Agent, Front, Walk, Walked, head, refuse, turns_true};
 use crate::body::framing::{Control, Strict};
 use crate::body::{Body, Pending};
 use crate::call::{Call, CallId, Refusal};
@@ -42,10 +44,8 @@ where
     let io = TokioIo::new(Strict::requests(io, unread, front.settings.limits, control.clone()));
     let mut drain = front.drain.clone();
     let peer = connection.peer;
-    let service = service_fn(move |request| {
-        let (front, connection, control) = (front.clone(), connection.clone(), control.clone());
-        async move { Ok::<_, Infallible>(answer(front, connection, Some(control), request).await) }
-    });
+    let service =
+        service_fn(move |request| attend(front.clone(), connection.clone(), Some(control.clone()), request));
     // Time limits are kept in `Strict`, which can still say why.
     let served = hyper::server::conn::http1::Builder::new()
         .header_read_timeout(None)
@@ -72,10 +72,7 @@ where
 {
     let mut drain = front.drain.clone();
     let (streams, peer) = (front.settings.streams, connection.peer);
-    let service = service_fn(move |request| {
-        let (front, connection) = (front.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(answer(front, connection, None, request).await) }
-    });
+    let service = service_fn(move |request| attend(front.clone(), connection.clone(), None, request));
     let served = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(streams)
@@ -99,6 +96,25 @@ where
     }
 }
 
+/// Works on one request in a task of its own, begun at once: hyper drops what this returns, even before it is first
+/// polled, when the agent leaves. The walk goes on to its entry, or an agent could try every door and leave no trace.
+fn attend<W: Walk>(
+    front: Arc<Front<W>>,
+    connection: Arc<Connection>,
+    control: Option<Arc<Control>>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+    connection.count();
+    let (here, waits) = oneshot::channel();
+    let work = tokio::spawn(answer(front, connection, control, request, waits));
+    async move {
+        let answer = work.await;
+        drop(here);
+        // A panic of the walk is caught closer to it; this is the runtime going down.
+        Ok(answer.unwrap_or_else(|_| refuse::answer(&Refusal::Internal, &refuse::Wording::plain())))
+    }
+}
+
 /// One request. A panic on the way ends this call and no other: nothing was answered, the guard that the walk holds
 /// closes its entry as abandoned.
 async fn answer<W: Walk>(
@@ -106,8 +122,8 @@ async fn answer<W: Walk>(
     connection: Arc<Connection>,
     control: Option<Arc<Control>>,
     mut request: Request<Incoming>,
+    waits: oneshot::Receiver<Infallible>,
 ) -> Response<Body> {
-    connection.count();
     if let Some(violation) = control.as_ref().and_then(|control| control.violation(request.uri().path())) {
         return turn_away(&front, &connection, refusal_of(violation)).await;
     }
@@ -125,7 +141,8 @@ async fn answer<W: Walk>(
     let upgrade = head.upgrade.map(|_| Pending::of_request(&mut request));
     let body = Body::from(request.into_body());
     let call = Call::intercepted(head, presented);
-    let walked = AssertUnwindSafe(front.walk.walk(call, body, upgrade)).catch_unwind().await;
+    let agent = Agent::waiting(upgrade, waits);
+    let walked = AssertUnwindSafe(front.walk.walk(call, body, agent)).catch_unwind().await;
     let Walked { mut answer, afterwards } = walked.unwrap_or_else(|_| {
         tracing::error!(call = %id, "a call panicked; it was not let through");
         refuse::answer(&Refusal::Internal, &wording).into()

@@ -15,9 +15,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::ca::Ca;
 use super::listen::Listener;
-use super::{Front, Settings, TurnedAway, Walk, Walked};
+use super::{Agent, Front, Settings, TurnedAway, Walk, Walked};
+use crate::body::Body;
 use crate::body::framing::Limits;
-use crate::body::{Body, Pending};
 use crate::call::principal::Entrance;
 use crate::call::{Call, Clock, Entropy, Host, Intercepted, Presented, Refusal, Timestamp};
 
@@ -53,7 +53,7 @@ impl Walk for Echo {
         }
     }
 
-    async fn walk(&self, call: Call<Intercepted>, body: Body, _: Option<Pending>) -> Walked {
+    async fn walk(&self, call: Call<Intercepted>, body: Body, _: Agent) -> Walked {
         if let Err(refusal) = self.admit(&call.stage().presented) {
             return super::refuse::answer(&refusal, &super::refuse::Wording::of(call.head())).into();
         }

@@ -47,6 +47,9 @@ pub enum Refusal {
         /// What that is: `a private address`.
         range: &'static str,
     },
+    /// Whoever asked has left. Nobody reads this but the journal.
+    #[error("the agent left before an answer came")]
+    AgentGone,
     /// The request breaks a rule of its protocol.
     #[error("the request breaks the rules of HTTP: {why}")]
     BadRequest {
@@ -207,6 +210,7 @@ impl Refusal {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::AddressForbidden { .. } => "address_forbidden",
+            Self::AgentGone => "agent_gone",
             Self::BadRequest { .. } => "bad_request",
             Self::Draining => "draining",
             Self::HeadTooLarge { .. } => "head_too_large",
@@ -235,7 +239,7 @@ impl Refusal {
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::BadRequest { .. } | Self::NotTls { .. } | Self::TlsHandshake { .. } => {
+            Self::AgentGone | Self::BadRequest { .. } | Self::NotTls { .. } | Self::TlsHandshake { .. } => {
                 StatusCode::BAD_REQUEST
             }
             Self::AddressForbidden { .. }
@@ -265,7 +269,8 @@ impl Refusal {
     /// Who has to change something.
     pub const fn fault(&self) -> Fault {
         match self {
-            Self::BadRequest { .. }
+            Self::AgentGone
+            | Self::BadRequest { .. }
             | Self::HeadTooLarge { .. }
             | Self::IdentityInvalid { .. }
             | Self::IdentityRequired
@@ -316,6 +321,7 @@ impl Refusal {
             Self::AddressForbidden { .. } => {
                 "Private, loopback, link-local and metadata addresses are closed to agents; the operator can map the name under [upstream.resolve]."
             }
+            Self::AgentGone => "Keep the connection open until the answer has come.",
             Self::BadRequest { .. } => "Send a well-formed request; remit does not repair one.",
             Self::Draining => "Send the call again in a few seconds, to another node if there is one.",
             Self::HeadTooLarge { .. } => "Send fewer or shorter header fields.",

@@ -72,7 +72,7 @@ pub enum Protocol {
     Grpc,
     /// Model Context Protocol: by the tool.
     Mcp,
-    /// Agent2Agent: by the JSON-RPC method.
+    /// A2A, agent to agent: by the JSON-RPC method.
     A2a,
 }
 

@@ -55,7 +55,7 @@ fn load(source: &PolicySource, vocabulary: &dyn Vocabulary) -> Result<Loaded, Lo
     problems.extend(draft::duplicates(&drafts));
 
     let checker = Checker::new(vocabulary, &groups);
-    let mut named = Named::new();
+    let mut named = Named::default();
     let mut sound = Vec::new();
     for draft in &drafts {
         let mut found = checker.check(draft, &mut named);

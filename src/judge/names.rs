@@ -47,6 +47,9 @@ pub(super) fn resource(service: &ServiceName, resource: &Resource) -> EntityUid 
     uid(&RESOURCE, &format!("{service}/{}/{}", resource.kind, resource.id))
 }
 
+/// In the place of a service: all that no policy names.
+pub(super) const OTHERS: &str = "*";
+
 /// The action that stands for all operations of a service and class that no policy names.
 pub(super) fn representative(service: &str, class: Class) -> String {
     format!("{service}:*{class}")

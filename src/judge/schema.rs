@@ -1,16 +1,19 @@
 //! The schema in force: types and groups from the file, and as few actions as policies can tell apart.
 //!
-//! A catalog has tens of thousands of operations. As actions of the schema each would cost at load (every policy is
-//! checked against every action) and at each request. So the schema holds the operations that some policy names, and
-//! for each service and class one **representative** (`github:*act`) for all the others.
+//! A catalog has tens of thousands of operations at hundreds of services. As actions of the schema each would cost at
+//! load (every policy is checked against every action) and at each request. So the schema holds the operations that
+//! some policy names; for each service that some policy names, one **representative** of each class (`github:*act`)
+//! for its other operations; and one of each class (`*:*act`) for all operations of all other services.
 //!
 //! That is sound because a policy learns of an action in two ways only: by its name (`==`, `in [..]`), and by the
-//! groups it is in. An operation that no policy names has no name that matters; and all such operations of one
-//! service and class are in the same two groups, take the same principals and resources and the same context. So
-//! every policy says the same of each of them, and what it says of one, it says of all. The vocabulary refuses policies
-//! that name a representative, and nothing in the context carries an operation's name, or this would not hold.
+//! groups it is in. An operation that no policy names has no name that matters, and a service whose group no policy
+//! names has no group that matters. All operations that share a representative are in the same groups of those that
+//! matter, and take the same principals and resources and the same context. So every policy says the same of each of
+//! them, and what it says of one, it says of all. The vocabulary refuses policies that name a representative, and
+//! nothing in the context carries an operation's name, or this would not hold. (Services are told apart by the resource
+//! as well, which is each call's own.)
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -53,8 +56,14 @@ impl<T> ByClass<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Actions {
     named: HashMap<String, (Class, Entity)>,
+    /// Those that policies name.
     services: HashMap<Arc<str>, OfService>,
+    /// At services of the catalog that no policy names.
+    others: ByClass<Entity>,
+    /// At hosts that the catalog does not know, and what it cannot name at the services of `others`.
     strangers: ByClass<Entity>,
+    /// All services of the catalog.
+    catalogued: HashSet<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -86,21 +95,24 @@ impl Actions {
             let (operation, because) = (id.clone(), operation.because.clone());
             return Err(ClassDiffers { operation, named: *named, called: *class, because });
         }
-        let Some(service) = self.services.get(&operation.service.0) else {
-            return Ok(self.strangers.of(*class));
-        };
         let unknown = Class::ALL.map(OperationId::unknown).contains(id);
-        Ok(if unknown { &service.unknown } else { &service.unnamed }.of(*class))
+        let alike = match self.services.get(&operation.service.0) {
+            Some(service) if unknown => &service.unknown,
+            Some(service) => &service.unnamed,
+            None if unknown || !self.catalogues(&operation.service) => &self.strangers,
+            None => &self.others,
+        };
+        Ok(alike.of(*class))
     }
 
     /// Whether the catalog knows this service.
     pub(super) fn catalogues(&self, service: &ServiceName) -> bool {
-        self.services.contains_key(&service.0)
+        self.catalogued.contains(&service.0)
     }
 
     /// How many actions there are.
     pub(super) fn len(&self) -> usize {
-        self.named.len() + 3 * self.services.len() + 3
+        self.named.len() + Class::ALL.len() * (self.services.len() + 2)
     }
 }
 
@@ -117,31 +129,31 @@ pub(super) fn build(
     let remedy = "keep the types, groups and the context of the schema in the binary; add to them only";
     let wrong = |why: &dyn std::fmt::Display| Problem::in_file(&file.name, schema(why)).remedy(remedy);
     let (actions, _warnings) =
-        SchemaFragment::from_cedarschema_str(&declare(services, named)).map_err(|error| wrong(&error))?;
+        SchemaFragment::from_cedarschema_str(&declare(named)).map_err(|error| wrong(&error))?;
     let built = Schema::from_schema_fragments([types, actions]).map_err(|error| wrong(&error))?;
     let entities = built.action_entities().map_err(|error| wrong(&error))?;
     let actions = collect(&entities, services, named).map_err(|missing| wrong(&missing))?;
     Ok((built, actions))
 }
 
-fn declare(services: &[ServiceName], named: &Named) -> String {
+fn declare(named: &Named) -> String {
     let quoted = |id: &str| format!("\"{}\"", EntityId::new(id).escaped());
     let mut text = String::new();
     let mut action = |id: &str, service: &str, class: Class| {
         let (id, service) = (quoted(id), quoted(service));
         let _ = writeln!(text, "action {id} in [\"{class}\", {service}] {APPLIES};");
     };
-    for (id, (service, class)) in named {
+    for (id, (service, class)) in &named.operations {
         action(id, &service.0, *class);
     }
-    for service in services {
+    let services = named.services();
+    for service in services.iter().map(|service| &*service.0).chain([names::OTHERS]) {
         for class in Class::ALL {
-            action(&names::representative(&service.0, class), &service.0, class);
+            action(&names::representative(service, class), service, class);
         }
     }
-    let groups: BTreeSet<_> = services.iter().chain(named.values().map(|(service, _)| service)).collect();
-    for group in groups {
-        let _ = writeln!(text, "action {};", quoted(&group.0));
+    for group in services.iter().map(|service| &*service.0).chain([names::OTHERS]) {
+        let _ = writeln!(text, "action {};", quoted(group));
     }
     text
 }
@@ -166,16 +178,20 @@ fn collect(entities: &Entities, services: &[ServiceName], named: &Named) -> Resu
         if single { Ok(found) } else { Err(Unfit::Class(id.to_owned(), class)) }
     };
     let unknown = |class| find(&OperationId::unknown(class).0, class);
+    let representatives =
+        |service: &str| ByClass::try_from(|class| find(&names::representative(service, class), class));
     let of_service = |service: &ServiceName| -> Result<_, Unfit> {
-        let unnamed = ByClass::try_from(|class| find(&names::representative(&service.0, class), class))?;
+        let unnamed = representatives(&service.0)?;
         let unknown = ByClass::try_from(|class| Ok(within(&unknown(class)?, entities, service)))?;
         Ok((service.0.clone(), OfService { unnamed, unknown }))
     };
     let name = |(id, (_, class)): (&String, &(_, Class))| Ok((id.clone(), (*class, find(id, *class)?)));
     Ok(Actions {
-        named: named.iter().map(name).collect::<Result<_, _>>()?,
-        services: services.iter().map(of_service).collect::<Result<_, _>>()?,
+        named: named.operations.iter().map(name).collect::<Result<_, _>>()?,
+        services: named.services().into_iter().map(of_service).collect::<Result<_, _>>()?,
+        others: representatives(names::OTHERS)?,
         strangers: ByClass::try_from(unknown)?,
+        catalogued: services.iter().map(|service| service.0.clone()).collect(),
     })
 }
 

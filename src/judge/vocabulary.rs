@@ -1,7 +1,7 @@
 //! Which operations policies may name: the catalog's. `judge` asks through a trait, because rooms do not know their
 //! neighbours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::call::{Class, Host, OperationId, ServiceName, SpiffeId};
 
@@ -27,8 +27,21 @@ pub trait Vocabulary: Send + Sync {
     fn operation_ids(&self) -> Vec<String>;
 }
 
-/// The operations that policies name.
-pub(super) type Named = BTreeMap<String, (ServiceName, Class)>;
+/// What policies name of the catalog.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// Operations, each with its service and class.
+    pub(super) operations: BTreeMap<String, (ServiceName, Class)>,
+    /// Services, by the group of their actions.
+    groups: BTreeSet<ServiceName>,
+}
+
+impl Named {
+    /// The services that policies can tell from others by an action's name or group.
+    pub(super) fn services(&self) -> BTreeSet<&ServiceName> {
+        self.groups.iter().chain(self.operations.values().map(|(service, _)| service)).collect()
+    }
+}
 
 /// Looks up every entity that a policy names. One that no call can bring is an error: in a `forbid` it would be a
 /// hole that nobody sees.
@@ -77,12 +90,15 @@ impl<'a> Checker<'a> {
     fn action(&self, id: &str, named: &mut Named) -> Option<(Cause, String)> {
         let classes = Class::ALL.map(Class::as_str);
         let unknowns = Class::ALL.map(OperationId::unknown);
-        let group = classes.contains(&id) || id == UNKNOWN || self.services.iter().any(|s| *s.0 == *id);
-        if group || unknowns.iter().any(|unknown| *unknown.0 == *id) {
+        if classes.contains(&id) || id == UNKNOWN || unknowns.iter().any(|unknown| *unknown.0 == *id) {
+            return None;
+        }
+        if let Some(service) = self.services.iter().find(|service| *service.0 == *id) {
+            named.groups.insert(service.clone());
             return None;
         }
         if let Some(found) = self.vocabulary.operation(id) {
-            named.insert(id.to_owned(), found);
+            named.operations.insert(id.to_owned(), found);
             return None;
         }
         let cause = Cause::UnknownAction(id.to_owned());

@@ -49,6 +49,11 @@ impl Closer {
         self.close(outcome);
     }
 
+    /// Nobody waits for the answer any more, and none has begun.
+    pub(super) fn left(mut self) {
+        self.close(Outcome::AgentGone);
+    }
+
     /// Carries an upgraded connection to its end.
     pub(super) async fn pump(
         mut self,

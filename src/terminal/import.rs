@@ -1,6 +1,7 @@
 //! `remit catalog import`: a published description of an API becomes a service that the catalog knows.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -74,9 +75,9 @@ fn form(text: &str) -> Result<Form, String> {
     Form::ALL.into_iter().find(|form| form.as_str() == text).ok_or_else(|| format!("the forms are {known}"))
 }
 
-pub(super) fn run(arguments: ImportArguments) -> Result<ExitCode, Failure> {
-    let ImportArguments { files, out, quiet, all, .. } = &arguments;
-    let wanted = wanted(&arguments)?;
+pub(super) fn run(arguments: &ImportArguments) -> Result<ExitCode, Failure> {
+    let ImportArguments { files, out, quiet, all, .. } = arguments;
+    let wanted = wanted(arguments)?;
     let mut tell = |file: &std::path::Path, at: usize, found: usize| {
         if !quiet {
             screen::tell(&format!("{at}/{} {}: {found} requests", files.len(), file.display()));
@@ -135,13 +136,13 @@ fn report(imported: &Imported, shown: usize) -> String {
         text += "\nworth a look; correct a class in overrides.toml:";
     }
     for (why, doubts) in by_doubt {
-        text += &format!("\n  {why}");
+        let _infallible = write!(text, "\n  {why}");
         for doubt in doubts.iter().take(shown) {
             let class = doubt.class.map_or_else(String::new, |class| format!("{class}"));
-            text += &format!("\n    {class:<9} {}", doubt.operation);
+            let _infallible = write!(text, "\n    {class:<9} {}", doubt.operation);
         }
         if doubts.len() > shown {
-            text += &format!("\n    and {} more", doubts.len() - shown);
+            let _infallible = write!(text, "\n    and {} more", doubts.len() - shown);
         }
     }
     text

@@ -95,12 +95,12 @@ enum CatalogVerb {
     /// Say what requests would do: JSON Lines on standard input, JSON Lines on standard output
     #[command(after_help = include_str!("help/catalog-classify.txt"))]
     Classify,
-    Import(import::ImportArguments),
+    Import(Box<import::ImportArguments>),
 }
 
 pub(super) fn catalog(arguments: CatalogArguments) -> Result<ExitCode, Failure> {
     if let CatalogVerb::Import(arguments) = arguments.verb {
-        return import::run(arguments);
+        return import::run(&arguments);
     }
     let catalog = load(&find::configuration(arguments.config.as_deref())?)?;
     let format = if arguments.json { Format::Json } else { Format::Text };

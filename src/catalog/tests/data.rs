@@ -52,7 +52,8 @@ fn the_data_is_what_was_last_recorded() {
     for line in recorded.lines() {
         let (digest, file) = line.split_once("  ").unwrap();
         let bytes = std::fs::read(data.join(file)).unwrap_or_default();
-        let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found =
+            Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         if found != digest {
             wrong.push(file);
         }

@@ -69,8 +69,8 @@ impl Origin {
         let book = book.lock().unwrap();
         let wanted = book.paths.len() as u64 + more;
         let few = |book: &mut Book| (book.paths.len() as u64) < wanted;
-        let waited = changed.wait_timeout_while(book, PATIENCE, few).unwrap().1;
-        assert!(!waited.timed_out(), "the origin gets nothing");
+        let (_book, wait) = changed.wait_timeout_while(book, PATIENCE, few).unwrap();
+        assert!(!wait.timed_out(), "the origin gets nothing");
     }
 
     pub(crate) fn received(&self) -> HashSet<String> {
