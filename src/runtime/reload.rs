@@ -32,6 +32,8 @@ pub(super) struct Reload {
     pub(super) config: Config,
     pub(super) law: watch::Sender<Law>,
     pub(super) journal: Arc<Journal>,
+    /// The folders as they were just before the catalog that counts was loaded: what changed since is new.
+    pub(super) read: Vec<Seen>,
     /// The operator asks.
     pub(super) asked: Arc<Notify>,
 }
@@ -50,8 +52,8 @@ impl Reload {
     pub(super) async fn watch(self) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut seen = self.look().await;
-        let mut read = seen.clone();
+        let mut read = self.read.clone();
+        let mut seen = read.clone();
         loop {
             let asked = tokio::select! {
                 _ = tick.tick() => false,
@@ -107,9 +109,9 @@ pub(super) fn load(config: &Config) -> Result<Law, StartError> {
 }
 
 /// A file as it was: enough to notice that it is another one now.
-type Seen = (PathBuf, Option<SystemTime>, u64);
+pub(super) type Seen = (PathBuf, Option<SystemTime>, u64);
 
-fn look(dirs: &[PathBuf]) -> Vec<Seen> {
+pub(super) fn look(dirs: &[PathBuf]) -> Vec<Seen> {
     let mut seen = Vec::new();
     for dir in dirs {
         for folder in entries(dir).into_iter().filter(|path| path.is_dir()) {

@@ -40,6 +40,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
+    let read = reload::look(&config.catalog_dirs);
     let law = reload::load(&config)?;
     let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
@@ -83,7 +84,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy };
     let followers = Followers::start(&journal, followers(&config, trace), ports)?;
     let asked = Arc::new(Notify::new());
-    let reload = Reload { config, law, journal: journal.clone(), asked: asked.clone() };
+    let reload = Reload { config, law, journal: journal.clone(), read, asked: asked.clone() };
     let around = vec![
         tokio::spawn(reload.watch()),
         tokio::spawn(keeper),

@@ -35,8 +35,9 @@ fn house() -> House {
     config.catalog_dirs = vec![own.path().to_owned()];
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let journal = Arc::new(Journal::start(record::Settings::new(state.path()), clock).unwrap());
+    let read = look(&config.catalog_dirs);
     let (sender, law) = watch::channel(load(&config).unwrap());
-    let reload = Reload { config, law: sender, journal, asked: Arc::new(Notify::new()) };
+    let reload = Reload { config, law: sender, journal, read, asked: Arc::new(Notify::new()) };
     House { reload, law, state, own }
 }
 
