@@ -92,7 +92,8 @@ fn swagger_2_0_with_its_base_path() {
     let own = own(text.as_bytes(), &wanted());
     assert_eq!(own.class("createApiKey"), "delegate");
     assert_eq!(own.class("deleteRows"), "act");
-    let places: Vec<_> = own.catalog.operations("own").into_iter().map(|entry| entry.id.to_string()).collect();
+    let places: Vec<_> =
+        own.catalog.operations("own").into_iter().map(|entry| entry.id.to_string()).collect();
     assert_eq!(places.len(), 2);
 }
 
@@ -159,7 +160,8 @@ fn a2a_cards_have_the_methods_of_the_protocol() {
 fn descriptor_sets_by_declared_effect_then_name() {
     let method = |name: &str, level: Option<IdempotencyLevel>| MethodDescriptorProto {
         name: Some(name.into()),
-        options: level.map(|level| MethodOptions { idempotency_level: Some(level.into()), ..MethodOptions::default() }),
+        options: level
+            .map(|level| MethodOptions { idempotency_level: Some(level.into()), ..MethodOptions::default() }),
         ..MethodDescriptorProto::default()
     };
     let service = ServiceDescriptorProto {
