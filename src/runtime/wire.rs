@@ -9,12 +9,13 @@ use futures_util::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::admin::Administered;
 use super::clock::{SystemClock, SystemEntropy};
 use super::config::{self, Config};
 use super::ports::TaskPorts;
+use super::reload::{self, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
@@ -39,8 +40,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
-    let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
-    let rules = Arc::new(load_rules(&config, &catalog)?);
+    let read = reload::look(&config.catalog_dirs);
+    let law = reload::load(&config)?;
+    let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let doors = Doors::bind(&config).await?;
 
@@ -56,11 +58,11 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let own = vec![facts.proxy, facts.admin];
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let default_agent = config.identity.default_agent.clone();
+    let (law, current) = watch::channel(law);
     let pep = Pep {
-        catalog,
+        law: current,
         identity: Identity::new(identity::Settings { default_agent }, tokens.clone()),
         tasks: tasks.clone(),
-        rules: rules.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
         clock: clock.clone(),
@@ -82,7 +84,10 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let api = web::router(web_settings(&config, &facts), rooms);
     let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy };
     let followers = Followers::start(&journal, followers(&config, trace), ports)?;
+    let asked = Arc::new(Notify::new());
+    let reload = Reload { config, law, journal: journal.clone(), read, asked: asked.clone() };
     let around = vec![
+        tokio::spawn(reload.watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
@@ -94,7 +99,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         doors.proxy.run(front, draining).await;
     })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around })
+    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around, asked })
 }
 
 /// What the node listens on.
@@ -162,7 +167,7 @@ pub(crate) fn vocabulary(catalog: Arc<Catalog>) -> impl Vocabulary {
     Words(catalog)
 }
 
-fn load_rules(config: &Config, catalog: &Arc<Catalog>) -> Result<Rules, StartError> {
+pub(super) fn load_rules(config: &Config, catalog: &Arc<Catalog>) -> Result<Rules, StartError> {
     Ok(Rules::load(&policy_source(config)?, &vocabulary(catalog.clone()))?)
 }
 
