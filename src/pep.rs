@@ -33,17 +33,24 @@ use messages::{Messages, Speaker};
 use toll::Toll;
 use tools::Listener;
 
+/// What names operations, and what rules on them by these names: swapped together, or not at all.
+#[derive(Clone, Debug)]
+pub struct Law {
+    /// Names operations.
+    pub catalog: Arc<Catalog>,
+    /// Rules.
+    pub rules: Arc<Rules>,
+}
+
 /// The rooms, in the order of the walk.
 #[derive(Clone)]
 pub struct Pep {
-    /// Names operations.
-    pub catalog: Arc<Catalog>,
+    /// Names operations and rules. A call keeps what it began with.
+    pub law: watch::Receiver<Law>,
     /// Tells who asks.
     pub identity: Identity,
     /// Tells for which task.
     pub tasks: Arc<Tasks>,
-    /// Rules.
-    pub rules: Arc<Rules>,
     /// Writes down.
     pub journal: Arc<Journal>,
     /// Forwards.
@@ -114,11 +121,12 @@ impl Walk for Pep {
 impl Pep {
     /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
     async fn go(&self, call: Call<Intercepted>, mut body: Body, agent: Agent) -> Result<Walked, Refusal> {
-        let (call, lists_tools) = self.recognise(call, &mut body).await?;
+        let law = self.law.borrow().clone();
+        let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body).await?;
         let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
-        let call = self.decide(call, &leash.place).await?;
+        let call = self.decide(&law.rules, call, &leash.place).await?;
         let opened = self.open(&call, &leash.place).await?;
-        let listener = lists_tools.then(|| Listener::new(self.catalog.clone(), call.head().clone()));
+        let listener = lists_tools.then(|| Listener::new(law.catalog.clone(), call.head().clone()));
         let mut walked = self.forward(call, opened, leash, body, agent).await?;
         if let Some(listener) = listener {
             walked.answer = listener.listen(walked.answer);
@@ -129,10 +137,11 @@ impl Pep {
     /// Names what the call would do, and whether its answer tells of tools (MCP).
     async fn recognise(
         &self,
+        catalog: &Catalog,
         call: Call<Intercepted>,
         body: &mut Body,
     ) -> Result<(Call<Recognised>, bool), Refusal> {
-        let peek = match self.catalog.wants_body(call.head()) {
+        let peek = match catalog.wants_body(call.head()) {
             None => Peek::default(),
             Some(limit_bytes) => match body.peek(limit_bytes).await {
                 Ok(peek) => peek,
@@ -142,8 +151,8 @@ impl Pep {
                 }
             },
         };
-        let operations = self.catalog.recognise(call.head(), &peek);
-        let lists_tools = self.catalog.lists_tools(call.head(), &peek);
+        let operations = catalog.recognise(call.head(), &peek);
+        let lists_tools = catalog.lists_tools(call.head(), &peek);
         Ok((call.recognise(operations), lists_tools))
     }
 
@@ -189,8 +198,13 @@ impl Pep {
         }
     }
 
-    async fn decide(&self, call: Call<Attributed>, place: &Place) -> Result<Call<Decided>, Refusal> {
-        let ruling = self.rules.rule(&call);
+    async fn decide(
+        &self,
+        rules: &Rules,
+        call: Call<Attributed>,
+        place: &Place,
+    ) -> Result<Call<Decided>, Refusal> {
+        let ruling = rules.rule(&call);
         match call.decide(ruling) {
             Ruled::Allowed(call) => Ok(call),
             Ruled::Denied(call) => {

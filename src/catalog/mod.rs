@@ -101,6 +101,16 @@ impl Catalog {
     /// The services in the binary and those in the operator's folders. Each of `dirs` holds one folder a service; one
     /// with the name of a shipped service replaces it, one that describes the same hosts is asked before it.
     pub fn load(dirs: &[PathBuf]) -> Result<Self, CatalogError> {
+        Self::load_where(dirs, &|_| true)
+    }
+
+    /// The services in the binary whose names `wanted` takes: what remit would say of the others if it did not know them.
+    #[cfg(test)]
+    pub(crate) fn shipped_where(wanted: &dyn Fn(&str) -> bool) -> Result<Self, CatalogError> {
+        Self::load_where(&[], wanted)
+    }
+
+    fn load_where(dirs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> Result<Self, CatalogError> {
         let mut services: Vec<Service> = Vec::new();
         for folder in dirs.iter().map(|dir| folders_of(dir)).collect::<Result<Vec<_>, _>>()?.iter().flatten()
         {
@@ -115,7 +125,8 @@ impl Catalog {
         dirs.iter().try_for_each(|dir| labels.read(dir))?;
         let own = services.len();
         for folder in shipped::folders()? {
-            if !services.iter().take(own).any(|mine| mine.about.name == folder.about.name) {
+            let replaced = services.iter().take(own).any(|mine| mine.about.name == folder.about.name);
+            if !replaced && wanted(&folder.about.name) {
                 services.push(Service::shipped(folder));
             }
         }

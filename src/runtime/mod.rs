@@ -7,7 +7,9 @@ mod bundles;
 pub mod clock;
 pub mod config;
 mod error;
+mod kept;
 mod ports;
+mod reload;
 mod replay;
 mod wire;
 mod workload;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -91,8 +93,10 @@ pub struct Node {
     drain: watch::Sender<bool>,
     /// The listeners of the proxy; they end when their connections have.
     proxy: Vec<JoinHandle<()>>,
-    /// The task ports' keeper, the admin API, the reaper.
+    /// The task ports' keeper, the admin API, the reaper, the reload.
     around: Vec<JoinHandle<()>>,
+    /// Asks for a reload.
+    asked: Arc<Notify>,
 }
 
 impl Node {
@@ -106,6 +110,11 @@ impl Node {
         self.facts.clone()
     }
 
+    /// Asks the node to read the operator's part of the catalog again, changed or not. The log says what comes of it.
+    pub fn reload(&self) {
+        self.asked.notify_one();
+    }
+
     /// Waits until the node ends by itself, which only a bug in it can bring about.
     pub async fn stopped(&self) {
         let mut listening = self.listening.clone();
@@ -115,8 +124,19 @@ impl Node {
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self { facts, journal, tasks, store, upstream, followers, listening: _, drain, proxy, around } =
-            self;
+        let Self {
+            facts,
+            journal,
+            tasks,
+            store,
+            upstream,
+            followers,
+            listening: _,
+            drain,
+            proxy,
+            around,
+            asked: _,
+        } = self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {

@@ -9,15 +9,16 @@ use futures_util::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::admin::Administered;
 use super::bundles;
 use super::clock::{SystemClock, SystemEntropy};
 use super::config::{self, Config};
 use super::ports::TaskPorts;
+use super::reload::{self, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
-use super::{replay, workload};
+use super::{kept, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
 use crate::accept::{self, Front};
@@ -42,8 +43,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
-    let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
-    let rules = Arc::new(load_rules(&config, &catalog)?);
+    let read = reload::look(&config.catalog_dirs);
+    let law = reload::load(&config)?;
+    let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let bundles = bundles::load(&config.identity.bundles)?;
     let doors = Doors::bind(&config).await?;
@@ -59,12 +61,13 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
 
     let store = Arc::new(Sqlite::open(&dir)?);
-    let tasks = load_tasks(&config, intent_ports(&clock, &entropy, &store), &dir).await?;
+    let tasks = kept::load(&config, kept::ports(&clock, &entropy, &store), &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let default_agent = config.identity.default_agent.clone();
+    let (law, current) = watch::channel(law);
     let pep = Pep {
-        catalog,
+        law: current,
         identity: Identity::new(
             identity::Settings { default_agent, audience: config.identity.audience.clone() },
             tokens.clone(),
@@ -72,7 +75,6 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
             clock.clone(),
         ),
         tasks: tasks.clone(),
-        rules: rules.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
         clock: clock.clone(),
@@ -94,7 +96,10 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let api = web::router(web_settings(&config, &facts), rooms);
     let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy };
     let followers = Followers::start(&journal, followers(&config, trace), ports)?;
+    let asked = Arc::new(Notify::new());
+    let reload = Reload { config, law, journal: journal.clone(), read, asked: asked.clone() };
     let around = vec![
+        tokio::spawn(reload.watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
@@ -114,48 +119,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let proxy = listeners.map(run).collect();
     drop(listens);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around })
-}
-
-fn intent_ports(clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>, store: &Arc<Sqlite>) -> intent::Ports {
-    intent::Ports { clock: clock.clone(), entropy: entropy.clone(), book: store.clone() }
-}
-
-/// The tasks that the store kept, with what the journal knows that they did.
-async fn load_tasks(config: &Config, ports: intent::Ports, dir: &Path) -> Result<Arc<Tasks>, StartError> {
-    let settings = intent::Settings {
-        max_ttl: config.tasks.max_ttl,
-        depth: config.tasks.max_depth,
-        fan_out: config.tasks.max_children,
-        registered: config.agents.clone().into_iter().map(registration).collect(),
-        intents: intents(config.policies_dir.as_deref())?,
-        ..intent::Settings::default()
-    };
-    let dir = dir.to_owned();
-    let loading = tokio::task::spawn_blocking(move || {
-        let tasks = Tasks::load(settings, ports)?;
-        replay::replay(&dir, &tasks)?;
-        Ok(Arc::new(tasks))
-    });
-    loading.await.unwrap_or(Err(StartError::Interrupted))
-}
-
-fn registration(agent: config::Agent) -> (SpiffeId, intent::Registration) {
-    let config::Agent { id, profile, binding, learning, operations } = agent;
-    (id, intent::Registration { profile, binding, learning, operations })
-}
-
-/// The declared intents; none where there is no file.
-fn intents(policies: Option<&Path>) -> Result<intent::Intents, StartError> {
-    let Some(path) = policies.map(|dir| dir.join("intents.toml")) else {
-        return Ok(intent::Intents::default());
-    };
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(intent::Intents::default()),
-        Err(source) => return Err(StartError::File { path, source }),
-    };
-    intent::Intents::parse(&text).map_err(|why| StartError::Intents { path, why })
+    Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around, asked })
 }
 
 /// What the node listens on.
@@ -235,7 +199,7 @@ pub(crate) fn vocabulary(catalog: Arc<Catalog>) -> impl Vocabulary {
     Words(catalog)
 }
 
-fn load_rules(config: &Config, catalog: &Arc<Catalog>) -> Result<Rules, StartError> {
+pub(super) fn load_rules(config: &Config, catalog: &Arc<Catalog>) -> Result<Rules, StartError> {
     Ok(Rules::load(&policy_source(config)?, &vocabulary(catalog.clone()))?)
 }
 

@@ -15,6 +15,7 @@ use crate::runtime::{Node, TraceTo};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  remit serve --config config.toml\n\n\
     On SIGTERM or SIGINT it takes no more calls, lets those in flight finish (limits.drain_s) and ends; a second signal cuts them.\n\
+    Changes in catalog.dirs count within two seconds, on SIGHUP at once: all of them, or none and the log says why.\n\
     REMIT_LOG=info shows what the node does.\n\n\
     Exit codes: 0 stopped as told, 1 cut short, 2 bad configuration.")]
 pub(super) struct Arguments {
@@ -35,6 +36,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         TraceTo::Nothing
     };
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut hang_up = listen(SignalKind::hangup())?;
     let node = Node::start(config, trace).await?;
     let facts = node.facts();
     screen::tell(&format!(
@@ -43,9 +45,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         facts.admin,
         facts.state_dir.display()
     ));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => node.reload(),
+        }
     }
     screen::tell(&format!("remit is draining; calls in flight have {} s", drain.as_secs()));
     tokio::select! {
