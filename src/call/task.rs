@@ -123,7 +123,6 @@ pub enum Binding {
 
 impl Binding {
     /// Whether the token stands alone.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` gives a reference")]
     pub fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
@@ -224,6 +223,7 @@ pub struct Link {
 /// What the task had done before this call, as the policies see it. Counts are of calls that were let through,
 /// this one not among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts, each by itself, and no state")]
 pub struct History {
     /// Calls of class read.
     pub reads: u64,

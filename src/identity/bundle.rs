@@ -93,17 +93,12 @@ struct Key {
 impl Bundle {
     /// Parses PEM or JSON, told apart by its first character.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        match text.trim_ascii_start().first() {
-            Some(b'{') => {
-                let document: Document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-                Self::of_keys(document.keys)
-            }
-            _ => {
-                let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
-                let certificates = certificates.map_err(|error| error.to_string())?;
-                Self::of(certificates, HashMap::new())
-            }
+        if text.trim_ascii_start().first() == Some(&b'{') {
+            let document: Document = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+            return Self::of_keys(document.keys);
         }
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+        Self::of(certificates.map_err(|error| error.to_string())?, HashMap::new())
     }
 
     /// Of X.509 authorities in DER and JWT authorities as JWKs, as the Workload API gives them.

@@ -102,7 +102,7 @@ impl Identity {
     pub fn attribute(&self, presented: &Presented) -> Result<Claim, IdentityError> {
         let shown = presented.certificates.as_ref().map(|chain| self.x509.verify(chain)).transpose()?;
         if let Some(token) = &presented.token {
-            return self.by_token(token.reveal(), shown);
+            return self.by_token(token.reveal(), shown.as_ref());
         }
         if let Some(agent) = shown {
             return Ok(Claim::Svid { agent, evidence: Evidence::X509Svid });
@@ -114,7 +114,7 @@ impl Identity {
         Ok(Claim::Assumed { agent })
     }
 
-    fn by_token(&self, token: &str, shown: Option<SpiffeId>) -> Result<Claim, IdentityError> {
+    fn by_token(&self, token: &str, shown: Option<&SpiffeId>) -> Result<Claim, IdentityError> {
         let mut claim = match self.tokens.verify(token) {
             // Not one of ours: somebody else's, if there is anybody else.
             Err(TokenError::Type | TokenError::Algorithm { .. } | TokenError::Malformed { .. })
@@ -125,7 +125,7 @@ impl Identity {
             }
             claim => claim?,
         };
-        if let Some(certificate) = &shown
+        if let Some(certificate) = shown
             && let Some(token) = claim.agent()
             && certificate != token
         {

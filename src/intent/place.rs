@@ -79,7 +79,9 @@ impl Place {
         let mut taken: Vec<&Arc<Entry>> = Vec::new();
         for (link, _) in self.links() {
             if let Err(obstacle) = link.take_bytes(bytes) {
-                taken.iter().for_each(|entry| entry.give_back_bytes(bytes));
+                for entry in taken {
+                    entry.give_back_bytes(bytes);
+                }
                 return Err(obstacle);
             }
             taken.push(link);
@@ -90,7 +92,9 @@ impl Place {
     /// Gives back what was taken and did not go out.
     pub fn give_back_bytes(&self, bytes: u64) {
         if bytes > 0 {
-            self.links().for_each(|(link, _)| link.give_back_bytes(bytes));
+            for (link, _) in self.links() {
+                link.give_back_bytes(bytes);
+            }
         }
     }
 

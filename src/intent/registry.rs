@@ -200,7 +200,9 @@ impl Tasks {
         let terms =
             chain.iter().zip(&mut locked).try_for_each(|(link, state)| link.check_terms(state, operations));
         if terms.is_ok() {
-            locked.iter_mut().for_each(|state| state.reserve(class));
+            for state in &mut locked {
+                state.reserve(class);
+            }
             place.has_reserved();
         }
         let histories = chain.iter().zip(&locked).map(|(link, state)| link.history(state, operations, now));

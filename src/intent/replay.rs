@@ -14,7 +14,7 @@ pub enum Past {
         /// Its agent.
         agent: SpiffeId,
         /// What it did.
-        operations: Operations,
+        operations: Box<Operations>,
         /// What became of it.
         decision: Decision,
         /// The code of the refusal.

@@ -51,6 +51,7 @@ pub(super) struct Scenario {
 /// The history of the task; what is not said is nought.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts, each by itself, and no state")]
 struct Past {
     reads: u64,
     acts: u64,

@@ -306,7 +306,7 @@ impl Raw<'_> {
             (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
         let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
         let (default_agent, workload_api) = (default_agent.flatten(), workload_api.flatten());
-        Identity { default_agent, trust_domain, token_ttl, audience, workload_api, bundles }
+        Identity { trust_domain, default_agent, token_ttl, audience, workload_api, bundles }
     }
 
     fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {

@@ -10,21 +10,25 @@ use crate::call::{Clock, Entropy, SpiffeId};
 use crate::intent::{self, Tasks};
 use crate::store::Sqlite;
 
-/// What the registry needs of the world.
-pub(super) fn ports(
+/// Opens the store, and reads the tasks in it.
+pub(super) async fn open(
+    config: &Config,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
-    store: &Arc<Sqlite>,
-) -> intent::Ports {
+    dir: &Path,
+) -> Result<(Arc<Sqlite>, Arc<Tasks>), StartError> {
+    let store = Arc::new(Sqlite::open(dir)?);
+    let tasks = load(config, ports(clock, entropy, &store), dir).await?;
+    Ok((store, tasks))
+}
+
+/// What the registry needs of the world.
+fn ports(clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>, store: &Arc<Sqlite>) -> intent::Ports {
     intent::Ports { clock: clock.clone(), entropy: entropy.clone(), book: store.clone() }
 }
 
 /// Reads them all.
-pub(super) async fn load(
-    config: &Config,
-    ports: intent::Ports,
-    dir: &Path,
-) -> Result<Arc<Tasks>, StartError> {
+async fn load(config: &Config, ports: intent::Ports, dir: &Path) -> Result<Arc<Tasks>, StartError> {
     let settings = intent::Settings {
         max_ttl: config.tasks.max_ttl,
         depth: config.tasks.max_depth,

@@ -51,7 +51,9 @@ fn take(entry: &Entry, tasks: &Tasks, open: &mut Open) {
             let Some((task, past)) = open.remove(&closed.call) else { return };
             // A window over a WebSocket stands for several messages, and was told as one.
             let messages: u64 = closed.closing.messages.values().sum();
-            (1..messages).for_each(|_| tasks.replay(&past));
+            for _ in 1..messages {
+                tasks.replay(&past);
+            }
             let bytes = match closed.closing.outcome {
                 Outcome::Unknown => None,
                 _ => Some(closed.closing.request.bytes),
@@ -65,7 +67,7 @@ fn take(entry: &Entry, tasks: &Tasks, open: &mut Open) {
 fn call(facts: &CallFacts, decision: Decision, entry: &Entry) -> Option<Past> {
     let (task, agent) = (facts.task?, facts.agent.clone()?);
     let mut operations = facts.operations.iter().cloned();
-    let operations = Operations::batch(operations.next()?, operations.collect());
+    let operations = Box::new(Operations::batch(operations.next()?, operations.collect()));
     let code = facts.refusal.as_ref().map(|refusal| refusal.code.as_str());
     let refusal = code.and_then(|code| CODES.into_iter().find(|known| *known == code));
     Some(Past::Call { task, agent, operations, decision, refusal, at: entry.at })

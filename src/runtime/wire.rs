@@ -24,16 +24,14 @@ use crate::accept::listen::Listener;
 use crate::accept::{self, Front};
 use crate::body::framing;
 use crate::call::principal::Entrance;
-use crate::call::{Class, Clock, Entropy, ServiceName, SpiffeId};
+use crate::call::{Class, Clock, Entropy, ServiceName};
 use crate::catalog::Catalog;
 use crate::identity::{self, Identity, PossessionOnly, TaskTokens};
-use crate::intent::{self, Tasks};
 use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
-use crate::store::Sqlite;
 use crate::telemetry::{self, Colour, Followers, Tree};
 use crate::web::{self, AdminToken};
 
@@ -60,8 +58,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
 
-    let store = Arc::new(Sqlite::open(&dir)?);
-    let tasks = kept::load(&config, kept::ports(&clock, &entropy, &store), &dir).await?;
+    let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let default_agent = config.identity.default_agent.clone();
@@ -97,14 +94,15 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy };
     let followers = Followers::start(&journal, followers(&config, trace), ports)?;
     let asked = Arc::new(Notify::new());
+    let (files, workload_api) = (config.identity.bundles.clone(), config.identity.workload_api.clone());
     let reload = Reload { config, law, journal: journal.clone(), read, asked: asked.clone() };
     let around = vec![
         tokio::spawn(reload.watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
-        tokio::spawn(bundles::watch(config.identity.bundles.clone(), bundles.clone())),
-        tokio::spawn(workload::follow(config.identity.workload_api.clone(), bundles)),
+        tokio::spawn(bundles::watch(files, bundles.clone())),
+        tokio::spawn(workload::follow(workload_api, bundles)),
     ];
     let (listens, listening) = watch::channel(());
     let listeners = std::iter::once(doors.proxy).chain(doors.proxy_tls);

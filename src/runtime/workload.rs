@@ -29,7 +29,7 @@ pub(super) async fn follow(endpoint: Option<String>, bundles: Arc<Bundles>) {
             // It told something before it went.
             Ok(()) => pause = PAUSE,
             Err(error) => {
-                tracing::warn!(%endpoint, %error, "the Workload API does not answer; the last bundles stay")
+                tracing::warn!(%endpoint, %error, "the Workload API does not answer; the last bundles stay");
             }
         }
         tokio::time::sleep(pause).await;
@@ -70,13 +70,16 @@ async fn follow_once(endpoint: &str, bundles: &Bundles) -> Result<(), String> {
     }
 }
 
+/// Certificates in DER, or keys as JWKs.
+type Encoded = Vec<Vec<u8>>;
+
 fn ended(told: bool, why: String) -> Result<(), String> {
     if told { Ok(()) } else { Err(why) }
 }
 
 /// A trust domain whose bundle is not understood is left out, and told; the others hold.
 fn merge(certificates: Option<&X509BundleSet>, keys: Option<&JwtBundleSet>) -> ByDomain {
-    let mut authorities: BTreeMap<String, (Vec<Vec<u8>>, Vec<Vec<u8>>)> = BTreeMap::new();
+    let mut authorities: BTreeMap<String, (Encoded, Encoded)> = BTreeMap::new();
     for (domain, bundle) in certificates.into_iter().flat_map(X509BundleSet::iter) {
         let ders = bundle.authorities().iter().map(|authority| authority.as_bytes().to_vec());
         authorities.entry(domain.to_string()).or_default().0.extend(ders);

@@ -1,4 +1,4 @@
-//! SQLite in a file of the state folder, with one thread that writes.
+//! `SQLite` in a file of the state folder, with one thread that writes.
 //!
 //! WAL with `synchronous = FULL`: a commit is on disk when it returns, and no crash leaves half of one.
 

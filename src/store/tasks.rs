@@ -175,7 +175,7 @@ fn gone() -> BookError {
     BookError("it is closed".into())
 }
 
-/// SQLite's integers are signed; the year 2262 is far enough.
+/// The integers of `SQLite` are signed; the year 2262 is far enough.
 fn signed(at: Timestamp) -> i64 {
     i64::try_from(at.unix_ns()).unwrap_or(i64::MAX)
 }

@@ -54,7 +54,7 @@ fn a_child_has_what_its_parent_has_and_no_more() {
     assert_eq!(child.terms.grant, root.terms.grant);
     assert_eq!(child.terms.budget, root.terms.budget);
     assert_eq!(child.terms.on_behalf_of, root.terms.on_behalf_of);
-    assert_eq!(child.terms.actors, [root.agent.clone()]);
+    assert_eq!(child.terms.actors, std::slice::from_ref(&root.agent));
     assert_eq!(child.intent, root.intent);
     assert_eq!((child.labels["team"].as_str(), child.labels["step"].as_str()), ("payments", "2"));
     assert!(child.deadline <= root.deadline);

@@ -207,7 +207,7 @@ impl Registry {
             Err(_) => self.tasks.replay(&Past::Call {
                 task,
                 agent: super::agent(),
-                operations: operations.clone(),
+                operations: Box::new(operations.clone()),
                 decision,
                 refusal,
                 at: self.world.now(),

@@ -331,7 +331,7 @@ impl System {
                 tasks.replay(&Past::Call {
                     task: ids[n],
                     agent: agent(known.agent),
-                    operations: read(),
+                    operations: Box::new(read()),
                     decision: Decision::Allow,
                     refusal: None,
                     at: tasks.world.now(),

@@ -191,7 +191,7 @@ fn a_restart_keeps_tasks_and_their_ends_and_the_journal_tells_the_rest() {
     let past = |decision| Past::Call {
         task: open.id,
         agent: agent(),
-        operations: read(),
+        operations: Box::new(read()),
         decision,
         refusal: None,
         at: world.now(),
