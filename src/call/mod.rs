@@ -72,7 +72,7 @@ pub mod trace;
 pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, TaskId};
-pub use operation::{Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
+pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
 pub use port::{Clock, Entropy};
 pub use principal::{Evidence, Presented, Principal, SpiffeId, TrustDomain};
 pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};

@@ -158,6 +158,7 @@ fn the_strongest_operation_names_the_call() {
         resource: None,
         how: Recognition::Exact,
         because: "test".into(),
+        ai: None,
     };
     let batch = Operations::batch(
         operation("s:a", Class::Read),

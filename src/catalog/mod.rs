@@ -10,6 +10,7 @@
 //!
 //! Method semantics: RFC 9110 §9. Paths: RFC 3986 §3.3.
 
+mod ai;
 mod aws;
 mod batch;
 mod class;
@@ -125,7 +126,9 @@ impl Catalog {
         let enough = if place.is_exact() {
             // As another method or at another place, the body may decide.
             let redirected = request::redirects(&head.headers);
-            strongest || !(redirected || decided_by_body(&place, &path, head.method.as_str(), &media))
+            let asks_model = place.entry.as_ref().is_some_and(|entry| self.names_model_in_body(entry));
+            let decided = decided_by_body(&place, &path, head.method.as_str(), &media);
+            strongest || !(redirected || asks_model || decided)
         } else {
             // The path of gRPC says all; a WebSocket has no body yet.
             grpc::is_grpc(&media) && path.len() == 2
@@ -149,7 +152,11 @@ impl Catalog {
             websocket: head.upgrade.is_some(),
             depth: 0,
         };
-        let mut found = self.readings(&request).into_iter();
+        let mut found = self.readings(&request);
+        for operation in &mut found {
+            self.tell_model(operation, &content);
+        }
+        let mut found = found.into_iter();
         let first = found
             .next()
             .unwrap_or_else(|| class::opaque(ServiceName(host.as_ref().into()), "nothing to read"));
@@ -309,7 +316,10 @@ impl Found {
     /// Adds a reading, unless it says what another said already.
     fn add(&mut self, mut reading: Operation, why: Option<&str>) {
         let same = |have: &Operation| {
-            have.id == reading.id && have.service == reading.service && have.resource == reading.resource
+            have.id == reading.id
+                && have.service == reading.service
+                && have.resource == reading.resource
+                && have.ai == reading.ai
         };
         if self.operations.iter().any(same) {
             return;

@@ -205,6 +205,7 @@ impl<'a> Reading<'a> {
             resource: None,
             how,
             because: because.into(),
+            ai: None,
         }
     }
 

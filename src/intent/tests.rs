@@ -72,6 +72,7 @@ fn operation(service: &str, name: &str, class: Class) -> Operation {
         resource: None,
         how: Recognition::Exact,
         because: "test".into(),
+        ai: None,
     }
 }
 

@@ -143,6 +143,7 @@ impl Scenario {
             resource: self.resource.clone(),
             how: self.recognition,
             because: "the case says so".into(),
+            ai: None,
         })
     }
 

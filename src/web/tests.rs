@@ -231,6 +231,7 @@ fn read() -> Operations {
         resource: None,
         how: Recognition::Exact,
         because: "test".into(),
+        ai: None,
     })
 }
 

@@ -79,6 +79,7 @@ pub(super) fn operation(id: &str, class: Class) -> Operation {
         resource: None,
         how: Recognition::Exact,
         because: "test".into(),
+        ai: None,
     }
 }
 

@@ -99,6 +99,7 @@ impl Ask {
             resource: None,
             how: Recognition::Unknown,
             because: "test".into(),
+            ai: None,
         });
         let task = Arc::new(Task {
             id: self.task,

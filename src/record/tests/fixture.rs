@@ -91,6 +91,7 @@ pub(crate) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decide
         resource: Some(Resource { kind: "thing".into(), id: "a/b".to_owned() }),
         how: Recognition::Exact,
         because: "catalog".into(),
+        ai: None,
     };
     let task = task();
     let principal = Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken };
