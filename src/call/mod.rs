@@ -57,6 +57,7 @@
 pub mod decision;
 pub mod host;
 pub mod id;
+pub mod meter;
 pub mod operation;
 pub mod port;
 pub mod principal;
@@ -68,6 +69,7 @@ pub mod target;
 pub mod task;
 pub mod time;
 pub mod trace;
+pub mod veil;
 
 pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
 pub use host::{Host, Origin, Scheme};
