@@ -4,6 +4,7 @@
 //! [`Refusal`]. Every way out of here is either an answer of the origin or a refusal, and every way out is recorded.
 
 mod closing;
+pub mod meters;
 mod refusals;
 mod tools;
 
@@ -15,8 +16,8 @@ use tokio::sync::watch;
 use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
 use crate::call::{
-    Account, Attributed, Call, Clock, Decided, Decision, Intercepted, Opened, Outcome, Peek, Presented,
-    Recognised, Refusal, Ruled,
+    Account, Attributed, Call, Clock, Decided, Decision, Intercepted, Opened, Operations, Outcome, Peek,
+    Presented, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
@@ -26,6 +27,7 @@ use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
 use closing::Closer;
+use meters::{Meters, Step};
 use tools::Listener;
 
 /// The rooms, in the order of the walk.
@@ -44,6 +46,8 @@ pub struct Pep {
     pub upstream: Upstream,
     /// Tells how long it took.
     pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub meters: Arc<Meters>,
 }
 
 /// What holds a call to its task while it is under way.
@@ -85,7 +89,10 @@ impl Walk for Pep {
         let id = call.head().id;
         let mut walked = match self.go(call, body, agent).await {
             Ok(walked) => walked,
-            Err(refusal) => return refuse::answer(&refusal, &wording).into(),
+            Err(refusal) => {
+                self.meters.refused(refusal.code());
+                return refuse::answer(&refusal, &wording).into();
+            }
         };
         if let Ok(id) = HeaderValue::try_from(id.to_string()) {
             walked.answer.headers_mut().insert("remit-call", id);
@@ -95,6 +102,7 @@ impl Walk for Pep {
 
     async fn turn_away(&self, turned: TurnedAway) {
         let TurnedAway { peer, authority, refusal } = turned;
+        self.meters.refused(refusal.code());
         let event = Event::TurnedAway { peer, authority: authority.as_deref(), refusal: &refusal };
         if let Err(error) = self.journal.note(event).await {
             tracing::error!(%error, %peer, "a connection was turned away and cannot be recorded");
@@ -105,10 +113,16 @@ impl Walk for Pep {
 impl Pep {
     /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
     async fn go(&self, call: Call<Intercepted>, mut body: Body, agent: Agent) -> Result<Walked, Refusal> {
+        let began = self.clock.now();
         let (call, lists_tools) = self.recognise(call, &mut body).await?;
+        let began = self.step(Step::Recognise, began);
         let (call, leash) = self.attribute(call).await?;
+        let began = self.step(Step::Attribute, began);
         let call = self.decide(call).await?;
+        let began = self.step(Step::Judge, began);
         let opened = self.open(&call).await?;
+        let ended = self.step(Step::Record, began);
+        self.meters.opened(call.stage().operations.class(), ended.since(began));
         let listener = lists_tools.then(|| Listener::new(self.catalog.clone(), call.head().clone()));
         let mut walked = self.forward(call, opened, leash, body, agent).await?;
         if let Some(listener) = listener {
@@ -185,6 +199,7 @@ impl Pep {
             }
             Err(error) => {
                 let refusal = refusals::journal(&error);
+                self.meters.decided(Some(call.stage().operations.class()), Decision::Deny);
                 self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
                 Err(refusal)
             }
@@ -202,7 +217,7 @@ impl Pep {
         let Leash { mut ended, in_flight } = leash;
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
-        let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight);
+        let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight, self.meters.clone());
         let body = body.watched(closer.request_watch());
         let sent = tokio::select! {
             biased;
@@ -237,6 +252,7 @@ impl Pep {
 
     /// Records a refusal. One that cannot be recorded is a refusal all the same.
     async fn refuse(&self, account: Account<'_>, refusal: Refusal) -> Refusal {
+        self.meters.decided(account.operations.map(Operations::class), Decision::Deny);
         match self.journal.refuse(account, &refusal).await {
             Ok(_receipt) => refusal,
             Err(error) => {
@@ -244,6 +260,13 @@ impl Pep {
                 refusals::journal(&error)
             }
         }
+    }
+
+    /// Notes how long a stage took, and when the next one begins.
+    fn step(&self, step: Step, began: Timestamp) -> Timestamp {
+        let now = self.clock.now();
+        self.meters.step(step, now.since(began));
+        now
     }
 
     fn settle(&self, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {

@@ -31,6 +31,7 @@ use url::Url;
 
 pub use deadline::Limits;
 pub use error::{OriginError, Reached, SetupError, Waiting};
+pub use pool::PoolFacts;
 pub use resolve::{Mapped, ResolveTable};
 pub use upgrade::{PumpEnd, PumpFacts, Upgraded, pump};
 
@@ -100,6 +101,11 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Response<Bytes>, OriginError> {
         fetch::post(&self.inner, url, headers, body).await
+    }
+
+    /// How the kept connections are doing.
+    pub fn pool(&self) -> PoolFacts {
+        self.inner.pool.facts()
     }
 
     /// Forgets every kept connection: unused ones close now, those in use when their answer is over. For draining, and

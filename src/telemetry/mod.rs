@@ -8,8 +8,10 @@ mod cursor;
 mod error;
 mod export;
 mod followers;
+pub mod metrics;
 pub mod otlp;
 mod pair;
+mod push;
 mod semconv;
 mod span;
 mod tree;
@@ -19,5 +21,7 @@ mod tests;
 
 pub use error::TelemetryError;
 pub use followers::{Followers, Lag, Ports, Settings};
+pub use metrics::{Family, Labels, Series};
 pub use otlp::{Compression, Endpoint, Otlp, Post, Posted};
+pub use push::Scrape;
 pub use tree::{Colour, Tree};
