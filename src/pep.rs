@@ -4,6 +4,7 @@
 //! [`Refusal`]. Every way out of here is either an answer of the origin or a refusal, and every way out is recorded.
 
 mod closing;
+mod messages;
 pub mod meters;
 mod refusals;
 mod tools;
@@ -16,8 +17,8 @@ use tokio::sync::watch;
 use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
 use crate::call::{
-    Account, Attributed, Call, Clock, Decided, Decision, Intercepted, Opened, Operations, Outcome, Peek,
-    Presented, Recognised, Refusal, Ruled, Timestamp,
+    Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Operations, Outcome,
+    Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
@@ -27,10 +28,12 @@ use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
 use closing::Closer;
+use messages::{Messages, Speaker};
 use meters::{Meters, Step};
 use tools::Listener;
 
 /// The rooms, in the order of the walk.
+#[derive(Clone)]
 pub struct Pep {
     /// Names operations.
     pub catalog: Arc<Catalog>,
@@ -48,6 +51,8 @@ pub struct Pep {
     pub clock: Arc<dyn Clock>,
     /// Counts.
     pub meters: Arc<Meters>,
+    /// For the ids of messages.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// What holds a call to its task while it is under way.
@@ -215,6 +220,7 @@ impl Pep {
         mut agent: Agent,
     ) -> Result<Walked, Refusal> {
         let Leash { mut ended, in_flight } = leash;
+        let speaker = agent.upgrade.is_some().then(|| Speaker::of(&call));
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
         let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight, self.meters.clone());
@@ -241,9 +247,10 @@ impl Pep {
             }
         };
         closer.answered(&response);
-        if let (Some(upgraded), Some(agent)) = (upgraded, agent.upgrade) {
+        if let (Some(upgraded), Some(agent), Some(speaker)) = (upgraded, agent.upgrade, speaker) {
             let (head, _none) = response.into_parts();
-            let afterwards = closer.pump(agent, upgraded, Leash::cut_for_good(ended));
+            let gate = Messages::new(self.clone(), speaker, &head.headers);
+            let afterwards = closer.pump(agent, upgraded, Leash::cut_for_good(ended), gate);
             let answer = Response::from_parts(head, Body::empty());
             return Ok(Walked { answer, afterwards: Some(Box::pin(afterwards)) });
         }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::call::{Class, Operation, OperationId, Recognition, ServiceName};
+use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName};
 
 use super::ai::Models;
 use super::error::Fault;
@@ -179,7 +179,16 @@ impl Table {
     pub(super) fn action(&self, method: &str, name: &str, service: &ServiceName) -> Option<Operation> {
         let row = self.rows.get(*self.actions.get(method)?.get(name)?)?;
         let (id, class, how, because) = (row.id.clone(), row.class, row.how, row.because.clone());
-        Some(Operation { id, service: service.clone(), class, resource: None, how, because, ai: None })
+        Some(Operation {
+            id,
+            service: service.clone(),
+            class,
+            resource: None,
+            how,
+            facts: Facts::default(),
+            because,
+            ai: None,
+        })
     }
 
     /// Whether any operation is listed by such a name.
@@ -225,6 +234,7 @@ impl Table {
             class: row.class,
             resource: row.resource.as_ref().and_then(|(_, r)| r.of(segments, query, verb)),
             how: row.how,
+            facts: Facts::default(),
             because: row.because.clone(),
             ai: None,
         })

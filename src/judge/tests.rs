@@ -1,5 +1,6 @@
 //! The traps of a Cedar engine, each by name, and the shipped policies.
 
+mod facts;
 mod files;
 mod ground;
 mod loading;

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, Version, header};
 use serde::{Deserialize, Serialize};
 
 use super::entry::instant;
+use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
@@ -83,8 +84,11 @@ pub struct HttpFacts {
     pub user_agent: Option<Text>,
     /// `Content-Type`, without its parameters.
     pub content_type: Option<Text>,
-    /// Whether it asks for a WebSocket.
+    /// Whether it asks for a WebSocket, or is said over one.
     pub websocket: bool,
+    /// Whether it is a message over a WebSocket; the rest is said of the request that opened it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub message: bool,
 }
 
 /// One parameter of the query.
@@ -219,6 +223,11 @@ fn bounded(operation: &Operation) -> Operation {
             *name = Text::within(name, 200).0;
         }
     }
+    let facts = &mut operation.facts;
+    facts.ancestors.iter_mut().for_each(|object| object.id = Text::new(&object.id).0);
+    for text in [&mut facts.args.currency, &mut facts.args.visibility, &mut facts.args.branch] {
+        *text = text.take().map(|text| Text::within(&text, 100).0);
+    }
     operation
 }
 
@@ -235,6 +244,7 @@ impl HttpFacts {
             user_agent: header_text(&head.headers, &header::USER_AGENT),
             content_type: media_type(&head.headers),
             websocket: head.upgrade.is_some(),
+            message: head.upgrade == Some(Upgrade::Message),
         }
     }
 }

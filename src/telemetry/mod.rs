@@ -8,6 +8,7 @@ mod cursor;
 mod error;
 mod export;
 mod followers;
+mod lines;
 pub mod metrics;
 pub mod otlp;
 mod pair;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use error::TelemetryError;
 pub use followers::{Followers, Lag, Ports, Settings};
+pub use lines::SpanLines;
 pub use metrics::{Family, Labels, Series};
 pub use otlp::{Compression, Endpoint, Otlp, Post, Posted};
 pub use push::Scrape;

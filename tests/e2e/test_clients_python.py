@@ -123,6 +123,29 @@ def test_grpc_to_an_origin_without_h2_is_refused_as_grpc(python, grpc_origin, jo
     reached.nothing("grpc-h1.up.test")
 
 
+def test_messages_over_websockets_are_judged_one_by_one(python, websocket_origin, journal):
+    """What passes is echoed; what is refused is told in its protocol and never reaches the origin."""
+    before = len(websocket_origin.messages)
+    told = python("py_ws_messages.py")
+    assert told["init"] == {"type": "connection_init"}
+    assert [told[name]["id"] for name in ("query", "act", "after")] == ["1", "2", "4"]
+    for name, number in (("delegate", "3"), ("pieces", "5")):
+        assert (told[name]["type"], told[name]["id"]) == ("error", number), told[name]
+        assert told[name]["payload"][0]["extensions"]["code"] == "policy_denied"
+    assert told["rpc"]["id"] == 7 and told["rpc"]["error"]["code"] == -32003
+    assert told["close"][0] == 1008 and told["close"][1].startswith("remit: policy_denied"), told["close"]
+    assert "response.completed" in told["responses"]["kinds"] and told["responses"]["text"].startswith("Hi from the stand-in")
+    reached = websocket_origin.messages[before:]
+    assert len(reached) == 4 and not [one for one in reached if "createToken" in one or "message/send" in one], reached
+    assert "sec-websocket-extensions" not in websocket_origin.handshakes[-1]
+    journal.denied(host="ws.up.test", path="/graphql", **{"class": "delegate"})
+    journal.denied(host="ws.up.test", path="/mcp", **{"class": "delegate"})
+    journal.allowed(host="api.openai.com", operation="openai:responses.message.create")
+    acts = [entry["data"] for entry in journal.entries() if entry["kind"] == "opened" and entry["data"]["http"].get("message")
+            and any(operation["class"] == "act" for operation in entry["data"]["operations"])]
+    assert len(acts) == 1, acts
+
+
 def test_websockets_takes_its_proxy_from_the_environment(python, websocket_origin, journal):
     told = python("py_websocket.py")
     assert told == {"welcome": "welcome", "text": "to be echoed", "large": True}

@@ -14,3 +14,4 @@ mod crash;
 mod flow;
 mod harness;
 mod house;
+mod messages;
