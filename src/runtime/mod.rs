@@ -4,8 +4,10 @@
 
 mod admin;
 pub mod clock;
+mod collector;
 pub mod config;
 mod error;
+mod measure;
 mod ports;
 mod reload;
 mod wire;
@@ -78,7 +80,7 @@ pub struct Node {
     journal: Arc<Journal>,
     tasks: Arc<Tasks>,
     upstream: Upstream,
-    followers: Followers,
+    followers: Arc<Followers>,
     /// Ends when the proxy's listener has ended.
     listening: watch::Receiver<()>,
     /// Turns true when nothing new is taken.
