@@ -5,6 +5,7 @@
 
 mod closing;
 mod messages;
+pub mod meters;
 mod refusals;
 mod toll;
 mod tools;
@@ -18,8 +19,8 @@ use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
 use crate::call::stage::Upgrade;
 use crate::call::{
-    Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Outcome, Peek,
-    Presented, Recognised, Refusal, Ruled,
+    Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Operations, Outcome,
+    Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
@@ -30,6 +31,7 @@ use crate::record::{Event, Journal};
 
 use closing::Closer;
 use messages::{Messages, Speaker};
+use meters::{Meters, Step};
 use toll::Toll;
 use tools::Listener;
 
@@ -57,6 +59,8 @@ pub struct Pep {
     pub upstream: Upstream,
     /// Tells how long it took.
     pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub meters: Arc<Meters>,
     /// For the ids of messages.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -101,7 +105,10 @@ impl Walk for Pep {
         let id = call.head().id;
         let mut walked = match self.go(call, body, agent).await {
             Ok(walked) => walked,
-            Err(refusal) => return refuse::answer(&refusal, &wording).into(),
+            Err(refusal) => {
+                self.meters.refused(refusal.code());
+                return refuse::answer(&refusal, &wording).into();
+            }
         };
         if let Ok(id) = HeaderValue::try_from(id.to_string()) {
             walked.answer.headers_mut().insert("remit-call", id);
@@ -111,6 +118,7 @@ impl Walk for Pep {
 
     async fn turn_away(&self, turned: TurnedAway) {
         let TurnedAway { peer, authority, refusal } = turned;
+        self.meters.refused(refusal.code());
         let event = Event::TurnedAway { peer, authority: authority.as_deref(), refusal: &refusal };
         if let Err(error) = self.journal.note(event).await {
             tracing::error!(%error, %peer, "a connection was turned away and cannot be recorded");
@@ -122,10 +130,16 @@ impl Pep {
     /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
     async fn go(&self, call: Call<Intercepted>, mut body: Body, agent: Agent) -> Result<Walked, Refusal> {
         let law = self.law.borrow().clone();
+        let began = self.clock.now();
         let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body).await?;
+        let began = self.step(Step::Recognise, began);
         let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
+        let began = self.step(Step::Attribute, began);
         let call = self.decide(&law.rules, call, &leash.place).await?;
+        let began = self.step(Step::Judge, began);
         let opened = self.open(&call, &leash.place).await?;
+        let ended = self.step(Step::Record, began);
+        self.meters.opened(call.stage().operations.class(), ended.since(began));
         let listener = lists_tools.then(|| Listener::new(law.catalog.clone(), call.head().clone()));
         let mut walked = self.forward(call, opened, leash, body, agent).await?;
         if let Some(listener) = listener {
@@ -229,6 +243,7 @@ impl Pep {
             }
             Err(error) => {
                 let refusal = refusals::journal(&error);
+                self.meters.decided(Some(call.stage().operations.class()), Decision::Deny);
                 self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
                 Err(refusal)
             }
@@ -247,7 +262,7 @@ impl Pep {
         let speaker = agent.upgrade.is_some().then(|| Speaker::of(&call));
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
-        let mut closer = Closer::new(opened, at, self.clock.clone(), place);
+        let mut closer = Closer::new(opened, at, self.clock.clone(), place, self.meters.clone());
         let stopped = toll.stopped();
         // In this order: cut first, then paid for, then measured. Nothing goes out that was not paid for.
         let body =
@@ -289,6 +304,7 @@ impl Pep {
 
     /// Records a refusal. One that cannot be recorded is a refusal all the same.
     async fn refuse(&self, account: Account<'_>, refusal: Refusal) -> Refusal {
+        self.meters.decided(account.operations.map(Operations::class), Decision::Deny);
         match self.journal.refuse(account, &refusal).await {
             Ok(_receipt) => refusal,
             Err(error) => {
@@ -296,6 +312,13 @@ impl Pep {
                 refusals::journal(&error)
             }
         }
+    }
+
+    /// Notes how long a stage took, and when the next one begins.
+    fn step(&self, step: Step, began: Timestamp) -> Timestamp {
+        let now = self.clock.now();
+        self.meters.step(step, now.since(began));
+        now
     }
 
     fn settle(&self, place: &Place, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {

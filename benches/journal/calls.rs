@@ -149,6 +149,8 @@ fn attributed(
         resource: Some(Resource { kind: "thing".into(), id: number.to_string() }),
         how: Recognition::Exact,
         because: "catalog".into(),
+        facts: remit::call::Facts::default(),
+        ai: None,
     };
     let principal = Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken };
     let call = Call::intercepted(head, presented).recognise(Operations::one(operation));

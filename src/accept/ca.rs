@@ -23,6 +23,7 @@ use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
+use crate::call::meter::Histogram;
 use crate::call::{Clock, Host, Timestamp};
 
 /// Leaves are valid from an hour ago (agents' clocks differ) for a day.
@@ -46,6 +47,7 @@ pub struct Ca {
     doors: Cache<Host, Arc<ServerConfig>>,
     /// What clients of the proxy itself are asked to show.
     ask: Arc<dyn ClientCertVerifier>,
+    mints: Histogram,
     base: ServerConfigBase,
     clock: Arc<dyn Clock>,
     files: Files,
@@ -125,7 +127,18 @@ impl Ca {
         let base = ServerConfigBase::new()?;
         let doors = Cache::builder().max_capacity(DOORS).time_to_live(LEAF_USE).build();
         let ask = WebPkiClientVerifier::no_client_auth();
-        Ok(Self { root, issuer, leaf_key, leaves, doors, ask, base, clock, files })
+        Ok(Self {
+            root,
+            issuer,
+            leaf_key,
+            leaves,
+            doors,
+            ask,
+            mints: Histogram::default(),
+            base,
+            clock,
+            files,
+        })
     }
 
     /// Lets clients of the proxy itself show certificates, as `ask` has it.
@@ -136,7 +149,17 @@ impl Ca {
 
     /// TLS settings with a leaf for exactly this host. Of concurrent calls for one host, one mints and the others wait.
     pub fn server_config(&self, host: &Host) -> Result<Arc<ServerConfig>, Arc<CaError>> {
-        self.leaves.try_get_with_by_ref(host, || self.mint(host).map(Arc::new))
+        self.leaves.try_get_with_by_ref(host, || {
+            let began = std::time::Instant::now();
+            let minted = self.mint(host).map(Arc::new);
+            self.mints.add(began.elapsed());
+            minted
+        })
+    }
+
+    /// How long leaves took to be made.
+    pub fn mints(&self) -> &Histogram {
+        &self.mints
     }
 
     /// TLS settings for the proxy itself: a leaf for the name or address by which a client reached it, and the question

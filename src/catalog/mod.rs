@@ -10,6 +10,7 @@
 //!
 //! Method semantics: RFC 9110 §9. Paths: RFC 3986 §3.3.
 
+mod ai;
 mod aws;
 mod batch;
 mod class;
@@ -150,9 +151,9 @@ impl Catalog {
         let enough = if place.is_exact() {
             // As another method or at another place, the body may decide.
             let redirected = request::redirects(&head.headers);
-            !place.facts_want_body()
-                && (strongest
-                    || !(redirected || decided_by_body(&place, &path, head.method.as_str(), &media)))
+            let asks_model = place.entry.as_ref().is_some_and(|entry| self.names_model_in_body(entry));
+            let decided = decided_by_body(&place, &path, head.method.as_str(), &media);
+            !(place.facts_want_body() || asks_model) && (strongest || !(redirected || decided))
         } else {
             // The path of gRPC says all; a WebSocket has no body yet.
             grpc::is_grpc(&media) && path.len() == 2
@@ -176,7 +177,11 @@ impl Catalog {
             websocket: head.upgrade.is_some(),
             depth: 0,
         };
-        let mut found = self.readings(&request).into_iter();
+        let mut found = self.readings(&request);
+        for operation in &mut found {
+            self.tell_model(operation, &content);
+        }
+        let mut found = found.into_iter();
         let first = found
             .next()
             .unwrap_or_else(|| class::opaque(ServiceName(host.as_ref().into()), "nothing to read"));
@@ -345,6 +350,7 @@ impl Found {
             have.id == reading.id
                 && have.service == reading.service
                 && have.resource == reading.resource
+                && have.ai == reading.ai
                 && have.facts == reading.facts
         };
         if self.operations.iter().any(same) {

@@ -11,6 +11,7 @@ use super::ports::TaskPorts;
 use crate::call::Task;
 use crate::intent::Tasks;
 use crate::record::{Event, Journal};
+use crate::telemetry::{Scrape, metrics};
 use crate::web::{self, NodeFacts, TaskEvent};
 
 pub(super) struct Administered {
@@ -19,6 +20,7 @@ pub(super) struct Administered {
     pub(super) tasks: Arc<Tasks>,
     pub(super) ports: TaskPorts,
     pub(super) drain: watch::Receiver<bool>,
+    pub(super) scrape: Scrape,
 }
 
 impl web::Node for Administered {
@@ -31,6 +33,10 @@ impl web::Node for Administered {
             return Err("the node is stopping".into());
         }
         self.journal.failing().map_or(Ok(()), Err)
+    }
+
+    fn metrics(&self) -> (&'static str, String) {
+        (metrics::CONTENT_TYPE, metrics::text(&(self.scrape)()))
     }
 
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>> {

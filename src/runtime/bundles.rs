@@ -49,13 +49,13 @@ pub(super) async fn watch(files: Files, bundles: Arc<Bundles>) {
                             changed = true;
                         }
                         Err(why) => {
-                            tracing::error!(path = %path.display(), %why, "a trust bundle is not understood; the last good one stays")
+                            tracing::error!(path = %path.display(), %why, "a trust bundle is not understood; the last good one stays");
                         }
                     }
                     known.insert(domain.clone(), text);
                 }
                 Err(error) => {
-                    tracing::error!(path = %path.display(), %error, "a trust bundle cannot be read; the last good one stays")
+                    tracing::error!(path = %path.display(), %error, "a trust bundle cannot be read; the last good one stays");
                 }
             }
         }

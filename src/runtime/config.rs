@@ -264,7 +264,7 @@ impl Raw<'_> {
             catalog_dirs: self.catalog(root.section("catalog")),
             upstream: self.upstream(root.section("upstream")),
             limits: limits(root.section("limits")),
-            telemetry: otlp::telemetry(root.section("telemetry"), self.variables, self.problems),
+            telemetry: self.telemetry(root.section("telemetry")),
             journal: journal(root.section("journal")),
         };
         root.finish();
@@ -307,6 +307,10 @@ impl Raw<'_> {
         let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
         let (default_agent, workload_api) = (default_agent.flatten(), workload_api.flatten());
         Identity { trust_domain, default_agent, token_ttl, audience, workload_api, bundles }
+    }
+
+    fn telemetry(&self, section: Section<'_>) -> Telemetry {
+        otlp::telemetry(section, self.folder, self.variables, self.problems)
     }
 
     fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {

@@ -5,9 +5,11 @@
 mod admin;
 mod bundles;
 pub mod clock;
+mod collector;
 pub mod config;
 mod error;
 mod kept;
+mod measure;
 mod ports;
 mod reload;
 mod replay;
@@ -86,7 +88,7 @@ pub struct Node {
     tasks: Arc<Tasks>,
     store: Arc<Sqlite>,
     upstream: Upstream,
-    followers: Followers,
+    followers: Arc<Followers>,
     /// Ends when the proxy's listener has ended.
     listening: watch::Receiver<()>,
     /// Turns true when nothing new is taken.

@@ -70,7 +70,7 @@ impl Reload {
             match self.reload(if asked { "operator" } else { "change of catalog.dirs" }).await {
                 Reloaded::Swapped => tracing::info!("the catalog was loaded again"),
                 Reloaded::Kept(why) => {
-                    tracing::error!(%why, "the catalog was not loaded again: the old one stays")
+                    tracing::error!(%why, "the catalog was not loaded again: the old one stays");
                 }
             }
         }

@@ -72,7 +72,7 @@ fn admits(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
     };
     let joins = |part: &Vec<String>| {
         let to = part.iter().position(|word| word == "to" || word == "into");
-        let (before, after) = to.map_or((&part[..0], &part[..0]), |at| part.split_at(at));
+        let (before, after) = to.map(|at| part.split_at(at)).unwrap_or_default();
         before.iter().any(|word| person(word)) && after.iter().any(|word| circle(word))
     };
     if split.parts.last().is_some_and(joins)

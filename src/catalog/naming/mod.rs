@@ -200,8 +200,8 @@ fn phrases(split: &Split) -> impl Iterator<Item = &[String]> {
     [subject(&split.parts), subject(&split.segments)].into_iter()
 }
 
-fn subject(list: &[Vec<String>]) -> &[String] {
-    let mut from_the_end = list.iter().rev();
+fn subject(phrases: &[Vec<String>]) -> &[String] {
+    let mut from_the_end = phrases.iter().rev();
     let last = from_the_end.next().map_or(&[][..], Vec::as_slice);
     let bare = |word: &String| {
         // `setAdmin` makes one; `admin.users.create` only says where.

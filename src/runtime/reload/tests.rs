@@ -100,7 +100,7 @@ async fn what_changes_in_the_folders_is_found_once_it_has_come_to_rest() {
     let journal = house.reload.journal.clone();
     let watching = tokio::spawn(house.reload.watch());
     put(&own, "act");
-    assert_ne!(look(&[own.clone()]), before);
+    assert_ne!(look(std::slice::from_ref(&own)), before);
     // Ends when the new catalog counts; the test's own time limit is the only clock here.
     house.law.changed().await.unwrap();
     assert!(house.law.borrow().catalog.operation("billing:invoices.create").is_some());
