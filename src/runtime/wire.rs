@@ -8,6 +8,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use super::admin::Administered;
 use super::bundles;
@@ -21,12 +22,12 @@ use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file
 use super::{kept, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
-use crate::accept::{self, Front};
+use crate::accept::{self, Front, Walk};
 use crate::body::framing;
 use crate::call::principal::Entrance;
 use crate::call::{Class, Clock, Entropy, ServiceName};
 use crate::catalog::Catalog;
-use crate::identity::{self, Identity, PossessionOnly, TaskTokens};
+use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
 use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
@@ -62,7 +63,6 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
-    let default_agent = config.identity.default_agent.clone();
     let (law, current) = watch::channel(law);
     let meters = Arc::new(Meters::default());
     let late = Arc::new(OnceLock::new());
@@ -79,12 +79,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let scrape: Scrape = Arc::new(move || measured.families());
     let pep = Pep {
         law: current,
-        identity: Identity::new(
-            identity::Settings { default_agent, audience: config.identity.audience.clone() },
-            tokens.clone(),
-            bundles.clone(),
-            clock.clone(),
-        ),
+        identity: believe(&config, &tokens, &bundles, &clock),
         tasks: tasks.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
@@ -121,8 +116,31 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(bundles::watch(files, bundles.clone())),
         tokio::spawn(workload::follow(workload_api, bundles)),
     ];
+    let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
+    write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
+    Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around, asked })
+}
+
+/// Who is believed, and by what.
+fn believe(
+    config: &Config,
+    tokens: &Arc<TaskTokens>,
+    bundles: &Arc<Bundles>,
+    clock: &Arc<dyn Clock>,
+) -> Identity {
+    let asked = &config.identity;
+    let settings =
+        identity::Settings { default_agent: asked.default_agent.clone(), audience: asked.audience.clone() };
+    Identity::new(settings, tokens.clone(), bundles.clone(), clock.clone())
+}
+
+/// Runs the listeners of the proxy. What comes back beside them ends when the last of them has.
+fn listen<W: Walk>(
+    listeners: [Option<Listener>; 2],
+    front: &Arc<Front<W>>,
+    draining: &watch::Receiver<bool>,
+) -> (Vec<JoinHandle<()>>, watch::Receiver<()>) {
     let (listens, listening) = watch::channel(());
-    let listeners = std::iter::once(doors.proxy).chain(doors.proxy_tls);
     let run = |listener: Listener| {
         let (front, draining, listens) = (front.clone(), draining.clone(), listens.clone());
         tokio::spawn(async move {
@@ -131,10 +149,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
             listener.run(front, draining).await;
         })
     };
-    let proxy = listeners.map(run).collect();
-    drop(listens);
-    write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around, asked })
+    (listeners.into_iter().flatten().map(run).collect(), listening)
 }
 
 /// Starts whoever tells of the calls, and of their numbers.
