@@ -174,7 +174,7 @@ proptest! {
                     let room = (0..=at).all(|n| held[n] + spent[n] < limit(n).0 && sent[n] < limit(n).1);
                     prop_assert_eq!(attached.obstacle.is_none(), room);
                     if room {
-                        (0..=at).for_each(|n| held[n] += 1);
+                        for n in 0..=at { held[n] += 1; }
                         places.push((at, attached.place, false));
                     }
                 }
@@ -185,14 +185,14 @@ proptest! {
                         *settled = true;
                         let decision = if allow { Decision::Allow } else { Decision::Deny };
                         place.settle(&act(), decision, None, tasks.world.now());
-                        (0..=*at).for_each(|n| { held[n] -= 1; spent[n] += u64::from(allow); });
+                        for n in 0..=*at { held[n] -= 1; spent[n] += u64::from(allow); }
                     }
                 }
                 Step::Drop(n) if !places.is_empty() => {
                     let (at, place, settled) = places.swap_remove(n % places.len());
                     drop(place);
                     if !settled {
-                        (0..=at).for_each(|n| held[n] -= 1);
+                        for n in 0..=at { held[n] -= 1; }
                     }
                 }
                 Step::Bytes(n, more) if !places.is_empty() => {
@@ -200,7 +200,7 @@ proptest! {
                     let room = (0..=*at).all(|n| sent[n] + more <= limit(n).1);
                     prop_assert_eq!(place.spend_bytes(more).is_ok(), room);
                     if room {
-                        (0..=*at).for_each(|n| sent[n] += more);
+                        for n in 0..=*at { sent[n] += more; }
                     }
                 }
                 Step::Settle(..) | Step::Drop(_) | Step::Bytes(..) => {}

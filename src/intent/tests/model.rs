@@ -93,7 +93,11 @@ impl Model {
         }
         match self.obstacle(task) {
             Some((link, used_up)) => self.tasks[link].exhausted |= used_up,
-            None => self.chain(task).iter().for_each(|n| self.tasks[*n].calls += count),
+            None => {
+                for n in self.chain(task) {
+                    self.tasks[n].calls += count;
+                }
+            }
         }
     }
 
@@ -121,7 +125,9 @@ impl Model {
             self.tasks[task].kept = Some(why);
         }
         let below: Vec<_> = (0..self.tasks.len()).filter(|n| self.tasks[*n].parent == Some(task)).collect();
-        below.into_iter().for_each(|child| self.end(child, TaskEnd::Parent));
+        for child in below {
+            self.end(child, TaskEnd::Parent);
+        }
     }
 
     fn expire(&mut self) {
@@ -192,7 +198,9 @@ impl ReferenceStateMachine for Machine {
             Move::Call { task } => model.try_call(task, 1),
             Move::End { task } => model.end(task, TaskEnd::Command),
             Move::EndAll => {
-                (0..model.tasks.len()).for_each(|n| model.end(n, TaskEnd::Stop));
+                for n in 0..model.tasks.len() {
+                    model.end(n, TaskEnd::Stop);
+                }
             }
             Move::Quarantine { agent, to } => {
                 // Where the store fails, what takes rights applies all the same, and what gives them does not.
@@ -218,7 +226,9 @@ impl ReferenceStateMachine for Machine {
             }
             // That a budget was found used up is found again.
             Move::Restart if !model.store_failed => {
-                model.tasks.iter_mut().for_each(|task| task.exhausted = false)
+                for task in &mut model.tasks {
+                    task.exhausted = false;
+                }
             }
             Move::Restart => {}
         }

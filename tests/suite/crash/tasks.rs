@@ -100,7 +100,9 @@ fn end(known: &mut HashMap<String, Acknowledged>, task: &str) {
     }
     let below = known.iter().filter(|(_, other)| other.parent.as_deref() == Some(task) && !other.ended);
     let below: Vec<_> = below.map(|(id, _)| id.clone()).collect();
-    below.iter().for_each(|child| end(known, child));
+    for child in below {
+        end(known, &child);
+    }
 }
 
 fn check(tasks: &HashMap<String, Value>, known: &mut HashMap<String, Acknowledged>) {
