@@ -229,10 +229,12 @@ fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> String {
 
 impl Refusal {
     /// All codes, for those who count.
-    pub const CODES: [&'static str; 24] = [
+    pub const CODES: [&'static str; 27] = [
         "address_forbidden",
         "agent_gone",
+        "agent_quarantined",
         "bad_request",
+        "budget_exhausted",
         "draining",
         "head_too_large",
         "identity_invalid",
@@ -247,6 +249,7 @@ impl Refusal {
         "origin_timeout",
         "origin_unreachable",
         "origin_untrusted",
+        "outside_grant",
         "policy_denied",
         "port_refused",
         "target_too_long",

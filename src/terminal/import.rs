@@ -38,6 +38,9 @@ pub(super) struct ImportArguments {
     /// A host whose first label is what elsewhere is the first segment of the path (names of buckets)
     #[arg(long, value_name = "HOST")]
     label_host: Vec<String>,
+    /// A path at which the protocol is spoken, such as `/graphql`
+    #[arg(long, value_name = "PATH")]
+    endpoint: Vec<String>,
     /// Its name for people
     #[arg(long, value_name = "TEXT", default_value = "")]
     title: String,
@@ -112,6 +115,7 @@ fn wanted(arguments: &ImportArguments) -> Result<Wanted, Failure> {
         hosts: host.clone(),
         more_hosts: arguments.also_host.clone(),
         label_hosts: arguments.label_host.clone(),
+        endpoints: arguments.endpoint.clone(),
         form: *format,
         levels,
         provenance: Provenance {

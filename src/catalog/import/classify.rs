@@ -33,7 +33,7 @@ pub(super) fn classify(description: Description, wanted: &Wanted, digest: String
         other_hosts: description.other_hosts,
         paths: description.paths,
         ignore_case: Vec::new(),
-        endpoints: description.endpoints,
+        endpoints: if wanted.endpoints.is_empty() { description.endpoints } else { wanted.endpoints.clone() },
         target_prefix: description.target_prefix,
         api_version: description.api_version,
         signing_name: description.signing_name,

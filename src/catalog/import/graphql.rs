@@ -26,7 +26,10 @@ pub(super) fn read(sdl: &str) -> Result<Description, String> {
             });
         }
     }
-    let mut description = Description { protocol: Some(Protocol::Graphql), ..Description::default() };
+    // A schema does not say where it is served; this is what "GraphQL over HTTP" recommends.
+    let endpoints = vec!["/graphql".to_owned()];
+    let mut description =
+        Description { protocol: Some(Protocol::Graphql), endpoints, ..Description::default() };
     for definition in document.definitions() {
         let (name, fields) = match definition {
             Definition::ObjectTypeDefinition(object) => (object.name(), object.fields_definition()),

