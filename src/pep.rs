@@ -5,6 +5,7 @@
 
 mod closing;
 mod refusals;
+pub mod rulebook;
 mod tools;
 
 use std::sync::Arc;
@@ -21,11 +22,11 @@ use crate::call::{
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
 use crate::intent::{InFlight, TaskEnd, Tasks};
-use crate::judge::Rules;
 use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
 use closing::Closer;
+use rulebook::{Rulebook, Standing};
 use tools::Listener;
 
 /// The rooms, in the order of the walk.
@@ -37,7 +38,7 @@ pub struct Pep {
     /// Tells for which task.
     pub tasks: Arc<Tasks>,
     /// Rules.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<Rulebook>,
     /// Writes down.
     pub journal: Arc<Journal>,
     /// Forwards.
@@ -160,7 +161,7 @@ impl Pep {
     }
 
     async fn decide(&self, call: Call<Attributed>) -> Result<Call<Decided>, Refusal> {
-        let ruling = self.rules.rule(&call);
+        let ruling = self.rules.now().rule(&call);
         match call.decide(ruling) {
             Ruled::Allowed(call) => Ok(call),
             Ruled::Denied(call) => {
@@ -200,6 +201,7 @@ impl Pep {
         mut agent: Agent,
     ) -> Result<Walked, Refusal> {
         let Leash { mut ended, in_flight } = leash;
+        let mut standing = Standing::of(&call, &self.rules);
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
         let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight);
@@ -208,6 +210,10 @@ impl Pep {
             biased;
             why = Leash::cut(&mut ended) => {
                 let refusal = Refusal::TaskEnded { why: why.to_owned() };
+                closer.refused(Outcome::Revoked, &refusal, None);
+                return Err(refusal);
+            }
+            refusal = standing.lost() => {
                 closer.refused(Outcome::Revoked, &refusal, None);
                 return Err(refusal);
             }
@@ -228,11 +234,18 @@ impl Pep {
         closer.answered(&response);
         if let (Some(upgraded), Some(agent)) = (upgraded, agent.upgrade) {
             let (head, _none) = response.into_parts();
-            let afterwards = closer.pump(agent, upgraded, Leash::cut_for_good(ended));
+            let cut = async move {
+                tokio::select! {
+                    why = Leash::cut_for_good(ended) => why,
+                    why = standing.lost_for_good() => why,
+                }
+            };
+            let afterwards = closer.pump(agent, upgraded, cut);
             let answer = Response::from_parts(head, Body::empty());
             return Ok(Walked { answer, afterwards: Some(Box::pin(afterwards)) });
         }
-        Ok(response.map(|body| body.leashed(Leash::cut_for_good(ended)).watched(closer)).into())
+        let leash = |body: Body| body.leashed(Leash::cut_for_good(ended)).leashed(standing.lost_for_good());
+        Ok(response.map(|body| leash(body).watched(closer)).into())
     }
 
     /// Records a refusal. One that cannot be recorded is a refusal all the same.

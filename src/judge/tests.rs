@@ -1,8 +1,11 @@
 //! The traps of a Cedar engine, each by name, and the shipped policies.
 
+mod explaining;
 mod files;
 mod ground;
 mod loading;
+mod reloading;
 mod ruling;
 mod shipped;
+mod slicing;
 mod speed;

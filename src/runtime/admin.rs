@@ -7,9 +7,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::policies::Policies;
 use super::ports::TaskPorts;
-use crate::call::Task;
+use crate::call::{RulesDigest, Task};
 use crate::intent::Tasks;
+use crate::pep::rulebook::Rulebook;
 use crate::record::{Event, Journal};
 use crate::web::{self, NodeFacts, TaskEvent};
 
@@ -18,12 +20,15 @@ pub(super) struct Administered {
     pub(super) journal: Arc<Journal>,
     pub(super) tasks: Arc<Tasks>,
     pub(super) ports: TaskPorts,
+    pub(super) book: Arc<Rulebook>,
+    pub(super) policies: Arc<Policies>,
     pub(super) drain: watch::Receiver<bool>,
 }
 
 impl web::Node for Administered {
     fn facts(&self) -> NodeFacts {
-        self.facts.clone()
+        let rules = self.book.now().digest();
+        NodeFacts { rules, generation: self.book.generation(), ..self.facts.clone() }
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -31,6 +36,16 @@ impl web::Node for Administered {
             return Err("the node is stopping".into());
         }
         self.journal.failing().map_or(Ok(()), Err)
+    }
+
+    fn notice(&self) -> Option<&'static str> {
+        self.policies.are_refused().then_some(
+            "the policies on disk are refused, and those before stay in force; the log and `remit policy check` say why",
+        )
+    }
+
+    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
+        async move { self.policies.reload("operator").await.map(|done| (done.from, done.to)) }.boxed()
     }
 
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>> {

@@ -6,6 +6,7 @@ mod admin;
 pub mod clock;
 pub mod config;
 mod error;
+mod policies;
 mod ports;
 mod wire;
 
@@ -76,6 +77,7 @@ pub struct Node {
     journal: Arc<Journal>,
     tasks: Arc<Tasks>,
     upstream: Upstream,
+    policies: Arc<policies::Policies>,
     followers: Followers,
     /// Ends when the proxy's listener has ended.
     listening: watch::Receiver<()>,
@@ -98,6 +100,11 @@ impl Node {
         self.facts.clone()
     }
 
+    /// Reads the policies again, as at SIGHUP. If they are not fit, those before stay; that is told in log and journal.
+    pub async fn reload(&self) {
+        let _told = self.policies.reload("signal").await;
+    }
+
     /// Waits until the node ends by itself, which only a bug in it can bring about.
     pub async fn stopped(&self) {
         let mut listening = self.listening.clone();
@@ -107,7 +114,18 @@ impl Node {
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self { facts, journal, tasks, upstream, followers, listening: _, drain, proxy, around } = self;
+        let Self {
+            facts,
+            journal,
+            tasks,
+            upstream,
+            policies: _,
+            followers,
+            listening: _,
+            drain,
+            proxy,
+            around,
+        } = self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::admin::Administered;
 use super::clock::{SystemClock, SystemEntropy};
 use super::config::{self, Config};
+use super::policies::{Policies, Source};
 use super::ports::TaskPorts;
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
 use crate::accept::ca::Ca;
@@ -21,13 +22,14 @@ use crate::accept::listen::Listener;
 use crate::accept::{self, Front};
 use crate::body::framing;
 use crate::call::principal::Entrance;
-use crate::call::{Class, Clock, Entropy, ServiceName};
+use crate::call::{Class, Clock, Entropy, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
 use crate::identity::{self, Identity, TaskTokens};
 use crate::intent::{self, Tasks};
-use crate::judge::{PolicySource, Rules, Vocabulary};
+use crate::judge::{Loader, PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
+use crate::pep::rulebook::Rulebook;
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
 use crate::telemetry::{self, Colour, Followers, Tree};
@@ -40,7 +42,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
     let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
-    let rules = Arc::new(load_rules(&config, &catalog)?);
+    let source = Arc::new(policy_files(&config, &catalog));
+    let rules = source.load()?;
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let doors = Doors::bind(&config).await?;
 
@@ -51,6 +54,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let facts = doors.facts(&dir, &ca);
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
+
+    let rules = Arc::new(Rulebook::new(rules));
+    let policies = Arc::new(Policies::new(source, rules.clone(), journal.clone()));
 
     let tasks = Arc::new(Tasks::new(intent::Settings::default(), clock.clone(), entropy.clone()));
     let own = vec![facts.proxy, facts.admin];
@@ -70,7 +76,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let front = Front::new(Arc::new(pep), ca, settings, clock.clone(), entropy.clone(), draining.clone());
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
-        facts: web_facts(&facts, &rules),
+        facts: web_facts(&facts, rules.now().digest()),
+        book: rules,
+        policies: policies.clone(),
         journal: journal.clone(),
         tasks: tasks.clone(),
         ports,
@@ -84,6 +92,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let around = vec![
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
+        tokio::spawn(policies.clone().watch()),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
     ];
     let (listens, listening) = watch::channel(());
@@ -93,7 +102,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         doors.proxy.run(front, draining).await;
     })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around })
+    Ok(Node { facts, journal, tasks, upstream, policies, followers, listening, drain, proxy, around })
 }
 
 /// What the node listens on.
@@ -161,8 +170,9 @@ pub(crate) fn vocabulary(catalog: Arc<Catalog>) -> impl Vocabulary {
     Words(catalog)
 }
 
-fn load_rules(config: &Config, catalog: &Arc<Catalog>) -> Result<Rules, StartError> {
-    Ok(Rules::load(&policy_source(config)?, &vocabulary(catalog.clone()))?)
+fn policy_files(config: &Config, catalog: &Arc<Catalog>) -> Source {
+    let vocabulary = Box::new(vocabulary(catalog.clone()));
+    Source { dir: config.policies_dir.clone(), vocabulary, loader: Loader::default().into() }
 }
 
 fn make_private(dir: &Path) -> Result<(), StartError> {
@@ -294,14 +304,14 @@ async fn record_start(
     journal.note(Event::NodeStarted { version: VERSION }).await?;
     journal.note(Event::ConfigurationLoaded { source: &config.source, digest: config.digest }).await?;
     let policies = rules.policies().len();
-    journal.note(Event::RulesLoaded { digest: rules.digest(), policies, by: "start" }).await?;
+    journal.note(Event::RulesLoaded { digest: rules.digest(), policies, from: None, by: "start" }).await?;
     if let Some(fingerprint) = new_ca {
         journal.note(Event::CaMade { fingerprint }).await?;
     }
     Ok(())
 }
 
-fn web_facts(facts: &NodeFacts, rules: &Rules) -> web::NodeFacts {
+fn web_facts(facts: &NodeFacts, rules: RulesDigest) -> web::NodeFacts {
     web::NodeFacts {
         version: VERSION,
         pid: std::process::id(),
@@ -310,7 +320,7 @@ fn web_facts(facts: &NodeFacts, rules: &Rules) -> web::NodeFacts {
         state_dir: facts.state_dir.clone(),
         ca: facts.ca.clone(),
         ca_bundle: facts.ca_bundle.clone(),
-        rules: rules.digest(),
+        rules,
         generation: 1,
     }
 }

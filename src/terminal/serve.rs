@@ -15,6 +15,8 @@ use crate::runtime::{Node, TraceTo};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  remit serve --config config.toml\n\n\
     On SIGTERM or SIGINT it takes no more calls, lets those in flight finish (limits.drain_s) and ends; a second signal cuts them.\n\
+    On SIGHUP it reads the policies again; it does so by itself when they change on disk. Policies that are not fit are told of in\n\
+    the log and by /readyz, and those before stay in force.\n\
     REMIT_LOG=info shows what the node does.\n\n\
     Exit codes: 0 stopped as told, 1 cut short, 2 bad configuration.")]
 pub(super) struct Arguments {
@@ -43,9 +45,13 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         facts.admin,
         facts.state_dir.display()
     ));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let mut hangup = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => node.reload().await,
+        }
     }
     screen::tell(&format!("remit is draining; calls in flight have {} s", drain.as_secs()));
     tokio::select! {

@@ -10,6 +10,7 @@
 mod admin_token;
 mod guard;
 mod health;
+mod policies;
 mod problem;
 mod serve;
 mod tasks;
@@ -70,6 +71,10 @@ pub trait Node: Send + Sync {
     fn facts(&self) -> NodeFacts;
     /// Whether calls can be taken; otherwise why not, for the operator. Not while draining or when the journal fails.
     fn ready(&self) -> Result<(), String>;
+    /// What an operator should know although calls are taken: policies on disk that are not fit to be in force.
+    fn notice(&self) -> Option<&'static str>;
+    /// Reads the policies again; the digests of those before and those in force now. Otherwise all that is wrong with them.
+    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>>;
     /// Opens a loopback port that stands for the task, until the task ends (`Tasks::ended` shows when).
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>>;
     /// Writes an event to the journal. MUST be ready only once it is written.
@@ -128,6 +133,7 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/v1/node", get(health::node))
+        .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/tasks", get(tasks::list).post(tasks::open))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/end", post(tasks::end))

@@ -14,3 +14,5 @@ mod crash;
 mod flow;
 mod harness;
 mod house;
+mod laboratory;
+mod reload;
