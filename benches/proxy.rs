@@ -40,6 +40,8 @@ use report::{Case, Measured, Report, Way};
 const CONNECTIONS: [usize; 2] = [1, 32];
 /// Calls on each connection before the clock starts.
 const WARM_UP: usize = 20;
+/// A file system in memory, where Linux has one: what a journal costs beyond its disk is the same there.
+const MEMORY: &str = "/dev/shm";
 /// For remit to be ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -88,16 +90,25 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let place = tempfile::tempdir()?;
     let origins = Origins::start().await?;
     let tunnel = tunnel::spawn(&origins).await?;
-    let remit = if options.with_remit { Some(Remit::start(place.path(), &origins).await?) } else { None };
-    let client = Client::new(&origins, &tunnel, remit.as_ref())?;
-    let ways: &[Way] = if remit.is_some() { &Way::ALL } else { &[Way::Direct, Way::Tunnel] };
+    let memory = Path::new(MEMORY);
+    let in_memory = if memory.is_dir() { Some(tempfile::tempdir_in(memory)?) } else { None };
+    let mut remits = Vec::new();
+    let places = [(Way::Remit, Some(&place)), (Way::RemitInMemory, in_memory.as_ref())];
+    for (way, place) in places.into_iter().filter(|_| options.with_remit) {
+        if let Some(place) = place {
+            remits.push((way, Remit::start(place.path(), &origins).await?));
+        }
+    }
+    let client = Client::new(&origins, &tunnel, &remits)?;
+    let there = |way: &Way| *way < Way::Remit || remits.iter().any(|(is, _)| is == way);
+    let ways: Vec<Way> = Way::ALL.into_iter().filter(there).collect();
 
     let mut report = Report::default();
     // Interleaved, so that whatever else the machine does falls on all ways alike.
     for _ in 0..options.rounds {
         for protocol in Protocol::ALL {
             for connections in CONNECTIONS {
-                for &way in ways {
+                for &way in &ways {
                     let case = Case { protocol, connections };
                     report.add(case, way, client.slice(case, way, options.slice).await?);
                 }
@@ -105,7 +116,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     println!("{}", report.table(options.rounds, options.slice));
-    if let Some(remit) = &remit {
+    if let Some((_, remit)) = remits.first() {
         println!("memory of remit at its highest: {} MiB", peak_memory_mib(remit.pid)?);
     }
     Ok(())
@@ -221,14 +232,14 @@ struct Client {
     origins: [SocketAddr; 2],
     /// Where a way begins, what it wants to see, whose processor time counts.
     tunnel: (SocketAddr, u32),
-    remit: Option<(SocketAddr, String, u32)>,
+    remits: Vec<(Way, SocketAddr, String, u32)>,
 }
 
 impl Client {
-    fn new(origins: &Origins, tunnel: &tunnel::Spawned, remit: Option<&Remit>) -> anyhow::Result<Self> {
+    fn new(origins: &Origins, tunnel: &tunnel::Spawned, remits: &[(Way, Remit)]) -> anyhow::Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(origins.anchor())?;
-        if let Some(remit) = remit {
+        for (_, remit) in remits {
             roots.add(remit.anchor.clone())?;
         }
         let offering = |protocol: &[u8]| -> anyhow::Result<tokio_rustls::TlsConnector> {
@@ -245,10 +256,14 @@ impl Client {
             http2: offering(b"h2")?,
             origins: Protocol::ALL.map(|protocol| origins.address(protocol)),
             tunnel: (tunnel.address, tunnel.pid),
-            remit: remit.map(|remit| {
-                let basic = base64::engine::general_purpose::STANDARD.encode(format!("task:{}", remit.token));
-                (remit.proxy, format!("Proxy-Authorization: Basic {basic}\r\n"), remit.pid)
-            }),
+            remits: remits
+                .iter()
+                .map(|(way, remit)| {
+                    let basic =
+                        base64::engine::general_purpose::STANDARD.encode(format!("task:{}", remit.token));
+                    (*way, remit.proxy, format!("Proxy-Authorization: Basic {basic}\r\n"), remit.pid)
+                })
+                .collect(),
         })
     }
 
@@ -281,19 +296,23 @@ impl Client {
         match way {
             Way::Direct => None,
             Way::Tunnel => Some(self.tunnel.1),
-            Way::Remit => self.remit.as_ref().map(|(_, _, pid)| *pid),
+            Way::Remit | Way::RemitInMemory => self.remit(way).map(|(_, _, _, pid)| *pid),
         }
+    }
+
+    fn remit(&self, way: Way) -> Option<&(Way, SocketAddr, String, u32)> {
+        self.remits.iter().find(|(is, ..)| *is == way)
     }
 
     async fn open(&self, protocol: Protocol, way: Way) -> anyhow::Result<Sender> {
         let [http1_at, http2_at] = self.origins;
-        let tcp = match (way, &self.remit) {
+        let tcp = match (way, self.remit(way)) {
             (Way::Direct, _) => {
                 TcpStream::connect(if protocol == Protocol::Http1 { http1_at } else { http2_at }).await?
             }
             (Way::Tunnel, _) => connect(self.tunnel.0, protocol, "").await?,
-            (Way::Remit, Some((proxy, credentials, _))) => connect(*proxy, protocol, credentials).await?,
-            (Way::Remit, None) => bail!("remit does not run"),
+            (_, Some((_, proxy, credentials, _))) => connect(*proxy, protocol, credentials).await?,
+            (Way::Remit | Way::RemitInMemory, None) => bail!("remit does not run"),
         };
         tcp.set_nodelay(true)?;
         let name = ServerName::try_from(protocol.host())?;

@@ -4,6 +4,7 @@
 //! [`Refusal`]. Every way out of here is either an answer of the origin or a refusal, and every way out is recorded.
 
 mod closing;
+mod messages;
 mod refusals;
 pub mod rulebook;
 mod tools;
@@ -16,8 +17,8 @@ use tokio::sync::watch;
 use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
 use crate::call::{
-    Account, Attributed, Call, Clock, Decided, Decision, Intercepted, Opened, Outcome, Peek, Presented,
-    Recognised, Refusal, Ruled,
+    Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Outcome, Peek,
+    Presented, Recognised, Refusal, Ruled,
 };
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
@@ -26,10 +27,12 @@ use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
 use closing::Closer;
+use messages::{Messages, Speaker};
 use rulebook::{Rulebook, Standing};
 use tools::Listener;
 
 /// The rooms, in the order of the walk.
+#[derive(Clone)]
 pub struct Pep {
     /// Names operations.
     pub catalog: Arc<Catalog>,
@@ -45,6 +48,8 @@ pub struct Pep {
     pub upstream: Upstream,
     /// Tells how long it took.
     pub clock: Arc<dyn Clock>,
+    /// For the ids of messages.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// What holds a call to its task while it is under way.
@@ -202,6 +207,7 @@ impl Pep {
     ) -> Result<Walked, Refusal> {
         let Leash { mut ended, in_flight } = leash;
         let mut standing = Standing::of(&call, &self.rules);
+        let speaker = agent.upgrade.is_some().then(|| Speaker::of(&call));
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
         let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight);
@@ -232,7 +238,7 @@ impl Pep {
             }
         };
         closer.answered(&response);
-        if let (Some(upgraded), Some(agent)) = (upgraded, agent.upgrade) {
+        if let (Some(upgraded), Some(agent), Some(speaker)) = (upgraded, agent.upgrade, speaker) {
             let (head, _none) = response.into_parts();
             let cut = async move {
                 tokio::select! {
@@ -240,7 +246,8 @@ impl Pep {
                     why = standing.lost_for_good() => why,
                 }
             };
-            let afterwards = closer.pump(agent, upgraded, cut);
+            let gate = Messages::new(self.clone(), speaker, &head.headers);
+            let afterwards = closer.pump(agent, upgraded, cut, gate);
             let answer = Response::from_parts(head, Body::empty());
             return Ok(Walked { answer, afterwards: Some(Box::pin(afterwards)) });
         }

@@ -8,9 +8,9 @@ use cedar_policy::{Context, Entities, Entity, EntityUid, PolicySet, Request, Res
 use http::{HeaderMap, Method, Version};
 use remit::call::principal::Entrance;
 use remit::call::{
-    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head, History, Host, IntentName, Operation,
-    OperationId, Operations, Origin, Presented, Principal, Recognition, Scheme, ServiceName, SpiffeId,
-    Target, Task, TaskId, Timestamp, TraceContext,
+    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
+    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Scheme, ServiceName,
+    SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
 };
 use remit::judge::{PolicySource, SourceFile, Vocabulary};
 
@@ -144,6 +144,7 @@ impl Asked {
             class: class(operation),
             resource: None,
             how: Recognition::Exact,
+            facts: Facts::default(),
             because: "bench".into(),
         };
         let (request, entities) = bare(&agent, &operation, spread(at + 3, GROUPS));

@@ -24,11 +24,13 @@ pub(crate) enum Way {
     Tunnel,
     /// Through remit.
     Remit,
+    /// Through a second remit, whose state is on a file system in memory: its journal costs no disk.
+    RemitInMemory,
 }
 
 impl Way {
     /// All.
-    pub(crate) const ALL: [Self; 3] = [Self::Direct, Self::Tunnel, Self::Remit];
+    pub(crate) const ALL: [Self; 4] = [Self::Direct, Self::Tunnel, Self::Remit, Self::RemitInMemory];
 }
 
 /// One slice.
@@ -88,7 +90,7 @@ impl Report {
             let (p50, p99, rate) = (median(&row.p50_us), median(&row.p99_us), median(&row.per_second));
             let added = |value: f64, base: &[f64]| match way {
                 Way::Direct => String::new(),
-                Way::Tunnel | Way::Remit => format!("{:+.0}", value - median(base)),
+                Way::Tunnel | Way::Remit | Way::RemitInMemory => format!("{:+.0}", value - median(base)),
             };
             let cpu = row.cpu_us();
             let tunnel = self.0.get(&(*case, Way::Tunnel)).and_then(Row::cpu_us);

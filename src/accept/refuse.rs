@@ -12,7 +12,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use crate::body::Body;
-use crate::call::{CallId, Fault, Head, Refusal, Retry, Scheme};
+use crate::call::{CallId, Dialect, Fault, Head, Refusal, Retry, Scheme};
 
 /// How a caller wants to be spoken to.
 #[derive(Clone, Debug)]
@@ -64,6 +64,40 @@ pub fn answer(refusal: &Refusal, wording: &Wording) -> Response<Body> {
         *response.status_mut() = status;
     }
     response
+}
+
+/// What a client gets over a WebSocket in the place of what its message asked for. `None`: nothing that it could make sense
+/// of, so the connection is to end with [`close_reason`].
+pub fn message(refusal: &Refusal, dialect: &Dialect, call: CallId) -> Option<String> {
+    let text = format!("{refusal}. {}", refusal.advice());
+    let facts = json!({ "code": refusal.code(), "call": call, "advice": refusal.advice() });
+    let answer = match dialect {
+        Dialect::None => return None,
+        Dialect::JsonRpc { id } => {
+            let id: Value = serde_json::from_str(id).unwrap_or_default();
+            // JSON-RPC 2.0 §5.1 leaves -32000 to -32099 to servers.
+            let error = json!({ "code": -32003, "message": text, "data": facts });
+            json!({ "jsonrpc": "2.0", "id": id, "error": error })
+        }
+        Dialect::GraphQl { id, old } => {
+            let error = json!({ "message": text, "extensions": facts });
+            let payload = if *old { error } else { json!([error]) };
+            json!({ "id": id, "type": "error", "payload": payload })
+        }
+        Dialect::Event { event } => {
+            let error = json!({
+                "type": "invalid_request_error", "code": refusal.code(), "message": text, "param": null,
+                "event_id": event, "call": call,
+            });
+            json!({ "type": "error", "event_id": format!("remit_{call}"), "status": refusal.status().as_u16(), "error": error })
+        }
+    };
+    Some(answer.to_string())
+}
+
+/// The reason of a close frame that ends a WebSocket (RFC 6455 §5.5.1 leaves it 123 bytes).
+pub fn close_reason(refusal: &Refusal, call: CallId) -> String {
+    format!("remit: {} ({call}): {refusal}", refusal.code())
 }
 
 /// RFC 9110 §11.7.1. Basic first: some clients look at the first challenge alone.

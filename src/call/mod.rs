@@ -55,6 +55,7 @@
 //! ```
 
 pub mod decision;
+pub mod facts;
 pub mod host;
 pub mod id;
 pub mod operation;
@@ -70,6 +71,7 @@ pub mod time;
 pub mod trace;
 
 pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
+pub use facts::{Args, Direction, Facts};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, TaskId};
 pub use operation::{Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
@@ -79,8 +81,8 @@ pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};
 pub use refusal::{Fault, Refusal, Retry};
 pub use secret::Secret;
 pub use stage::{
-    Account, Attributed, Call, Credentialed, Decided, Denied, Forwarded, Head, Intercepted, Peek, Recognised,
-    Ruled, Stage,
+    Account, Attributed, Call, Credentialed, Decided, Denied, Dialect, Forwarded, Head, Intercepted, Peek,
+    Recognised, Ruled, Stage,
 };
 pub use target::Target;
 pub use task::{History, IntentName, Task};

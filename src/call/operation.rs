@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::facts::{Direction, Facts};
+
 /// What an operation does to the world. Ordered: a call with several operations has the class of the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -115,8 +117,18 @@ pub struct Operation {
     pub resource: Option<Resource>,
     /// How sure the catalog is.
     pub how: Recognition,
+    /// What is known of it beside its name.
+    #[serde(default, skip_serializing_if = "Facts::is_empty")]
+    pub facts: Facts,
     /// What led to the class, in a few words: `catalog`, `verb GET`, `method override header`. For people.
     pub because: Arc<str>,
+}
+
+impl Operation {
+    /// Which way it moves data.
+    pub fn direction(&self) -> Direction {
+        self.facts.direction.unwrap_or(Direction::of(self.class))
+    }
 }
 
 /// At least one operation: a batch is one call with several, allowed whole or not at all.

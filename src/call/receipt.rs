@@ -1,5 +1,6 @@
 //! Proofs of what was written, and what a closing entry says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,9 @@ pub struct Closing {
     pub decided_ns: u64,
     /// From interception to the head of the origin's answer, nanoseconds.
     pub first_byte_ns: Option<u64>,
+    /// Of a window over a WebSocket: how many messages it counted, by operation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub messages: BTreeMap<String, u64>,
 }
 
 impl Closing {
@@ -74,6 +78,7 @@ impl Closing {
             duration_ns: 0,
             decided_ns: 0,
             first_byte_ns: None,
+            messages: BTreeMap::new(),
         }
     }
 }

@@ -43,6 +43,8 @@ pub struct Head {
 /// Protocols that a connection may be upgraded to (RFC 9110 §7.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upgrade {
+    /// None: a message inside of a connection that was upgraded before.
+    Message,
     /// RFC 6455.
     WebSocket,
 }
@@ -54,6 +56,30 @@ pub struct Peek {
     pub bytes: Bytes,
     /// Whether those are all.
     pub whole: bool,
+}
+
+/// How whoever sent a message wants to be told that it was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As an `error` event of a model provider.
+    Event {
+        /// The event's own id.
+        event: Option<String>,
+    },
+    /// As an `error` message of GraphQL over WebSocket.
+    GraphQl {
+        /// The subscription's id.
+        id: String,
+        /// `subscriptions-transport-ws`, whose payload is one error and not a list.
+        old: bool,
+    },
+    /// As a JSON-RPC error.
+    JsonRpc {
+        /// The request's `id`, as JSON.
+        id: String,
+    },
+    /// There is no word for it: the connection ends.
+    None,
 }
 
 /// A call at stage `S`.

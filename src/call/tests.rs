@@ -157,6 +157,7 @@ fn the_strongest_operation_names_the_call() {
         class,
         resource: None,
         how: Recognition::Exact,
+        facts: crate::call::Facts::default(),
         because: "test".into(),
     };
     let batch = Operations::batch(

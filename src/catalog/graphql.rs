@@ -25,7 +25,11 @@ const DOCUMENTS: usize = 100;
 const FIELDS: usize = 500;
 
 pub(super) fn read(reading: &Reading<'_>) -> Told {
-    let certain = is_place(reading);
+    read_as(reading, is_place(reading))
+}
+
+/// The same; `certain` says that the server speaks it.
+pub(super) fn read_as(reading: &Reading<'_>, certain: bool) -> Told {
     if reading.place.is_exact() && !certain {
         return Told::Nothing;
     }
@@ -60,10 +64,20 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
     Told::by(Certain::if_place(certain), found)
 }
 
-fn is_place(reading: &Reading<'_>) -> bool {
+/// Host, path or catalog say that the server speaks it.
+pub(super) fn is_place(reading: &Reading<'_>) -> bool {
     let listed = reading.has_actions("QUERY") || reading.has_actions("MUTATION");
     (listed && !reading.place.is_exact() && !reading.has_actions("POST"))
         || reading.path_has(&["graphql", "gql"])
+}
+
+/// Fields that name a stored document.
+const IDS: [&str; 5] = ["id", "documentId", "queryId", "doc_id", "sha256Hash"];
+
+/// Automatic persisted queries: `{"persistedQuery": {"version": 1, "sha256Hash": ".."}}`.
+fn hashes(extensions: &Json) -> Vec<String> {
+    let stored = extensions.named("persistedQuery").into_iter().flat_map(|query| query.named("sha256Hash"));
+    stored.map(|hash| hash.text().unwrap_or_default().to_owned()).collect()
 }
 
 /// What a request asks to be run.
@@ -80,18 +94,26 @@ impl Asked {
     fn of(reading: &Reading<'_>, certain: bool) -> Self {
         let (content, query) = (reading.request.content, reading.request.query);
         let mut asked = Self::default();
+        let stored = |id: &str| reading.catalog.labels.document(&reading.place.name.0, id);
         query.all("query").chain(content.form().all("query")).for_each(|text| asked.document(text));
         asked.names.extend(query.all("operationName").chain(content.form().all("operationName")));
-        if asked.documents.is_empty() && (query.has("extensions") || content.form().has("extensions")) {
-            asked.nameless += 1;
+        if asked.documents.is_empty() {
+            let ids = IDS.iter().flat_map(|name| query.all(name).chain(content.form().all(name)));
+            let packed = query.all("extensions").chain(content.form().all("extensions"));
+            let packed: Vec<Json> =
+                packed.flat_map(|text| Json::all(&text).unwrap_or(vec![Json::Null])).collect();
+            let ids: Vec<String> = ids.chain(packed.iter().flat_map(hashes)).collect();
+            asked.ids(&ids, !packed.is_empty(), stored);
         }
-        content.objects().for_each(|object| asked.object(object));
+        content.objects().for_each(|object| asked.object(object, stored));
         for part in &content.parts {
             match part.name.as_deref() {
                 Some("query") => asked.document(part.body.clone()),
                 Some("operationName") => asked.names.push(part.body.clone()),
                 Some("operations") => match Json::all(&part.body) {
-                    Ok(values) => values.iter().flat_map(Json::each).for_each(|object| asked.object(object)),
+                    Ok(values) => {
+                        values.iter().flat_map(Json::each).for_each(|object| asked.object(object, stored));
+                    }
                     Err(_) => asked.nameless += 1,
                 },
                 _ => {}
@@ -108,16 +130,28 @@ impl Asked {
         asked
     }
 
-    fn object(&mut self, object: &Json) {
+    /// Documents that the server knows by an id: those that the operator told of are read, the others are unknown.
+    fn ids<'a>(&mut self, ids: &[String], named: bool, stored: impl Fn(&str) -> Option<&'a str>) {
+        let known: Vec<&str> = ids.iter().filter_map(|id| stored(id)).collect();
+        if known.len() < ids.len() || (named && ids.is_empty()) {
+            self.nameless += 1;
+        }
+        for document in known {
+            self.document(document.to_owned());
+        }
+    }
+
+    fn object<'a>(&mut self, object: &Json, stored: impl Fn(&str) -> Option<&'a str>) {
         let before = self.documents.len();
         object.texts("query").for_each(|text| self.document(text.to_owned()));
         self.names.extend(object.texts("operationName").map(str::to_owned));
-        if self.documents.len() == before
-            && ["extensions", "id", "documentId", "queryId", "doc_id", "sha256Hash"]
+        if self.documents.len() == before {
+            let told = IDS
                 .iter()
-                .any(|f| object.has(f))
-        {
-            self.nameless += 1;
+                .flat_map(|name| object.fields(name))
+                .map(|id| id.text().unwrap_or_default().to_owned());
+            let ids: Vec<String> = told.chain(object.fields("extensions").flat_map(hashes)).collect();
+            self.ids(&ids, object.has("extensions"), stored);
         }
     }
 

@@ -14,8 +14,10 @@ const VALUES: usize = 100_000;
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Json {
-    /// `null` or a number: neither names anything.
-    Other,
+    /// `null`.
+    Null,
+    /// As near as 64 bits come to it.
+    Number(serde_json::Number),
     Bool(bool),
     Text(String),
     List(Vec<Json>),
@@ -43,6 +45,12 @@ impl Json {
         fields.iter().filter(move |(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// All that a server could take for the field `name`, for a name that does not live as long.
+    pub(super) fn named(&self, name: &str) -> Vec<&Self> {
+        let fields = if let Self::Fields(fields) = self { fields.as_slice() } else { &[] };
+        fields.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+    }
+
     /// Whether there is a field `name`.
     pub(super) fn has(&self, name: &str) -> bool {
         self.fields(name).next().is_some()
@@ -56,6 +64,15 @@ impl Json {
     /// The text, if it is one.
     pub(super) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// As JSON, where it is a text or a number; `null` otherwise.
+    pub(super) fn scalar(&self) -> String {
+        match self {
+            Self::Text(text) => serde_json::Value::from(text.as_str()).to_string(),
+            Self::Number(number) => number.to_string(),
+            _ => "null".to_owned(),
+        }
     }
 
     /// All objects: itself, or those in its lists and their lists.
@@ -100,20 +117,21 @@ impl<'de> Visitor<'de> for Seed<'_> {
         Ok(Json::Bool(value))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
-        Ok(Json::Other)
+    fn visit_i64<E>(self, number: i64) -> Result<Json, E> {
+        Ok(Json::Number(number.into()))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
-        Ok(Json::Other)
+    fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
+        Ok(Json::Number(number.into()))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
-        Ok(Json::Other)
+    fn visit_f64<E>(self, number: f64) -> Result<Json, E> {
+        // JSON has no infinity, so there is always a number.
+        Ok(serde_json::Number::from_f64(number).map_or(Json::Null, Json::Number))
     }
 
     fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Other)
+        Ok(Json::Null)
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Json, E> {

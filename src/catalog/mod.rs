@@ -16,6 +16,8 @@ mod class;
 mod content;
 mod decode;
 mod error;
+mod facts;
+mod fields;
 mod git;
 mod graphql;
 mod grpc;
@@ -23,11 +25,14 @@ mod hosts;
 pub mod import;
 mod index;
 mod json;
+mod labels;
 mod listing;
 mod manifest;
+mod message;
 mod multipart;
 mod naming;
 mod oauth;
+mod people;
 mod reading;
 mod request;
 mod resource;
@@ -51,14 +56,16 @@ use crate::call::{Class, Head, Host, Operation, Operations, Peek, Recognition, S
 
 use content::Content;
 use hosts::{Hosts, Place};
+use labels::Labels;
 use reading::{Reading, Request};
 use request::{Overrides, Query, WEBSOCKET};
 use service::Service;
-use tools::Tools;
+use tools::{Server, Tools};
 
 pub use error::CatalogError;
 pub use listing::Entry;
 pub use manifest::{About, Protocol, Provenance};
+pub use message::Spoken;
 
 /// All services that remit knows. Immutable: a reload makes a new one.
 #[derive(Debug)]
@@ -67,12 +74,17 @@ pub struct Catalog {
     services: Vec<Service>,
     by_name: HashMap<String, usize>,
     hosts: Hosts,
+    /// What the operator says of his own.
+    labels: Labels,
     /// Learnt from what passes by: a reload begins anew.
     tools: Tools,
 }
 
 /// As much of a body is looked at. A longer one that could decide the class makes the call unknown.
 const PEEK_BYTES: usize = 1 << 20;
+
+/// As much of a message over a WebSocket is looked at. A longer one that could decide the class is unknown.
+pub const MESSAGE_BYTES: usize = 1 << 20;
 
 /// A request for a list of tools is shorter.
 const LIST_BYTES: usize = 16 << 10;
@@ -99,6 +111,8 @@ impl Catalog {
             }
             services.push(own);
         }
+        let mut labels = Labels::default();
+        dirs.iter().try_for_each(|dir| labels.read(dir))?;
         let own = services.len();
         for folder in shipped::folders()? {
             if !services.iter().take(own).any(|mine| mine.about.name == folder.about.name) {
@@ -112,7 +126,7 @@ impl Catalog {
             hosts.add(at, &service.about).map_err(fault)?;
         }
         let by_name = services.iter().enumerate().map(|(at, s)| (s.about.name.clone(), at)).collect();
-        Ok(Self { services, by_name, hosts, tools: Tools::default() })
+        Ok(Self { services, by_name, hosts, labels, tools: Tools::default() })
     }
 
     /// How many bytes of the body it takes to name the operation; `None`: the head is enough.
@@ -125,7 +139,9 @@ impl Catalog {
         let enough = if place.is_exact() {
             // As another method or at another place, the body may decide.
             let redirected = request::redirects(&head.headers);
-            strongest || !(redirected || decided_by_body(&place, &path, head.method.as_str(), &media))
+            !place.facts_want_body()
+                && (strongest
+                    || !(redirected || decided_by_body(&place, &path, head.method.as_str(), &media)))
         } else {
             // The path of gRPC says all; a WebSocket has no body yet.
             grpc::is_grpc(&media) && path.len() == 2
@@ -164,7 +180,8 @@ impl Catalog {
     }
 
     /// Takes what a server answered to `tools/list` (MCP), with the answer's header fields: its annotations tell reads from
-    /// acts. Gives the names of tools that it called changing before and calls read-only now.
+    /// acts in the session that asked. Gives the names of tools that it describes otherwise than before, to whomever: they are
+    /// acts at least from now on.
     pub fn remember_tools(&self, head: &Head, headers: &http::HeaderMap, answer: &[u8]) -> Vec<String> {
         let Ok(Some(answer)) = decode::text(headers, None, answer) else { return Vec::new() };
         let mut path = String::new();
@@ -172,7 +189,12 @@ impl Catalog {
             path.push('/');
             path.push_str(&segment);
         }
-        self.tools.remember(&host_text(&head.origin.host), &path, &answer)
+        let server = Server {
+            host: &host_text(&head.origin.host),
+            path: &path,
+            session: tools::session(&head.headers),
+        };
+        self.tools.remember(&server, &answer)
     }
 
     /// Every reading of a request. Never empty.
@@ -309,7 +331,10 @@ impl Found {
     /// Adds a reading, unless it says what another said already.
     fn add(&mut self, mut reading: Operation, why: Option<&str>) {
         let same = |have: &Operation| {
-            have.id == reading.id && have.service == reading.service && have.resource == reading.resource
+            have.id == reading.id
+                && have.service == reading.service
+                && have.resource == reading.resource
+                && have.facts == reading.facts
         };
         if self.operations.iter().any(same) {
             return;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 
-use crate::call::{Class, Operation, OperationId, Recognition, ServiceName};
+use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName};
 
 use super::content::Content;
 use super::naming::{self, Words};
@@ -85,10 +85,24 @@ impl Place<'_> {
         self.entry.as_ref().is_some_and(|entry| entry.how == Recognition::Exact)
     }
 
+    /// What is to be told of the operation is in the body.
+    pub(super) fn facts_want_body(&self) -> bool {
+        let Some(entry) = &self.entry else { return false };
+        let service = self.services.iter().find(|service| service.name == entry.service);
+        service.and_then(|service| service.facts()).is_some_and(|facts| facts.wants_body(&entry.id.0))
+    }
+
     /// The catalog knows the place and says that the head does not tell what is done there.
     pub(super) fn is_open(&self) -> bool {
         self.entry.as_ref().is_some_and(|entry| entry.how == Recognition::Unknown)
     }
+}
+
+/// A path less what follows a marker of documents: that is an id which the sender chose, whatever it looks like.
+fn named(path: &str) -> &str {
+    const MARKERS: [&str; 4] = ["/_doc/", "/_create/", "/_update/", "/_source/"];
+    let end = MARKERS.iter().filter_map(|marker| Some(path.find(marker)? + marker.len() - 1)).min();
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
 }
 
 /// One reading.
@@ -139,7 +153,20 @@ impl<'a> Reading<'a> {
         if self.verb != WEBSOCKET {
             sql::apply(self, &mut instead);
         }
+        for operation in instead.iter_mut().filter(|operation| operation.how == Recognition::Exact) {
+            self.tell(operation);
+        }
         instead
+    }
+
+    /// Adds what the catalog tells of an operation beside its name.
+    fn tell(&self, operation: &mut Operation) {
+        let service = self.place.services.iter().find(|service| service.name == operation.service);
+        if let Some(facts) = service.and_then(|service| service.facts()) {
+            facts.add(self, &self.catalog.labels, operation);
+        } else if let Some(resource) = &operation.resource {
+            self.catalog.labels.apply(&operation.service, resource, &mut operation.facts);
+        }
     }
 
     /// By verb and path alone.
@@ -162,7 +189,7 @@ impl<'a> Reading<'a> {
             }
         }
         let path = self.path_text();
-        let verdict = naming::judge(self.verb, Words { name: "", path: &path });
+        let verdict = naming::judge(self.verb, Words { name: "", path: named(&path) });
         self.inferred(verdict.class, verdict.rule)
     }
 
@@ -204,6 +231,7 @@ impl<'a> Reading<'a> {
             class,
             resource: None,
             how,
+            facts: Facts::default(),
             because: because.into(),
         }
     }

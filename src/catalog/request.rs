@@ -27,6 +27,9 @@ const DECODINGS: usize = 4;
 const OVERRIDE_HEADERS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 const OVERRIDE_QUERY: [&str; 4] = ["_method", "x-http-method-override", "x-http-method", "x-method-override"];
 
+/// The shortest of [`OVERRIDE_QUERY`].
+const OVERRIDE_QUERY_BYTES: usize = 7;
+
 /// A path in segments, each percent-decoded once; empty segments are left out.
 pub(super) fn segments(path: &str) -> Vec<Cow<'_, str>> {
     path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
@@ -92,39 +95,53 @@ pub(super) enum Said<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// Decoded pairs. `;` parts them too: old servers take it so.
-    fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        let form = |text: &'a str| {
-            if text.contains('+') {
-                decode(&text.replace('+', " ")).into_owned().into()
-            } else {
-                decode(text)
-            }
-        };
+    /// Pairs as sent. `;` parts them too: old servers take it so.
+    fn raw(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let pairs = self.0.unwrap_or_default().split(['&', ';']).filter(|pair| !pair.is_empty());
-        pairs
-            .map(move |pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(move |(k, v)| (form(k), form(v)))
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+    }
+
+    /// Decoded pairs.
+    pub(super) fn pairs(self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+        self.raw().map(|(name, value)| (form(name), form(value)))
+    }
+
+    /// What it says under `name`, as sent.
+    fn under<'b>(self, name: &'b str) -> impl Iterator<Item = &'a str> + use<'a, 'b> {
+        // Most texts have the name nowhere and nothing encoded: then they are not taken apart.
+        let could = |text: &&str| text.contains(name) || text.contains('%') || text.contains('+');
+        Self(self.0.filter(could)).raw().filter(move |(key, _)| is(key, name)).map(|(_, value)| value)
     }
 
     /// All that it says under `name`.
     pub(super) fn all<'b>(self, name: &'b str) -> impl Iterator<Item = String> + use<'a, 'b> {
-        self.pairs().filter(move |(key, _)| key == name).map(|(_, value)| value.into_owned())
+        self.under(name).map(|value| form(value).into_owned())
     }
 
     /// Whether it says anything under `name`.
     pub(super) fn has(self, name: &str) -> bool {
-        self.pairs().any(|(key, _)| key == name)
+        self.under(name).next().is_some()
     }
 
     /// What it says under `name`.
     pub(super) fn get(self, name: &str) -> Said<'a> {
-        self.pairs().filter(|(key, _)| key == name).fold(Said::Nothing, |said, (_, value)| match said {
+        self.under(name).map(form).fold(Said::Nothing, |said, value| match said {
             Said::Nothing => Said::Once(value),
             Said::Once(before) if before == value => Said::Once(before),
             _ => Said::Differently,
         })
     }
+}
+
+/// Decodes a name or a value of a form (WHATWG URL §5.1).
+fn form(text: &str) -> Cow<'_, str> {
+    if text.contains('+') { decode(&text.replace('+', " ")).into_owned().into() } else { decode(text) }
+}
+
+/// Whether a name as sent is `name`. Most are not, and most are sent as they are.
+fn is(sent: &str, name: &str) -> bool {
+    // Decoding makes nothing longer.
+    sent.len() >= name.len() && (sent == name || (sent.contains(['%', '+']) && form(sent) == name))
 }
 
 /// The methods that header fields and query tell a server to take instead of the one sent, in upper case.
@@ -144,7 +161,11 @@ impl Overrides {
         }
         for said in [query, content.form()] {
             let asks = |key: &str| OVERRIDE_QUERY.iter().any(|name| key.eq_ignore_ascii_case(name));
-            said.pairs().filter(|(key, _)| asks(key)).for_each(|(_, verb)| found.add(&verb));
+            // Shorter names, and those that are not, need not be decoded.
+            let could =
+                |key: &str| key.len() >= OVERRIDE_QUERY_BYTES && (asks(key) || key.contains(['%', '+']));
+            let told = said.raw().filter(|(key, _)| could(key)).map(|(key, verb)| (form(key), form(verb)));
+            told.filter(|(key, _)| asks(key)).for_each(|(_, verb)| found.add(&verb));
         }
         let parts = content.parts.iter().filter(|part| part.name.as_deref() == Some("_method"));
         parts.for_each(|part| found.add(&part.body));

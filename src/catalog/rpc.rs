@@ -9,6 +9,7 @@ use crate::call::{Class, Operation};
 use super::json::Json;
 use super::naming::{self, Words};
 use super::reading::{Certain, Reading, Told};
+use super::tools::{self, Said, Server};
 
 /// How many messages a batch may have.
 const MESSAGES: usize = 500;
@@ -42,7 +43,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
 }
 
 /// The path says that the server speaks JSON-RPC; so does the root, where REST has nothing.
-fn is_place(reading: &Reading<'_>) -> bool {
+pub(super) fn is_place(reading: &Reading<'_>) -> bool {
     let speaks = reading.path_has(&["mcp", "a2a", "rpc", "jsonrpc", "sse"]);
     let host = reading.request.host.split('.').next().unwrap_or_default();
     let session = ["sessionId", "session_id"].iter().any(|name| reading.request.query.has(name));
@@ -71,7 +72,7 @@ fn operations(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
 
 fn by_method(reading: &Reading<'_>, method: &str, message: &Json) -> Vec<Operation> {
     if method == "tools/call" {
-        return tools(reading, message);
+        return calls(reading, message);
     }
     if let Some(known) = reading.action("CALL", method).or_else(|| reading.action("POST", method)) {
         return vec![known];
@@ -86,7 +87,7 @@ fn by_method(reading: &Reading<'_>, method: &str, message: &Json) -> Vec<Operati
     vec![reading.inferred(verdict.class.max(floor), &format!("JSON-RPC `{method}`: {}", verdict.rule))]
 }
 
-fn tools(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
+fn calls(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
     let names: Vec<&str> =
         message.fields("params").flat_map(|params| params.texts("name")).take(MESSAGES).collect();
     if names.is_empty() {
@@ -96,14 +97,26 @@ fn tools(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
 }
 
 fn tool(reading: &Reading<'_>, name: &str) -> Operation {
-    if let Some(known) = reading.action("CALL", name) {
+    let verdict = naming::judge("CALL", Words { name, path: "" });
+    let path = reading.path_text();
+    let session = tools::session(reading.request.headers);
+    let server = Server { host: reading.request.host, path: &path, session };
+    let said = reading.catalog.tools.said_of(&server, name);
+    if let Some(known) = reading.action("CALL", name).filter(|_| said != Said::Drifted) {
         return known;
     }
-    let verdict = naming::judge("CALL", Words { name, path: "" });
-    let server = (reading.request.host, reading.path_text());
-    match reading.catalog.tools.read_only(server.0, &server.1, name) {
-        Some(true) => reading.inferred(Class::Read, &format!("tool `{name}`: its server calls it read-only")),
-        _ => reading.inferred(
+    match said {
+        Said::ReadOnly => {
+            reading.inferred(Class::Read, &format!("tool `{name}`: its server calls it read-only"))
+        }
+        Said::Drifted => {
+            let why = "its server describes it otherwise than before";
+            let mut operation =
+                reading.inferred(verdict.class.max(Class::Act), &format!("tool `{name}`: {why}"));
+            operation.facts.drifted = true;
+            operation
+        }
+        Said::Nothing => reading.inferred(
             verdict.class.max(Class::Act),
             &format!(
                 "tool `{name}`: {}",

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use crate::call::ServiceName;
 
 use super::error::{CatalogError, Fault};
+use super::facts::FactFile;
 use super::manifest::About;
 use super::shipped::{Folder, Place};
 use super::table::{File, Table};
@@ -16,7 +17,7 @@ enum Text {
     /// In the binary.
     Packed(Place),
     /// Read from a folder.
-    Plain { operations: String, overrides: String },
+    Plain { operations: String, overrides: String, facts: String },
 }
 
 /// One service of the catalog.
@@ -28,6 +29,7 @@ pub(super) struct Service {
     pub(super) folder: String,
     text: Text,
     table: OnceLock<Option<Table>>,
+    facts: OnceLock<Option<FactFile>>,
 }
 
 impl Service {
@@ -53,8 +55,16 @@ impl Service {
         } else {
             String::new()
         };
-        let service = Self::new(about, place, Text::Plain { operations, overrides });
+        let facts = if folder.join(FACTS).exists() {
+            read(folder, FACTS, "check its permissions, or remove it")?
+        } else {
+            String::new()
+        };
+        let facts_file =
+            FactFile::parse(&facts).map_err(|fault| fault.in_file(&format!("{place}/{FACTS}")))?;
+        let service = Self::new(about, place, Text::Plain { operations, overrides, facts });
         let table = service.parse()?;
+        service.facts.get_or_init(|| Some(facts_file));
         // A fresh cell: nobody can have filled it.
         service.table.get_or_init(|| Some(table));
         Ok(service)
@@ -62,7 +72,7 @@ impl Service {
 
     fn new(about: About, folder: String, text: Text) -> Self {
         let name = ServiceName(about.name.as_str().into());
-        Self { name, about, folder, text, table: OnceLock::new() }
+        Self { name, about, folder, text, table: OnceLock::new(), facts: OnceLock::new() }
     }
 
     /// The operations; parsed at the first call. `None` where the shipped data is broken, which a test rules out: calls
@@ -71,10 +81,21 @@ impl Service {
         self.table.get_or_init(|| self.parse().ok()).as_ref()
     }
 
+    /// What is known of its operations beside their names; `None` where there is nothing.
+    pub(super) fn facts(&self) -> Option<&FactFile> {
+        let parse = || match &self.text {
+            Text::Packed(place) if !place.has_facts() => None,
+            // Broken shipped data, which a test rules out, tells nothing.
+            Text::Packed(place) => FactFile::parse(&place.unpack()?.facts).ok(),
+            Text::Plain { facts, .. } => FactFile::parse(facts).ok(),
+        };
+        self.facts.get_or_init(parse).as_ref()
+    }
+
     /// What a damaged file would leave behind.
     #[cfg(test)]
     pub(super) fn break_for_test(&mut self) {
-        self.text = Text::Plain { operations: String::new(), overrides: String::new() };
+        self.text = Text::Plain { operations: String::new(), overrides: String::new(), facts: String::new() };
         self.table = OnceLock::new();
     }
 
@@ -82,10 +103,10 @@ impl Service {
     pub(super) fn parse(&self) -> Result<Table, CatalogError> {
         let unpacked;
         let (operations, overrides) = match &self.text {
-            Text::Plain { operations, overrides } => (operations, overrides),
+            Text::Plain { operations, overrides, .. } => (operations, overrides),
             Text::Packed(place) => {
                 unpacked = place.unpack().unwrap_or_default();
-                (&unpacked.0, &unpacked.1)
+                (&unpacked.operations, &unpacked.overrides)
             }
         };
         Table::parse(&self.about, operations, overrides).map_err(|(file, fault)| {
@@ -110,3 +131,4 @@ fn read(folder: &Path, name: &str, remedy: &'static str) -> Result<String, Catal
 pub(super) const SERVICE: &str = "service.toml";
 const OPERATIONS: &str = "operations.tsv";
 const OVERRIDES: &str = "overrides.toml";
+const FACTS: &str = "facts.toml";

@@ -27,6 +27,15 @@ pub(super) struct Place {
     /// Unpacked, in bytes.
     operations: usize,
     overrides: usize,
+    facts: usize,
+}
+
+/// The files of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    pub(super) operations: String,
+    pub(super) overrides: String,
+    pub(super) facts: String,
 }
 
 /// All folders, in the order of their names.
@@ -38,16 +47,23 @@ pub(super) fn folders() -> Result<Vec<Folder>, CatalogError> {
 }
 
 impl Place {
-    /// `operations.tsv` and `overrides.toml`; `None` where the data is broken, which a test rules out.
-    pub(super) fn unpack(self) -> Option<(String, String)> {
+    /// Whether there is a `facts.toml`.
+    pub(super) fn has_facts(self) -> bool {
+        self.facts > 0
+    }
+
+    /// The files; `None` where the data is broken, which a test rules out.
+    pub(super) fn unpack(self) -> Option<Files> {
         let Range { start, end } = self.from..self.until;
-        let mut text = String::with_capacity(self.operations + self.overrides);
+        let whole = self.operations + self.overrides + self.facts;
+        let mut text = String::with_capacity(whole);
         let stream = DeflateDecoder::new(PACKED.get(start..end)?);
-        let whole = u64::try_from(self.operations + self.overrides).ok()?;
-        stream.take(whole).read_to_string(&mut text).ok()?;
-        let overrides = text.get(self.operations..)?.to_owned();
-        (overrides.len() == self.overrides).then_some(())?;
+        stream.take(u64::try_from(whole).ok()?).read_to_string(&mut text).ok()?;
+        let overrides_end = self.operations + self.overrides;
+        let facts = text.get(overrides_end..)?.to_owned();
+        let overrides = text.get(self.operations..overrides_end)?.to_owned();
+        (facts.len() == self.facts).then_some(())?;
         text.truncate(self.operations);
-        Some((text, overrides))
+        Some(Files { operations: text, overrides, facts })
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::call::{Class, Operation, OperationId, Recognition, ServiceName};
+use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName};
 
 use super::error::Fault;
 use super::index::{Leaf, Trie};
@@ -171,7 +171,15 @@ impl Table {
     pub(super) fn action(&self, method: &str, name: &str, service: &ServiceName) -> Option<Operation> {
         let row = self.rows.get(*self.actions.get(method)?.get(name)?)?;
         let (id, class, how, because) = (row.id.clone(), row.class, row.how, row.because.clone());
-        Some(Operation { id, service: service.clone(), class, resource: None, how, because })
+        Some(Operation {
+            id,
+            service: service.clone(),
+            class,
+            resource: None,
+            how,
+            facts: Facts::default(),
+            because,
+        })
     }
 
     /// Whether any operation is listed by such a name.
@@ -217,6 +225,7 @@ impl Table {
             class: row.class,
             resource: row.resource.as_ref().and_then(|(_, r)| r.of(segments, query, verb)),
             how: row.how,
+            facts: Facts::default(),
             because: row.because.clone(),
         })
     }

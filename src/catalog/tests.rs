@@ -2,11 +2,14 @@
 
 mod body;
 mod data;
+mod facts;
 mod json_rpc;
+mod message;
 mod own;
 mod protocols;
 mod reading;
 mod tables;
+mod tricks;
 mod worst;
 
 use std::str::FromStr as _;

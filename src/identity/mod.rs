@@ -28,6 +28,7 @@ pub struct Settings {
 }
 
 /// Turns what a connection presented into a claim about who asks.
+#[derive(Clone)]
 pub struct Identity {
     settings: Settings,
     tokens: Arc<TaskTokens>,

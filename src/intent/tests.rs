@@ -71,6 +71,7 @@ fn operation(service: &str, name: &str, class: Class) -> Operation {
         class,
         resource: None,
         how: Recognition::Exact,
+        facts: crate::call::Facts::default(),
         because: "test".into(),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 
-use crate::call::{Attributed, Call, Operation, SpiffeId};
+use crate::call::{Args, Attributed, Call, Operation, SpiffeId};
 
 use super::groups::Groups;
 use super::names;
@@ -76,17 +76,51 @@ pub(super) fn agent(id: &SpiffeId, groups: &Groups) -> Result<Entities, Untransl
 fn things(operation: &Operation, actions: &Actions) -> Result<(EntityUid, Vec<Entity>), Untranslatable> {
     let service = names::service(&operation.service);
     let catalogued = RestrictedExpression::new_bool(actions.catalogues(&operation.service));
-    let mut attributes = HashMap::from([
+    let none = || RestrictedExpression::new_set([]);
+    let attributes = HashMap::from([
         ("service".to_owned(), text(&operation.service.0)),
         ("catalogued".to_owned(), catalogued),
+        ("labels".to_owned(), none()),
     ]);
     let mut things = vec![Entity::new(service.clone(), attributes.clone(), HashSet::new()).map_err(unfit)?];
     let Some(object) = &operation.resource else { return Ok((service, things)) };
-    attributes.insert("kind".to_owned(), text(&object.kind));
-    attributes.insert("id".to_owned(), text(&object.id));
+    // Outermost first: what lies in something lies in all that this lies in.
+    let (mut parents, mut known) = (HashSet::from([service]), HashSet::new());
+    let labels = RestrictedExpression::new_set(operation.facts.labels.iter().map(|label| text(label)));
+    let ancestors = operation.facts.ancestors.iter().rev().filter(|outer| *outer != object);
+    let ancestors = ancestors.map(|object| (object, none()));
     let uid = names::resource(&operation.service, object);
-    things.push(Entity::new(uid.clone(), attributes, HashSet::from([service])).map_err(unfit)?);
+    for (object, labels) in ancestors.chain([(object, labels)]) {
+        let is = names::resource(&operation.service, object);
+        if !known.insert(is.clone()) {
+            continue;
+        }
+        let mut attributes = attributes.clone();
+        attributes.insert("kind".to_owned(), text(&object.kind));
+        attributes.insert("id".to_owned(), text(&object.id));
+        attributes.insert("labels".to_owned(), labels);
+        things.push(Entity::new(is.clone(), attributes, parents.clone()).map_err(unfit)?);
+        parents.insert(is);
+    }
     Ok((uid, things))
+}
+
+/// What the request says, as far as the catalog can tell.
+fn args(args: &Args) -> Result<RestrictedExpression, Untranslatable> {
+    let mut fields = vec![
+        ("domains".to_owned(), RestrictedExpression::new_set(args.domains.iter().map(|domain| text(domain)))),
+        ("unclear".to_owned(), RestrictedExpression::new_bool(args.unclear)),
+    ];
+    let texts = [("currency", &args.currency), ("visibility", &args.visibility), ("branch", &args.branch)];
+    for (name, value) in texts {
+        fields.extend(value.iter().map(|value| (name.to_owned(), text(value))));
+    }
+    let counts = [("recipients", args.recipients), ("external", args.external), ("rows", args.rows)];
+    for (name, value) in counts {
+        fields.extend(value.map(|value| (name.to_owned(), long(value))));
+    }
+    fields.extend(args.amount.map(|amount| ("amount".to_owned(), RestrictedExpression::new_long(amount))));
+    RestrictedExpression::new_record(fields).map_err(unfit)
 }
 
 fn context(call: &Call<Attributed>, operation: &Operation) -> Result<Context, Untranslatable> {
@@ -117,6 +151,9 @@ fn context(call: &Call<Attributed>, operation: &Operation) -> Result<Context, Un
         ("history".to_owned(), history),
         ("http".to_owned(), http),
         ("recognition".to_owned(), text(operation.how.as_str())),
+        ("direction".to_owned(), text(operation.direction().as_str())),
+        ("drifted".to_owned(), RestrictedExpression::new_bool(operation.facts.drifted)),
+        ("args".to_owned(), args(&operation.facts.args)?),
         ("evidence".to_owned(), text(stage.principal.evidence.as_str())),
         ("approved".to_owned(), RestrictedExpression::new_bool(false)),
         ("time".to_owned(), RestrictedExpression::new_datetime(head.at.to_string())),

@@ -10,9 +10,9 @@ use serde::Deserialize;
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head, History, Host, IntentName, Operation,
-    OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme, ServiceName,
-    SpiffeId, Target, Task, TaskId, Timestamp, TraceContext, TrustDomain,
+    Args, Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
+    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme,
+    ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext, TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;
@@ -35,6 +35,7 @@ pub(super) struct Scenario {
     class: Option<Class>,
     recognition: Recognition,
     resource: Option<Resource>,
+    facts: Facts,
     scheme: String,
     host: Option<String>,
     port: Option<u16>,
@@ -67,6 +68,7 @@ impl Default for Scenario {
             class: None,
             recognition: Recognition::Exact,
             resource: None,
+            facts: Facts::default(),
             scheme: "https".into(),
             host: None,
             port: None,
@@ -102,8 +104,22 @@ impl Scenario {
 
     /// An ordinary call to an object there.
     pub(super) fn at_object() -> Self {
-        let resource = Some(Resource { kind: "thing".into(), id: "one".into() });
-        Self { resource, ..Self::at_service() }
+        let thing = |id: &str| Resource { kind: "thing".into(), id: id.into() };
+        let args = Args {
+            amount: Some(1),
+            currency: Some("eur".into()),
+            recipients: Some(1),
+            external: Some(1),
+            domains: ["example.org".to_owned()].into(),
+            visibility: Some("public".into()),
+            branch: Some("main".into()),
+            rows: Some(1),
+            unclear: false,
+        };
+        let labels = ["pii".into()].into();
+        let facts =
+            Facts { ancestors: vec![thing("outer"), thing("outermost")], labels, args, ..Facts::default() };
+        Self { resource: Some(thing("one")), facts, ..Self::at_service() }
     }
 
     /// The call. With a vocabulary, an operation has to be in it.
@@ -142,6 +158,7 @@ impl Scenario {
             class,
             resource: self.resource.clone(),
             how: self.recognition,
+            facts: self.facts.clone(),
             because: "the case says so".into(),
         })
     }

@@ -1,6 +1,7 @@
 //! The traps of a Cedar engine, each by name, and the shipped policies.
 
 mod explaining;
+mod facts;
 mod files;
 mod ground;
 mod loading;

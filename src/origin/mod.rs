@@ -12,8 +12,11 @@ mod dial;
 pub mod egress;
 mod error;
 mod fetch;
+pub mod frame;
 mod headers;
+mod messages;
 mod pool;
+mod pump;
 mod resolve;
 mod send;
 #[cfg(test)]
@@ -31,8 +34,10 @@ use url::Url;
 
 pub use deadline::Limits;
 pub use error::{OriginError, Reached, SetupError, Waiting};
+pub use messages::{Gate, Verdict};
+pub use pump::{PumpEnd, PumpFacts};
 pub use resolve::{Mapped, ResolveTable};
-pub use upgrade::{PumpEnd, PumpFacts, Upgraded, pump};
+pub use upgrade::Upgraded;
 
 use crate::body::Body;
 use crate::call::{Call, Credentialed, Forwarded};

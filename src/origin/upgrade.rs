@@ -1,10 +1,9 @@
-//! WebSocket: a connection of its own, checked as a client must check it, then bytes both ways.
+//! WebSocket: a connection of its own, checked as a client must check it, then messages both ways (`messages.rs`).
 //!
 //! Nothing that follows the upgrade request goes out before a proper 101 (THREATS 28, 29): an answer of another kind is an
 //! ordinary answer, and a 101 that does not fit is a broken origin.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,8 +12,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use sha1::{Digest as _, Sha1};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{Instant, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
 use super::Inner;
 use super::connection::{Fresh, establish};
@@ -22,6 +21,8 @@ use super::deadline::{Inbound, Outbound, Progress};
 use super::dial::Protocol;
 use super::error::{OriginError, Waiting};
 use super::headers::{self, Outgoing};
+use super::messages::{Gate, carry};
+use super::pump::PumpFacts;
 use super::send::describe;
 use super::tls::Offer;
 use crate::body::Body;
@@ -29,8 +30,6 @@ use crate::call::Head;
 
 /// RFC 6455 §1.3.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// What a pump holds of either direction.
-const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The origin's side of an upgraded connection. Dropping it closes the connection.
 pub struct Upgraded {
@@ -45,40 +44,16 @@ impl std::fmt::Debug for Upgraded {
 }
 
 impl Upgraded {
-    /// Carries bytes both ways until both sides are done, or one of the limits or `cut` ends it.
+    /// Carries messages both ways until both sides are done, or one of the limits or `cut` ends it. What the agent says
+    /// goes out if `gate` lets it.
     pub async fn pump(
         self,
-        agent: impl AsyncRead + AsyncWrite + Unpin,
+        agent: impl AsyncRead + AsyncWrite + Unpin + Send,
         cut: impl Future<Output = ()>,
+        gate: &mut impl Gate,
     ) -> PumpFacts {
-        pump(agent, self.io, self.idle, cut).await
+        carry(agent, self.io, self.idle, cut, gate).await
     }
-}
-
-/// What an upgraded connection carried.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PumpFacts {
-    /// Bytes that the agent sent.
-    pub to_origin: u64,
-    /// Bytes that the origin sent.
-    pub to_agent: u64,
-    /// Why it is over.
-    pub end: PumpEnd,
-}
-
-/// Why an upgraded connection is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PumpEnd {
-    /// The agent's side broke.
-    AgentBroke(String),
-    /// Both sides said that they are done.
-    Closed,
-    /// The caller's `cut` came to pass.
-    Cut,
-    /// Nothing moved for this long, seconds.
-    Idle(u64),
-    /// The origin's side broke.
-    OriginBroke(String),
 }
 
 /// Sends an upgrade request over a connection of its own.
@@ -96,6 +71,8 @@ pub(super) async fn open(
     let mut request = outgoing.request(Protocol::Http1, &Body::empty())?;
     request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     request.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    // RFC 6455 §9.1: an extension may be declined. Messages that are packed by one could not be read.
+    request.headers_mut().remove(EXTENSIONS);
     let progress = Progress::new();
     let request = request.map(|()| Outbound::new(Body::empty(), progress.clone()));
     let mut response = progress
@@ -170,7 +147,7 @@ fn fits(accept: &str, asked: &HeaderMap, answer: &HeaderMap) -> Result<(), &'sta
     if protocols.any(|chosen| !chosen.to_str().is_ok_and(|name| offered(name.trim()))) {
         return Err("its 101 chose a subprotocol that was not offered");
     }
-    if answer.contains_key(EXTENSIONS) && !asked.contains_key(EXTENSIONS) {
+    if answer.contains_key(EXTENSIONS) {
         return Err("its 101 chose an extension that was not offered");
     }
     Ok(())
@@ -180,91 +157,4 @@ fn fits(accept: &str, asked: &HeaderMap, answer: &HeaderMap) -> Result<(), &'sta
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
-}
-
-/// Carries bytes both ways. A side that is done half-closes the other; `cut` wins over everything.
-///
-/// Dropping the future closes both sides at once.
-pub async fn pump<A, O>(agent: A, origin: O, idle: Duration, cut: impl Future<Output = ()>) -> PumpFacts
-where
-    A: AsyncRead + AsyncWrite + Unpin,
-    O: AsyncRead + AsyncWrite + Unpin,
-{
-    let activity = Activity { began: Instant::now(), moved_ms: AtomicU64::new(0) };
-    let (to_origin, to_agent) = (AtomicU64::new(0), AtomicU64::new(0));
-    let end = {
-        let (agent_in, agent_out) = tokio::io::split(agent);
-        let (origin_in, origin_out) = tokio::io::split(origin);
-        let (from_agent, from_origin) = (PumpEnd::AgentBroke, PumpEnd::OriginBroke);
-        let both = async {
-            tokio::try_join!(
-                flow(agent_in, origin_out, &to_origin, &activity, (from_agent, from_origin)),
-                flow(origin_in, agent_out, &to_agent, &activity, (from_origin, from_agent)),
-            )
-        };
-        tokio::select! {
-            biased;
-            () = cut => PumpEnd::Cut,
-            ended = both => ended.err().unwrap_or(PumpEnd::Closed),
-            () = activity.stands_still(idle) => PumpEnd::Idle(idle.as_secs()),
-        }
-    };
-    PumpFacts {
-        to_origin: to_origin.load(Ordering::Relaxed),
-        to_agent: to_agent.load(Ordering::Relaxed),
-        end,
-    }
-}
-
-type Blame = fn(String) -> PumpEnd;
-
-/// One direction, to its end. `blame`: whom a failing read, and whom a failing write.
-async fn flow(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    bytes: &AtomicU64,
-    activity: &Activity,
-    (reader, writer): (Blame, Blame),
-) -> Result<(), PumpEnd> {
-    let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let read = match from.read(&mut buffer).await {
-            // No `close_notify` before the end of the connection. Many servers leave it out, and a WebSocket says in its
-            // own frames that it is over, so nothing can be cut off unseen.
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => 0,
-            read => read.map_err(|error| reader(error.to_string()))?,
-        };
-        activity.moved();
-        let Some(chunk) = buffer.get(..read).filter(|chunk| !chunk.is_empty()) else {
-            return to.shutdown().await.map_err(|error| writer(error.to_string()));
-        };
-        to.write_all(chunk).await.map_err(|error| writer(error.to_string()))?;
-        // TLS keeps what it was given until it is told that this is all for now.
-        to.flush().await.map_err(|error| writer(error.to_string()))?;
-        activity.moved();
-        bytes.fetch_add(read as u64, Ordering::Relaxed);
-    }
-}
-
-/// When a byte last moved, in either direction.
-struct Activity {
-    began: Instant,
-    moved_ms: AtomicU64,
-}
-
-impl Activity {
-    fn moved(&self) {
-        let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved_ms.store(ms, Ordering::Relaxed);
-    }
-
-    async fn stands_still(&self, limit: Duration) {
-        loop {
-            let due = self.began + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed)) + limit;
-            if due <= Instant::now() {
-                return;
-            }
-            tokio::time::sleep_until(due).await;
-        }
-    }
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, Response};
 use crate::body::{Body, BodyError, Pending, Watch};
 use crate::call::{BodyFacts, Clock, Closing, Opened, Outcome, Refusal, Timestamp};
 use crate::intent::InFlight;
-use crate::origin::{PumpEnd, Upgraded};
+use crate::origin::{Gate, PumpEnd, Upgraded};
 
 /// Holds the proof that a call was opened, and what its closing entry will say. Dropped without an end it closes the
 /// call as abandoned ([`Opened`]).
@@ -60,6 +60,7 @@ impl Closer {
         agent: Pending,
         origin: Upgraded,
         cut: impl Future<Output = &'static str> + Send + 'static,
+        mut gate: impl Gate,
     ) {
         let agent = match agent.ready().await {
             Ok(agent) => agent,
@@ -68,11 +69,10 @@ impl Closer {
                 return self.close(Outcome::AgentGone);
             }
         };
-        let facts = origin
-            .pump(agent, async move {
-                let _why = cut.await;
-            })
-            .await;
+        let cut = async move {
+            let _why = cut.await;
+        };
+        let facts = origin.pump(agent, cut, &mut gate).await;
         let complete = facts.end == PumpEnd::Closed;
         let passed = |bytes| BodyFacts { bytes, sha256: None, complete };
         *self.request.lock().unwrap_or_else(PoisonError::into_inner) = passed(facts.to_origin);
@@ -80,7 +80,7 @@ impl Closer {
         let outcome = match facts.end {
             PumpEnd::Closed => Outcome::Answered,
             PumpEnd::Cut => Outcome::Revoked,
-            PumpEnd::AgentBroke(why) => self.because(why, Outcome::AgentGone),
+            PumpEnd::AgentBroke(why) | PumpEnd::Refused(why) => self.because(why, Outcome::AgentGone),
             PumpEnd::OriginBroke(why) => self.because(why, Outcome::OriginFailed),
             PumpEnd::Idle(seconds) => {
                 self.because(format!("nothing moved for {seconds} s"), Outcome::OriginFailed)
@@ -126,6 +126,6 @@ impl Watch for Closer {
     }
 }
 
-fn nanoseconds(clock: &dyn Clock, from: Timestamp) -> u64 {
+pub(super) fn nanoseconds(clock: &dyn Clock, from: Timestamp) -> u64 {
     u64::try_from(clock.now().since(from).as_nanos()).unwrap_or(u64::MAX)
 }

@@ -51,7 +51,7 @@ impl Watch for Listener {
     fn over(&mut self, _facts: BodyFacts, _error: Option<&BodyError>) {
         for tool in self.catalog.remember_tools(&self.head, &self.headers, &self.heard) {
             let server = &self.head.origin;
-            tracing::warn!(%server, %tool, "a tool that changed things is now called read-only by its server");
+            tracing::warn!(%server, %tool, "a tool is described otherwise than before: it is an act from now on");
         }
     }
 }

@@ -6,8 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -18,7 +17,7 @@ use signed_note::{Note, Signer, StandardVerifier, Verifier as _, VerifierList};
 use tlog_tiles::Checkpoint;
 use zeroize::Zeroize as _;
 
-use super::disk;
+use super::disk::{self, Disk, FileSystem};
 use super::error::JournalError;
 use super::merkle::Hash;
 use super::segment;
@@ -71,8 +70,9 @@ impl LogKey {
         let pem = pem.map_err(|e| JournalError::Key { path: path.to_owned(), why: e.to_string() })?;
         // The public half first: a key that is found later has one.
         let public = folder.join(PUBLIC_FILE);
-        replace(&public, format!("{}\n", this.verifier_key()).as_bytes())
-            .and_then(|()| replace(path, pem.as_bytes()))
+        FileSystem
+            .replace(&public, format!("{}\n", this.verifier_key()).as_bytes())
+            .and_then(|()| FileSystem.replace(path, pem.as_bytes()))
             .map_err(|e| JournalError::disk("write", path, e))?;
         Ok(this)
     }
@@ -146,22 +146,13 @@ pub(super) fn latest(folder: &Path, key: &LogKey) -> Result<Option<(u64, Hash)>,
 }
 
 /// Signs the durable part of the journal and keeps the note in the place of the last one.
-pub(super) fn write(folder: &Path, key: &LogKey, size: u64, root: Hash) -> Result<(), JournalError> {
+pub(super) fn write(
+    folder: &Path,
+    key: &LogKey,
+    size: u64,
+    root: Hash,
+    disk: &dyn Disk,
+) -> Result<(), JournalError> {
     let path = folder.join(CHECKPOINT_FILE);
-    replace(&path, &key.sign(size, root)?).map_err(|e| JournalError::disk("write", &path, e))
-}
-
-/// Either the old content or the new, never half of one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    if let Err(e) = std::fs::remove_file(&beside)
-        && e.kind() != io::ErrorKind::NotFound
-    {
-        return Err(e);
-    }
-    let mut file = disk::lock_file(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    std::fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    disk.replace(&path, &key.sign(size, root)?).map_err(|e| JournalError::disk("write", &path, e))
 }

@@ -1,7 +1,7 @@
 //! The few things that the journal asks of a file system, as a seam at which tests make the disk fail.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 /// A file system.
@@ -11,6 +11,10 @@ pub(super) trait Disk: Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn Storage>>;
     /// Opens a file that is there.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Storage>>;
+    /// Opens a file for what is written on the side, made if it is not there. Nobody waits for its name to be durable.
+    fn aside(&self, path: &Path) -> io::Result<Box<dyn Storage>>;
+    /// Puts `bytes` in the place of a file: either the old content or the new, never half of one.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// One file.
@@ -40,6 +44,24 @@ impl Disk for FileSystem {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
         Ok(Box::new(options().open(path)?))
+    }
+
+    fn aside(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
+        Ok(Box::new(lock_file(path)?))
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let beside = path.with_extension("new");
+        if let Err(e) = std::fs::remove_file(&beside)
+            && e.kind() != io::ErrorKind::NotFound
+        {
+            return Err(e);
+        }
+        let mut file = lock_file(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        std::fs::rename(&beside, path)?;
+        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     }
 }
 

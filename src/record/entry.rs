@@ -103,6 +103,15 @@ pub enum What {
         /// Its version.
         version: Text,
     },
+    /// The oldest entries are not kept any longer. Their leaf hashes are, so what is signed can be checked all the same.
+    Retired {
+        /// The first entry that is kept.
+        before: EntryId,
+        /// How many bytes of entries went.
+        bytes: u64,
+        /// By which rule: `age`, `size`.
+        why: Text,
+    },
     /// At start the last line was found half-written and was cut off. It had been promised to nobody.
     TailCut {
         /// The segment's file name.
@@ -149,6 +158,7 @@ impl What {
             Self::CaMade { .. } => "ca_made",
             Self::NodeStarted { .. } => "node_started",
             Self::NodeStopped { .. } => "node_stopped",
+            Self::Retired { .. } => "retired",
             Self::TailCut { .. } => "tail_cut",
             Self::WritingFailed { .. } => "writing_failed",
         }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::entry::instant;
+use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
 use crate::call::{
     Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, PolicyId, Refusal, Ruling,
@@ -83,8 +84,11 @@ pub struct HttpFacts {
     pub user_agent: Option<Text>,
     /// `Content-Type`.
     pub content_type: Option<Text>,
-    /// Whether it asks for a WebSocket.
+    /// Whether it asks for a WebSocket, or is said over one.
     pub websocket: bool,
+    /// Whether it is a message over a WebSocket; the rest is said of the request that opened it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub message: bool,
 }
 
 /// One parameter of the query.
@@ -205,6 +209,11 @@ fn bounded(operation: &Operation) -> Operation {
     if let Some(resource) = &mut operation.resource {
         resource.id = Text::new(&resource.id).0;
     }
+    let facts = &mut operation.facts;
+    facts.ancestors.iter_mut().for_each(|object| object.id = Text::new(&object.id).0);
+    for text in [&mut facts.args.currency, &mut facts.args.visibility, &mut facts.args.branch] {
+        *text = text.take().map(|text| Text::within(&text, 100).0);
+    }
     operation
 }
 
@@ -221,6 +230,7 @@ impl HttpFacts {
             user_agent: header_text(&head.headers, &header::USER_AGENT),
             content_type: header_text(&head.headers, &header::CONTENT_TYPE),
             websocket: head.upgrade.is_some(),
+            message: head.upgrade == Some(Upgrade::Message),
         }
     }
 }

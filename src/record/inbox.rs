@@ -9,6 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::error::JournalError;
+use crate::call::EntryId;
 
 /// Calls and events that may wait. Who finds the queue full waits in turn, up to the caller's own deadline.
 pub(super) const PLACES: usize = 1024;
@@ -38,11 +39,21 @@ pub(super) enum Strength {
     Durable,
 }
 
+/// What an entry does to the calls that are open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Opens,
+    /// The call that this entry opened.
+    Closes(EntryId),
+    Neither,
+}
+
 /// One entry to be written.
 pub(super) struct Order {
     /// [`What::to_json`](super::entry::What::to_json).
     pub(super) what: String,
     pub(super) strength: Strength,
+    pub(super) effect: Effect,
     /// Nobody, where the journal itself is the caller: such an entry is tried until it is written.
     pub(super) answer: Option<Answer>,
 }

@@ -3,7 +3,8 @@
 use std::fs::TryLockError;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use super::entry::{Closed, What};
 use super::error::JournalError;
 use super::event::Event;
 use super::facts::{CallFacts, RefusalFacts, Text};
-use super::inbox::{Fate, Inbox, Order, PLACES, Strength};
+use super::inbox::{Effect, Fate, Inbox, Order, PLACES, Strength};
+use super::keeper::{Keeper, Needs};
 use super::leaves::Leaves;
 use super::recover::{self, Found};
 use super::segment;
@@ -48,18 +50,31 @@ pub struct Settings {
     pub segment_bytes: NonZeroU64,
     /// How long a call waits for its entry. A disk that takes longer counts as failed, and the call is refused.
     pub patience: Duration,
+    /// What is kept.
+    pub retention: Retention,
     /// Who signs the checkpoints; without it there are none.
     pub log_key: Option<Arc<LogKey>>,
 }
 
+/// How much of the journal is kept. Whole segments go, the oldest first, never the one that is written to; their leaf
+/// hashes stay, 32 bytes an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Segments whose last entry is older than this go; none: they stay.
+    pub age: Option<Duration>,
+    /// While the segments together are longer than this, bytes, the oldest goes; none: they stay.
+    pub bytes: Option<NonZeroU64>,
+}
+
 impl Settings {
-    /// 64 MiB a segment, acts and delegations durable, 10 seconds of patience.
+    /// 64 MiB a segment, acts and delegations durable, everything kept, 10 seconds of patience.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             durable: Durable::Act,
             segment_bytes: NonZeroU64::MIN.saturating_add((64 << 20) - 1),
             patience: Duration::from_secs(10),
+            retention: Retention::default(),
             log_key: None,
         }
     }
@@ -74,6 +89,7 @@ pub struct Journal {
     places: Arc<Semaphore>,
     health: Arc<Health>,
     written: watch::Receiver<u64>,
+    needs: Arc<Needs>,
     began_at: EntryId,
     /// Guards the handles until [`Journal::stop`] takes them.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -102,19 +118,41 @@ impl Journal {
         disk::make_dir(&folder).map_err(|e| JournalError::disk("create", &folder, e))?;
         let lock = lock(&folder)?;
         let signed = settings.log_key.as_ref().map(|key| checkpoint::latest(&folder, key)).transpose()?;
-        let Found { next, segment, open, cut, tree } =
-            recover::recover(&folder, signed.flatten(), disk.as_ref())?;
+        let signed = signed.flatten();
+        let Found { next, segment, open, cut, tree } = recover::recover(&folder, signed, disk.as_ref())?;
         let (inbox, syncs) = (Arc::new(Inbox::new()), Arc::new(Syncs::new()));
+        // What a crash left unsigned is signed, though nothing may follow it.
+        if let Some(segment) = segment.as_ref().filter(|_| signed.is_none_or(|(size, _)| size < next)) {
+            syncs.push(segment, Vec::new(), syncer::Head::of(&tree));
+        }
         let health = Arc::new(Health::default());
         let (sender, written) = watch::channel(next);
         let book = Arc::new(Book { inbox: Arc::clone(&inbox) });
         if let Some((segment, bytes)) = cut {
             tracing::warn!(segment, bytes, "cut a half-written line off the journal");
-            book.write(&What::TailCut { segment, bytes });
+            book.write(&What::TailCut { segment, bytes }, Effect::Neither);
         }
+        let still_open = open.iter().map(|(entry, _)| entry.0).collect();
         for (entry, call) in open {
             book.close(call, entry, Closing::bare(Outcome::Unknown));
         }
+        let (seal, sealed) = mpsc::channel();
+        let (needs, oldest_open) = (Arc::new(Needs::default()), Arc::new(AtomicU64::new(0)));
+        let keeper = Keeper {
+            folder: folder.clone(),
+            retention: settings.retention,
+            clock: Arc::clone(&clock),
+            inbox: Arc::clone(&inbox),
+            oldest_open: Arc::clone(&oldest_open),
+            needs: Arc::clone(&needs),
+            sealed,
+        };
+        let notary = Sealer {
+            folder: folder.clone(),
+            disk: Arc::clone(&disk),
+            key: settings.log_key.clone(),
+            last: None,
+        };
         let writer = Writer {
             folder: folder.clone(),
             segment_bytes: settings.segment_bytes.get(),
@@ -128,13 +166,16 @@ impl Journal {
             next,
             tree,
             leaves: Leaves::default(),
+            open: still_open,
+            oldest_open,
+            sealed: seal,
             trouble: None,
         };
         let sync_health = Arc::clone(&health);
-        let sealer = Sealer { folder: folder.clone(), key: settings.log_key.clone(), last: None };
         let threads = vec![
-            thread("journal-sync", &folder, move || syncer::run(&syncs, &sync_health, sealer, lock))?,
+            thread("journal-sync", &folder, move || syncer::run(&syncs, &sync_health, notary, lock))?,
             thread("journal-write", &folder, move || writer.run())?,
+            thread("journal-keep", &folder, move || keeper.run())?,
         ];
         Ok(Self {
             settings,
@@ -143,6 +184,7 @@ impl Journal {
             places: Arc::new(Semaphore::new(PLACES)),
             health,
             written,
+            needs,
             began_at: EntryId(next),
             threads: Mutex::new(threads),
         })
@@ -158,7 +200,7 @@ impl Journal {
         let what = What::Opened(Box::new(CallFacts::of(call.account())));
         let strength = self.strength(call.stage().operations.class());
         let book = Arc::clone(&self.book);
-        self.submit(&what, strength, move |fate| match fate {
+        self.submit(&what, strength, Effect::Opens, move |fate| match fate {
             Fate::Written(seq) => Ok(Opened::assertion(id, EntryId(seq), book)),
             Fate::Doubtful(seq, error) => {
                 book.close(id, EntryId(seq), not_forwarded(&error));
@@ -175,13 +217,14 @@ impl Journal {
         let after_ns = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
         let mut facts = CallFacts::of(account);
         facts.refusal = Some(RefusalFacts::of(refusal, Some(after_ns)));
-        self.submit(&What::Refused(Box::new(facts)), self.strength(Class::Read), receipt).await
+        let what = What::Refused(Box::new(facts));
+        self.submit(&what, self.strength(Class::Read), Effect::Neither, receipt).await
     }
 
     /// Writes an event. All but connections that were turned away are durable.
     pub async fn note(&self, event: Event<'_>) -> Result<Receipt, JournalError> {
         let class = if event.is_cheap_to_cause() { Class::Read } else { Class::Act };
-        self.submit(&event.what(), self.strength(class), receipt).await
+        self.submit(&event.what(), self.strength(class), Effect::Neither, receipt).await
     }
 
     /// Why nothing can be written at the moment, if so.
@@ -191,7 +234,7 @@ impl Journal {
 
     /// Reads the journal from entry `from` on, and waits for more.
     pub fn follow(&self, from: EntryId) -> Follow {
-        Follow::new(self.settings.dir.clone(), from, self.written.clone())
+        Follow::new(self.settings.dir.clone(), from, self.written.clone(), self.needs.enter())
     }
 
     /// The number of the next entry when this node began to write.
@@ -228,6 +271,7 @@ impl Journal {
         &self,
         what: &What,
         strength: Strength,
+        effect: Effect,
         settle: impl FnOnce(Fate) -> Result<T, JournalError> + Send + 'static,
     ) -> Result<T, JournalError> {
         let what = what.to_json()?;
@@ -238,7 +282,7 @@ impl Journal {
                 drop(tell.send(settle(fate)));
                 drop(place);
             });
-            self.book.inbox.push(Order { what, strength, answer: Some(answer) });
+            self.book.inbox.push(Order { what, strength, effect, answer: Some(answer) });
             told.await.map_err(|_| JournalError::Stopped)?
         });
         let stalled = || JournalError::Stalled {
@@ -258,9 +302,10 @@ impl Drop for Journal {
 
 impl Book {
     /// An entry that nobody waits for and that is tried until it is written.
-    fn write(&self, what: &What) {
+    fn write(&self, what: &What, effect: Effect) {
+        let strength = Strength::Appended;
         match what.to_json() {
-            Ok(what) => self.inbox.push(Order { what, strength: Strength::Appended, answer: None }),
+            Ok(what) => self.inbox.push(Order { what, strength, effect, answer: None }),
             // Closings are bounded, so this is out of reach; it is told rather than hidden.
             Err(error) => tracing::error!(error = %error, "an entry of the journal is lost"),
         }
@@ -270,7 +315,7 @@ impl Book {
 impl CloseBook for Book {
     fn close(&self, call: CallId, opened: EntryId, mut closing: Closing) {
         closing.error = closing.error.map(|error| Text::new(&error).to_string());
-        self.write(&What::Closed(Box::new(Closed { call, opened, closing })));
+        self.write(&What::Closed(Box::new(Closed { call, opened, closing })), Effect::Closes(opened));
     }
 }
 

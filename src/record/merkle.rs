@@ -29,6 +29,12 @@ impl Frontier {
     /// Adds a leaf, and gives back its hash.
     pub fn push(&mut self, line: &[u8]) -> Hash {
         let leaf = leaf(line);
+        self.push_leaf(leaf);
+        leaf
+    }
+
+    /// Adds a leaf of which only the hash is kept.
+    pub fn push_leaf(&mut self, leaf: Hash) {
         let mut hash = leaf;
         // Each trailing 1 of the size is a perfect subtree that the new leaf completes.
         for _ in 0..self.size.trailing_ones() {
@@ -38,7 +44,6 @@ impl Frontier {
         }
         self.peaks.push(hash);
         self.size += 1;
-        leaf
     }
 
     /// The root; of no leaves, the hash of nothing.
@@ -51,7 +56,8 @@ impl Frontier {
     }
 }
 
-fn leaf(line: &[u8]) -> Hash {
+/// The hash of one line.
+pub(super) fn leaf(line: &[u8]) -> Hash {
     Sha256::new().chain_update([0]).chain_update(line).finalize().into()
 }
 

@@ -7,6 +7,8 @@
 //! ```text
 //! <state>/journal/lock                          held while a node writes here
 //! <state>/journal/00000000000000000000.jsonl    a segment, named by the number of its first entry
+//! <state>/journal/00000000000000000000.leaves   the leaf hashes of its entries; they stay when the segment is retired
+//! <state>/journal/00000000000000000000.index    which lines a search must look at, once the segment is over
 //! ```
 //!
 //! It must not interpret a call beyond its class, hold a secret, or tell anybody that something is written before it is.
@@ -18,8 +20,11 @@ pub mod facts;
 
 pub mod checkpoint;
 mod disk;
+mod filter;
 mod inbox;
+mod index;
 pub mod journal;
+mod keeper;
 mod leaves;
 pub mod merkle;
 mod recover;
@@ -37,6 +42,6 @@ pub use entry::{Closed, Entry, What};
 pub use error::JournalError;
 pub use event::Event;
 pub use facts::{CallFacts, HttpFacts, QueryFact, RefusalFacts, TaskFacts};
-pub use journal::{Durable, Journal, Settings};
+pub use journal::{Durable, Journal, Retention, Settings};
 pub use search::{Filter, search};
 pub use tail::{Follow, Tail};

@@ -48,6 +48,8 @@ struct Skimmed<'a> {
 #[derive(Deserialize)]
 struct Subject {
     call: Option<CallId>,
+    /// Of a retirement.
+    before: Option<u64>,
 }
 
 /// One pass over the segments.
@@ -60,6 +62,8 @@ struct Pass {
     /// What was signed last: size and root.
     signed: Option<(u64, Hash)>,
     open: BTreeMap<CallId, EntryId>,
+    /// Entries before this one may be missing: an entry that is there says so.
+    retired: u64,
 }
 
 pub(super) fn recover(
@@ -73,6 +77,8 @@ pub(super) fn recover(
     let mut found = Found::default();
     // Segments whose leaves a crash left short. They are mended once it is sure that the entries are as they were signed.
     let mut short = Vec::new();
+    pass.retired(folder, firsts.first().copied())?;
+    let kept_from = pass.next;
     for first in firsts {
         let path = segment::path(folder, first);
         if first != pass.next {
@@ -97,6 +103,11 @@ pub(super) fn recover(
     if let Some((size, _)) = signed.filter(|(size, _)| *size > pass.next) {
         let why = format!("{size} entries were signed and {} are there", pass.next);
         return Err(JournalError::Untrue { entry: pass.next, path: folder.to_owned(), why });
+    }
+    if kept_from > pass.retired {
+        let why =
+            format!("entries before {kept_from} are not there, and no entry says that they were retired");
+        return Err(JournalError::Damaged { path: folder.to_owned(), offset: 0, why });
     }
     for (first, leaves) in short {
         let path = leaves::path(folder, first);
@@ -126,6 +137,24 @@ struct Scan {
 }
 
 impl Pass {
+    /// What was retired: up to the first segment that is there, leaf hashes stand for the entries.
+    fn retired(&mut self, folder: &Path, kept: Option<u64>) -> Result<(), JournalError> {
+        let Some(kept) = kept else { return Ok(()) };
+        for first in leaves::list(folder)?.into_iter().take_while(|first| *first < kept) {
+            let path = leaves::path(folder, first);
+            if first != self.next {
+                let why = format!("it should begin with entry {}", self.next);
+                return Err(JournalError::Damaged { path, offset: 0, why });
+            }
+            for leaf in leaves::read(folder, first)? {
+                self.tree.push_leaf(leaf);
+                self.next += 1;
+                self.compare(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn scan(&mut self, path: &Path) -> Result<Scan, JournalError> {
         let failed = |e| JournalError::disk("read", path, e);
         let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
@@ -161,6 +190,10 @@ impl Pass {
     fn grow(&mut self, line: &[u8], path: &Path) -> Result<(), JournalError> {
         let leaf = self.tree.push(line);
         self.leaves.push(leaf);
+        self.compare(path)
+    }
+
+    fn compare(&self, path: &Path) -> Result<(), JournalError> {
         match self.signed {
             Some((size, root)) if size == self.tree.size() && root != self.tree.root() => {
                 let why = format!("the root over {size} entries is not the signed one");
@@ -176,6 +209,9 @@ impl Pass {
             return Err(JournalError::Damaged { path: PathBuf::from(path), offset, why });
         }
         self.next += 1;
+        if entry.kind == "retired" {
+            self.retired = self.retired.max(entry.data.before.unwrap_or(0));
+        }
         match (entry.kind.as_ref(), entry.data.call) {
             ("opened", Some(call)) => {
                 self.open.insert(call, EntryId(entry.seq));

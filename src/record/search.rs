@@ -1,46 +1,24 @@
-//! Search: entries by what they say, straight from the segments.
+//! Search: entries by what they say.
 //!
-//! A linear scan. What can be told from the bytes of a line (its time, and that a wanted word is not in it) is told
-//! before the line is parsed, so most lines cost a look and no more. An index would be another file to keep true.
+//! Segments that are over have an [`Index`](super::index) which tells the lines to look at; the one that is written to is
+//! read from front to back. Whichever way a line is found, [`Look`] judges it by its own words.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::entry::{Entry, What, instant};
 use super::error::JournalError;
+pub use super::filter::Filter;
+use super::filter::{CLOSED, Shape};
+use super::index::{Index, Line};
 use super::segment;
-use crate::call::{CallId, Class, Decision, EntryId, SpiffeId, TaskId, Timestamp};
-
-/// What to look for; what is empty asks nothing, and everything that is asked must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// A SPIFFE ID, or the last part of one.
-    pub agent: Option<String>,
-    /// A task.
-    pub task: Option<TaskId>,
-    /// The class of one of the call's operations.
-    pub class: Option<Class>,
-    /// What was decided; a call that was refused before any policy was asked counts as denied.
-    pub decision: Option<Decision>,
-    /// The id of one of the call's operations; `github:*` means all that begin so.
-    pub operation: Option<String>,
-    /// The host that was called.
-    pub host: Option<String>,
-    /// The kind of the entry, as it stands in the line.
-    pub kind: Option<String>,
-    /// The call.
-    pub call: Option<CallId>,
-    /// Written at this time or later.
-    pub since: Option<Timestamp>,
-    /// Written before this time.
-    pub until: Option<Timestamp>,
-}
+use crate::call::{CallId, EntryId};
 
 /// An entry that was found.
 #[derive(Clone, Copy, Debug)]
@@ -56,32 +34,59 @@ pub struct Found<'a> {
 pub fn search(
     state_dir: &Path,
     filter: &Filter,
+    take: impl FnMut(Found<'_>) -> ControlFlow<()>,
+) -> Result<(), JournalError> {
+    search_from(state_dir, filter, EntryId(0), take)
+}
+
+/// Like [`search`], but nothing of segments that lie wholly before entry `from` is looked at.
+pub fn search_from(
+    state_dir: &Path,
+    filter: &Filter,
+    from: EntryId,
     mut take: impl FnMut(Found<'_>) -> ControlFlow<()>,
 ) -> Result<(), JournalError> {
     let folder = segment::folder(state_dir);
     let mut look = Look::new(filter);
-    for first in segment::list(&folder)? {
+    let firsts = segment::list(&folder)?;
+    for (at, &first) in firsts.iter().enumerate() {
+        let next = firsts.get(at + 1);
+        if next.is_some_and(|next| *next <= from.0) {
+            continue;
+        }
         let path = segment::path(&folder, first);
-        let failed = |e| JournalError::disk("read", &path, e);
-        let mut reader = BufReader::with_capacity(1 << 18, File::open(&path).map_err(failed)?);
-        let (mut line, mut offset) = (Vec::new(), 0);
-        while reader.read_until(b'\n', &mut line).map_err(failed)? != 0 {
-            // Half a line is a write that is under way, or what a crash left.
-            let Some(whole) = line.strip_suffix(b"\n") else { break };
-            let damaged = |why: String| JournalError::Damaged { path: path.clone(), offset, why };
-            let text = std::str::from_utf8(whole).map_err(|e| damaged(format!("it is not UTF-8 ({e})")))?;
-            if look.may_match(text) {
-                let entry: Entry =
-                    serde_json::from_str(text).map_err(|e| damaged(format!("the line is no entry ({e})")))?;
-                if look.matches(&entry) && take(Found { entry: &entry, line: text }).is_break() {
-                    return Ok(());
-                }
-            }
-            offset += line.len() as u64;
-            line.clear();
+        let has_index = next.is_some() && filter.asks();
+        let looked = match has_index.then(|| Index::of(&folder, first).ok()).flatten() {
+            Some(index) => look.picked(&path, &index.candidates(filter), &mut take),
+            // Without one, or where the segment is damaged, from front to back: that finds what is before the damage.
+            None => look.scan(&path, &mut take),
+        };
+        match looked {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => return Ok(()),
+            // Retired under our hands.
+            Err(JournalError::Disk { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// An entry from which on about `count` calls and events are found, told from the indexes alone; the first of all where
+/// there are fewer.
+pub fn latest(state_dir: &Path, filter: &Filter, count: usize) -> Result<EntryId, JournalError> {
+    let folder = segment::folder(state_dir);
+    let firsts = segment::list(&folder)?;
+    let mut found = 0;
+    // The newest has no index, and what it has comes on top.
+    for &first in firsts.iter().rev().skip(1) {
+        // A damaged segment is told of by the search itself.
+        found += Index::of(&folder, first).map_or(0, |index| index.count(filter));
+        if found >= count {
+            return Ok(EntryId(first));
+        }
+    }
+    Ok(EntryId(0))
 }
 
 /// The number of the entry from which on `count` are written, or the oldest that is kept.
@@ -110,7 +115,7 @@ struct Look<'a> {
     open: HashSet<CallId>,
 }
 
-const CLOSED: &str = r#""kind":"closed","#;
+const CLOSING: &str = r#""kind":"closed","#;
 const AT: &str = r#""at":""#;
 
 impl<'a> Look<'a> {
@@ -125,7 +130,7 @@ impl<'a> Look<'a> {
             filter.operation.as_deref().map(|operation| bare(operation.trim_end_matches('*'))),
             filter.host.as_deref().map(quoted),
             // Which closings are wanted, their openings tell.
-            filter.kind.as_deref().filter(|kind| *kind != "closed").map(quoted),
+            filter.kind.as_deref().filter(|kind| *kind != CLOSED).map(quoted),
             filter.call.map(|call| call.to_string()),
         ];
         Self {
@@ -137,8 +142,76 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// Reads a whole segment. What can be told from the bytes of a line is told before the line is parsed.
+    fn scan(
+        &mut self,
+        path: &Path,
+        take: &mut impl FnMut(Found<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, JournalError> {
+        let failed = |e| JournalError::disk("read", path, e);
+        let mut reader = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
+        let (mut line, mut offset) = (Vec::new(), 0);
+        while reader.read_until(b'\n', &mut line).map_err(failed)? != 0 {
+            // Half a line is a write that is under way, or what a crash left.
+            let Some(whole) = line.strip_suffix(b"\n") else { break };
+            if self.may_match(whole) && self.judge(whole, path, offset, take)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            offset += line.len() as u64;
+            line.clear();
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Reads these lines of a segment.
+    fn picked(
+        &mut self,
+        path: &Path,
+        lines: &[Line],
+        take: &mut impl FnMut(Found<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, JournalError> {
+        if lines.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let failed = |e| JournalError::disk("read", path, e);
+        let mut reader = BufReader::with_capacity(1 << 14, File::open(path).map_err(failed)?);
+        let (mut bytes, mut here) = (Vec::new(), 0);
+        for line in lines {
+            let gap = i64::try_from(line.offset - here).unwrap_or(i64::MAX);
+            reader.seek_relative(gap).map_err(failed)?;
+            bytes.resize(usize::try_from(line.bytes).unwrap_or_default(), 0);
+            reader.read_exact(&mut bytes).map_err(failed)?;
+            here = line.offset + u64::from(line.bytes);
+            let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+            if self.judge(whole, path, line.offset, take)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn judge(
+        &mut self,
+        line: &[u8],
+        path: &Path,
+        offset: u64,
+        take: &mut impl FnMut(Found<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, JournalError> {
+        let damaged = |why: String| JournalError::Damaged { path: path.to_owned(), offset, why };
+        let text = std::str::from_utf8(line).map_err(|e| damaged(format!("it is not UTF-8 ({e})")))?;
+        let entry: Entry =
+            serde_json::from_str(text).map_err(|e| damaged(format!("the line is no entry ({e})")))?;
+        if self.matches(&entry) {
+            Ok(take(Found { entry: &entry, line: text }))
+        } else {
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+
     /// False only where the entry cannot match.
-    fn may_match(&self, line: &str) -> bool {
+    fn may_match(&self, line: &[u8]) -> bool {
+        // What is no text is damage, and told as such.
+        let Ok(line) = std::str::from_utf8(line) else { return true };
         // The time is at the front of every line and of one length, so text compares as time does.
         let at = line.split_once(AT).map_or("", |(_, rest)| rest);
         if self.since.as_deref().is_some_and(|since| at < since)
@@ -148,8 +221,8 @@ impl<'a> Look<'a> {
         }
         let of_open = || {
             !self.open.is_empty()
-                && self.filter.kind.as_deref().is_none_or(|kind| kind == "closed")
-                && line.contains(CLOSED)
+                && self.filter.kind.as_deref().is_none_or(|kind| kind == CLOSED)
+                && line.contains(CLOSING)
         };
         self.words.iter().all(|word| line.contains(word.as_str())) || of_open()
     }
@@ -158,73 +231,25 @@ impl<'a> Look<'a> {
         let filter = self.filter;
         let in_time = filter.since.is_none_or(|since| entry.at >= since)
             && filter.until.is_none_or(|until| entry.at < until);
-        let of_kind = filter.kind.as_deref().is_none_or(|kind| kind == entry.what.kind());
         if !in_time {
             return false;
         }
+        let of_kind = filter.kind.as_deref().is_none_or(|kind| kind == entry.what.kind());
+        let is_call = |call: CallId| filter.call.is_none_or(|wanted| wanted == call);
         match &entry.what {
             What::Opened(facts) => {
-                let wanted = filter.matches(&entry.what);
+                let wanted = is_call(facts.call) && filter.matches(&Shape::of(&entry.what));
                 if wanted {
                     self.open.insert(facts.call);
                 }
                 wanted && of_kind
             }
+            What::Refused(facts) => of_kind && is_call(facts.call) && filter.matches(&Shape::of(&entry.what)),
             What::Closed(closed) => {
                 let ours = self.open.remove(&closed.call);
-                (ours || filter.matches(&entry.what)) && of_kind
+                (ours || (is_call(closed.call) && !filter.asks_of_shapes())) && of_kind
             }
-            other => of_kind && filter.matches(other),
+            other => of_kind && filter.call.is_none() && filter.matches(&Shape::of(other)),
         }
     }
-}
-
-impl Filter {
-    fn matches(&self, what: &What) -> bool {
-        match what {
-            What::Opened(facts) | What::Refused(facts) => {
-                let some =
-                    |asked: &dyn Fn(&crate::call::Operation) -> bool| facts.operations.iter().any(asked);
-                let decision = facts.decision.or(facts.refusal.as_ref().map(|_| Decision::Deny));
-                self.is_agent(facts.agent.as_ref())
-                    && self.task.is_none_or(|task| facts.task == Some(task))
-                    && self.call.is_none_or(|call| facts.call == call)
-                    && self.class.is_none_or(|class| some(&|operation| operation.class == class))
-                    && self.decision.is_none_or(|wanted| decision == Some(wanted))
-                    && self.operation.as_deref().is_none_or(|wanted| some(&|one| named(&one.id.0, wanted)))
-                    && self.host.as_deref().is_none_or(|host| facts.http.host == host)
-            }
-            What::TaskOpened(task) => {
-                self.is_agent(Some(&task.agent))
-                    && self.task.is_none_or(|wanted| task.task == wanted)
-                    && !self.asks_of_calls()
-            }
-            What::TaskEnded { task, .. } => {
-                self.agent.is_none()
-                    && self.task.is_none_or(|wanted| *task == wanted)
-                    && !self.asks_of_calls()
-            }
-            What::Closed(closed) if self.call.is_some() => self.call == Some(closed.call),
-            _ => self.agent.is_none() && self.task.is_none() && !self.asks_of_calls(),
-        }
-    }
-
-    /// Whether it asks something that only a call can answer.
-    fn asks_of_calls(&self) -> bool {
-        self.class.is_some()
-            || self.decision.is_some()
-            || self.operation.is_some()
-            || self.host.is_some()
-            || self.call.is_some()
-    }
-
-    fn is_agent(&self, agent: Option<&SpiffeId>) -> bool {
-        let Some(wanted) = self.agent.as_deref() else { return true };
-        let Some(agent) = agent.map(SpiffeId::as_str) else { return false };
-        agent == wanted || agent.strip_suffix(wanted).is_some_and(|rest| rest.ends_with('/'))
-    }
-}
-
-fn named(id: &str, wanted: &str) -> bool {
-    wanted.strip_suffix('*').map_or(id == wanted, |beginning| id.starts_with(beginning))
 }

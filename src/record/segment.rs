@@ -19,11 +19,16 @@ pub(super) fn path(folder: &Path, first: u64) -> PathBuf {
 
 /// The number of the first entry of each segment, ascending. Other files are not looked at.
 pub(super) fn list(folder: &Path) -> Result<Vec<u64>, JournalError> {
+    list_of(folder, ".jsonl")
+}
+
+/// The numbers in the names of the files with this ending, ascending.
+pub(super) fn list_of(folder: &Path, ending: &str) -> Result<Vec<u64>, JournalError> {
     let failed = |cause| JournalError::disk("list", folder, cause);
     let mut firsts = Vec::new();
     for file in std::fs::read_dir(folder).map_err(failed)? {
         let name = file.map_err(failed)?.file_name();
-        let first = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
+        let first = name.to_str().and_then(|name| name.strip_suffix(ending));
         firsts
             .extend(first.filter(|digits| digits.len() == 20).and_then(|digits| digits.parse::<u64>().ok()));
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::checkpoint::{self, LogKey};
+use super::disk::Disk;
 use super::error::JournalError;
 use super::inbox::{Answer, Fate};
 use super::merkle::{Frontier, Hash};
@@ -140,6 +141,7 @@ pub(super) fn run(syncs: &Syncs, health: &Health, mut sealer: Sealer, lock: File
 /// Signs what is durable.
 pub(super) struct Sealer {
     pub(super) folder: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
     /// Without a key there are no checkpoints.
     pub(super) key: Option<Arc<LogKey>>,
     /// When the last checkpoint was signed.
@@ -162,7 +164,8 @@ impl Sealer {
             return Some(head);
         }
         self.last = Some(Instant::now());
-        let signed: Result<(), JournalError> = checkpoint::write(&self.folder, key, head.size, head.root);
+        let signed: Result<(), JournalError> =
+            checkpoint::write(&self.folder, key, head.size, head.root, self.disk.as_ref());
         match signed {
             Ok(()) => None,
             Err(error) => {

@@ -7,6 +7,8 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -85,10 +87,10 @@ impl Tail {
         Ok(entries)
     }
 
-    /// Whether the segment that is being read is over: the next entry stands in one of its own.
+    /// Whether the segment that is being read is over: the next entry stands in one of its own, or it was retired.
     fn has_follower(&self) -> bool {
         let next = segment::path(&self.folder, self.next);
-        self.place.as_ref().is_some_and(|place| place.path != next) && next.exists()
+        self.place.as_ref().is_some_and(|place| (place.path != next && next.exists()) || !place.path.exists())
     }
 
     /// Opens the segment in which the next entry stands. False: there is none yet.
@@ -143,11 +145,24 @@ pub struct Follow {
     tail: Option<Tail>,
     position: EntryId,
     written: watch::Receiver<u64>,
+    /// The first entry that retention must leave; `u64::MAX`: any may go.
+    needed: Arc<AtomicU64>,
 }
 
 impl Follow {
-    pub(super) fn new(state_dir: PathBuf, from: EntryId, written: watch::Receiver<u64>) -> Self {
-        Self { state_dir, tail: None, position: from, written }
+    pub(super) fn new(
+        state_dir: PathBuf,
+        from: EntryId,
+        written: watch::Receiver<u64>,
+        needed: Arc<AtomicU64>,
+    ) -> Self {
+        Self { state_dir, tail: None, position: from, written, needed }
+    }
+
+    /// From now on retention leaves entry `from` and those after it where they are. A follower that never says so takes
+    /// what is there.
+    pub fn need(&self, from: EntryId) {
+        self.needed.store(from.0, Ordering::SeqCst);
     }
 
     /// The entry that it reads next.

@@ -6,18 +6,18 @@
 mod leaves;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest as _, Sha256};
 use tlog_tiles::{Error, HashReader};
+use walk::{Stands, walk};
 
 use super::entry::{Entry, What};
 use super::error::JournalError;
@@ -49,6 +49,8 @@ pub struct Verified {
     pub root: [u8; 32],
     /// How many are covered by the checkpoints that were held against it.
     pub covered: u64,
+    /// The first entry that is still there. Of those before, which an entry says were retired, the leaf hashes are.
+    pub kept_from: u64,
     /// Bytes behind the last whole line: a write that is under way, or a crash.
     pub torn_bytes: u64,
 }
@@ -163,14 +165,19 @@ pub fn verify(state_dir: &Path, held: &[Checkpoint]) -> Result<Verified, Journal
         None => Ok(sound),
     };
     sound = compare(0, tree.root()?, sound, state_dir)?;
-    let torn_bytes = each_line(state_dir, |at, line, path| {
+    let walked = walk(state_dir, |at, stands, path| {
         let untrue = |why| JournalError::Untrue { entry: at, path: path.to_owned(), why };
-        let entry = canonical(line).map_err(untrue)?;
-        if entry.seq.0 != at {
-            return Err(untrue(format!("it says that it is entry {}", entry.seq)));
+        match stands {
+            Stands::Leaf(_) => story.kept_from = at + 1,
+            Stands::Line(line) => {
+                let entry = canonical(line).map_err(untrue)?;
+                if entry.seq.0 != at {
+                    return Err(untrue(format!("it says that it is entry {}", entry.seq)));
+                }
+                story.tell(&entry).map_err(untrue)?;
+            }
         }
-        story.tell(&entry).map_err(untrue)?;
-        tree.push(line)?;
+        tree.push(stands.leaf())?;
         if roots.contains_key(&tree.size) {
             sound = compare(tree.size, tree.root()?, sound, path)?;
         }
@@ -182,7 +189,9 @@ pub fn verify(state_dir: &Path, held: &[Checkpoint]) -> Result<Verified, Journal
         let why = format!("{size} entries were signed and {} are there", tree.size);
         return Err(JournalError::Untrue { entry: tree.size, path: state_dir.join("journal"), why });
     }
-    Ok(Verified { entries: tree.size, root: tree.root()?, covered: sound, torn_bytes })
+    story.end().map_err(|why| JournalError::Untrue { entry: 0, path: state_dir.join("journal"), why })?;
+    let walk::Walked { kept_from, torn_bytes } = walked;
+    Ok(Verified { entries: tree.size, root: tree.root()?, covered: sound, kept_from, torn_bytes })
 }
 
 /// Proves that the entries of a call are in the journal of `checkpoint`: opening and closing, or the refusal.
@@ -192,7 +201,8 @@ pub fn prove(
     checkpoint: &Checkpoint,
 ) -> Result<Vec<Inclusion>, JournalError> {
     let mut found = Vec::new();
-    each_line(state_dir, |at, line, path| {
+    walk(state_dir, |at, stands, path| {
+        let Stands::Line(line) = stands else { return Ok(()) };
         let untrue = |why| JournalError::Untrue { entry: at, path: path.to_owned(), why };
         let entry = canonical(line).map_err(untrue)?;
         if at < checkpoint.size && call_of(&entry.what) == Some(call) {
@@ -206,7 +216,7 @@ pub fn prove(
         tlog_tiles::prove_record(checkpoint.size, *at, &wanted).map_err(|e| bad(e.to_string()))?;
     }
     let mut tree = Tree { keep: wanted.0.into_inner(), ..Tree::default() };
-    each_line(state_dir, |at, line, _| if at < checkpoint.size { tree.push(line) } else { Ok(()) })?;
+    walk(state_dir, |at, stands, _| if at < checkpoint.size { tree.push(stands.leaf()) } else { Ok(()) })?;
     if tree.size != checkpoint.size || tree.root()? != checkpoint.root {
         return Err(bad("the journal is not what it signs; run `remit audit verify`"));
     }
@@ -246,60 +256,45 @@ fn call_of(what: &What) -> Option<CallId> {
 
 /// The calls that are open: each closing ends one of them.
 #[derive(Default)]
-struct Story(HashMap<CallId, EntryId>);
+struct Story {
+    open: HashMap<CallId, EntryId>,
+    /// The first entry that is still there.
+    kept_from: u64,
+    /// Calls whose opening was retired and whose closing was not.
+    headless: HashSet<CallId>,
+    /// Entries before this one may be missing: an entry that is there says so.
+    retired: u64,
+}
 
 impl Story {
     fn tell(&mut self, entry: &Entry) -> Result<(), String> {
         match &entry.what {
-            What::Opened(facts) => match self.0.insert(facts.call, entry.seq) {
+            What::Opened(facts) => match self.open.insert(facts.call, entry.seq) {
                 None => Ok(()),
                 Some(before) => Err(format!("entry {before} opened the same call")),
             },
-            What::Closed(closed) => match self.0.remove(&closed.call) {
+            What::Closed(closed) => match self.open.remove(&closed.call) {
                 Some(opened) if opened == closed.opened => Ok(()),
+                None if closed.opened.0 < self.kept_from && self.headless.insert(closed.call) => Ok(()),
                 _ => Err("it closes a call that is not open there".to_owned()),
             },
+            What::Retired { before, .. } => {
+                self.retired = self.retired.max(before.0);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
-}
 
-/// Calls `take` with number, bytes and file of each whole line; gives back how many bytes stand behind the last one.
-fn each_line(
-    state_dir: &Path,
-    mut take: impl FnMut(u64, &[u8], &Path) -> Result<(), JournalError>,
-) -> Result<u64, JournalError> {
-    let (mut at, mut torn) = (0, 0);
-    for path in segments(&state_dir.join("journal"))? {
-        let failed = |e| JournalError::disk("read", &path, e);
-        let name = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse::<u64>().ok());
-        if torn != 0 || name != Some(at) {
-            let why = "the segment does not go on where the last one ends".to_owned();
-            return Err(JournalError::Untrue { entry: at, path, why });
+    fn end(&self) -> Result<(), String> {
+        if self.kept_from <= self.retired {
+            return Ok(());
         }
-        let mut reader = BufReader::new(File::open(&path).map_err(failed)?);
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).map_err(failed)? != 0 {
-            let Some(whole) = line.strip_suffix(b"\n") else {
-                torn = line.len() as u64;
-                break;
-            };
-            take(at, whole, &path)?;
-            at += 1;
-            line.clear();
-        }
+        Err(format!(
+            "entries 0 to {} are not there, and no entry says that they were retired",
+            self.kept_from - 1
+        ))
     }
-    Ok(torn)
-}
-
-fn segments(folder: &Path) -> Result<Vec<PathBuf>, JournalError> {
-    let failed = |e| JournalError::disk("list", folder, e);
-    let files: io::Result<Vec<_>> =
-        std::fs::read_dir(folder).map_err(failed)?.map(|file| Ok(file?.path())).collect();
-    let mut paths = files.map_err(failed)?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    paths.sort();
-    Ok(paths)
 }
 
 /// The tree, with no more of it in memory than its right edge and what is to be kept.
@@ -311,11 +306,7 @@ struct Tree {
 }
 
 impl Tree {
-    fn push(&mut self, line: &[u8]) -> Result<(), JournalError> {
-        self.push_leaf(tlog_tiles::record_hash(line))
-    }
-
-    fn push_leaf(&mut self, leaf: tlog_tiles::Hash) -> Result<(), JournalError> {
+    fn push(&mut self, leaf: tlog_tiles::Hash) -> Result<(), JournalError> {
         let new = tlog_tiles::stored_hashes_for_record_hash(self.size, leaf, self)
             .map_err(|e| bad(e.to_string()))?;
         let first = tlog_tiles::stored_hash_index(0, self.size);

@@ -1,6 +1,9 @@
 //! The thread that appends: the only one that gives out numbers.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -9,7 +12,7 @@ use super::disk::Disk;
 use super::entry::{self, What};
 use super::error::JournalError;
 use super::facts::Text;
-use super::inbox::{Fate, Inbox, Order, Strength, Taken};
+use super::inbox::{Effect, Fate, Inbox, Order, Strength, Taken};
 use super::leaves::Leaves;
 use super::merkle::Frontier;
 use super::segment::{self, Segment};
@@ -62,6 +65,12 @@ pub(super) struct Writer {
     pub(super) tree: Frontier,
     /// The hashes beside the entries.
     pub(super) leaves: Leaves,
+    /// Where the calls that are open were opened.
+    pub(super) open: BTreeSet<u64>,
+    /// The first of them, for [`Keeper`](super::keeper::Keeper).
+    pub(super) oldest_open: Arc<AtomicU64>,
+    /// Tells it of each segment that is over.
+    pub(super) sealed: mpsc::Sender<()>,
     /// Set while nothing can be written.
     pub(super) trouble: Option<Trouble>,
 }
@@ -116,6 +125,7 @@ impl Writer {
                     self.health.set_writing(None);
                     tracing::info!("the journal can be written again");
                 }
+                self.note_open(first, &orders);
                 self.written.send_replace(self.next);
                 let mut waiters = Vec::new();
                 for (seq, order) in (first..).zip(orders) {
@@ -131,6 +141,17 @@ impl Writer {
         }
     }
 
+    fn note_open(&mut self, first: u64, orders: &[Order]) {
+        for (seq, order) in (first..).zip(orders) {
+            let _was_there = match order.effect {
+                Effect::Opens => self.open.insert(seq),
+                Effect::Closes(opened) => self.open.remove(&opened.0),
+                Effect::Neither => false,
+            };
+        }
+        self.oldest_open.store(self.open.first().copied().unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
     /// Writes a batch as a whole or not at all.
     fn append(&mut self, orders: &[Order]) -> Result<(Arc<Segment>, u64), JournalError> {
         // While the disk does not keep what it was given, nothing more is given to it.
@@ -143,7 +164,7 @@ impl Writer {
         let lines = batch.lines.split_inclusive(|&byte| byte == b'\n');
         let leaves: Vec<_> =
             lines.map(|line| self.tree.push(line.strip_suffix(b"\n").unwrap_or(line))).collect();
-        self.leaves.write(&self.folder, segment.first(), self.next, &leaves);
+        self.leaves.write(self.disk.as_ref(), &self.folder, segment.first(), self.next, &leaves);
         self.next = batch.next;
         Ok((segment, batch.first))
     }
@@ -176,10 +197,14 @@ impl Writer {
             // A segment that is not the last one is whole and durable: recovery relies on it.
             segment.sync()?;
         }
+        let is_first = self.segment.is_none();
         let path = segment::path(&self.folder, self.next);
         let storage = self.disk.create(&path).map_err(|e| JournalError::disk("create", &path, e))?;
         let segment = Arc::new(Segment::new(path, storage, 0));
         self.segment = Some(Arc::clone(&segment));
+        if !is_first {
+            let _nobody_keeps_house = self.sealed.send(());
+        }
         Ok(segment)
     }
 

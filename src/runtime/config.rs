@@ -14,6 +14,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,8 +55,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where spans go.
     pub telemetry: Telemetry,
-    /// What waits for the disk.
-    pub durable: Durable,
+    /// How the journal is kept.
+    pub journal: Journal,
 }
 
 /// What a ruling does to a call.
@@ -109,6 +110,19 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// What calls get to finish when the node stops.
     pub drain: Duration,
+}
+
+/// How the journal is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// What waits for the disk.
+    pub durable: Durable,
+    /// How long a file gets, bytes.
+    pub segment_bytes: NonZeroU64,
+    /// Files whose last entry is older are retired; none: never.
+    pub keep: Option<Duration>,
+    /// While all files together are longer, bytes, the oldest is retired; none: never.
+    pub keep_bytes: Option<NonZeroU64>,
 }
 
 /// Which opening entries must be on disk before the call goes out.
@@ -228,7 +242,7 @@ impl Raw<'_> {
             upstream: self.upstream(root.section("upstream")),
             limits: limits(root.section("limits")),
             telemetry: otlp::telemetry(root.section("telemetry"), self.variables, self.problems),
-            durable: journal(root.section("journal")),
+            journal: journal(root.section("journal")),
         };
         root.finish();
         config
@@ -326,12 +340,24 @@ fn limits(mut section: Section<'_>) -> Limits {
     Limits { max_connections, ..timed }
 }
 
-fn journal(mut section: Section<'_>) -> Durable {
+fn journal(mut section: Section<'_>) -> Journal {
     let durable = section.take("durable", |value| match value.text()? {
         "act" => Ok(Durable::Act),
         "all" => Ok(Durable::All),
         other => Err(read::not_one_of(other, &["act", "all"])),
     });
+    let mut number = |key, least, most, unit| {
+        section.take(key, |value| value.integer(least, most, unit)).and_then(NonZeroU64::new)
+    };
+    let mib = NonZeroU64::MIN.saturating_add((1 << 20) - 1);
+    let segment_mb = number("segment_mb", 1, 4_096, "mebibytes");
+    let keep_days = number("keep_days", 0, 36_500, "days");
+    let keep_mb = number("keep_mb", 0, 1 << 40, "mebibytes");
     section.finish();
-    durable.unwrap_or(Durable::Act)
+    Journal {
+        durable: durable.unwrap_or(Durable::Act),
+        segment_bytes: mib.saturating_mul(segment_mb.unwrap_or(NonZeroU64::MIN.saturating_add(63))),
+        keep: keep_days.map(|days| Duration::from_secs(days.get() * 86_400)),
+        keep_bytes: keep_mb.map(|mb| mib.saturating_mul(mb)),
+    }
 }

@@ -26,6 +26,7 @@ use crate::origin::Upstream;
 use crate::record::{Event, Journal};
 use crate::telemetry::Followers;
 
+pub use crate::telemetry::SpanLines;
 pub use config::Config;
 pub use error::StartError;
 pub(crate) use wire::{policy_source, vocabulary};

@@ -70,6 +70,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         journal: journal.clone(),
         upstream: upstream.clone(),
         clock: clock.clone(),
+        entropy: entropy.clone(),
     };
     let (drain, draining) = watch::channel(false);
     let settings = accept_settings(&config);
@@ -210,12 +211,15 @@ fn resolve(config: &Config) -> Result<ResolveTable, StartError> {
 }
 
 fn journal_settings(config: &Config, entropy: &dyn Entropy) -> Result<record::Settings, StartError> {
-    let durable = match config.durable {
+    let config::Journal { durable, segment_bytes, keep, keep_bytes } = config.journal;
+    let durable = match durable {
         config::Durable::Act => record::Durable::Act,
         config::Durable::All => record::Durable::All,
     };
     let log_key = Some(Arc::new(LogKey::load_or_make(&config.state_dir, entropy)?));
-    Ok(record::Settings { durable, log_key, ..record::Settings::new(&config.state_dir) })
+    let retention = record::Retention { age: keep, bytes: keep_bytes };
+    let default = record::Settings::new(&config.state_dir);
+    Ok(record::Settings { durable, segment_bytes, retention, log_key, ..default })
 }
 
 fn accept_settings(config: &Config) -> accept::Settings {

@@ -82,8 +82,12 @@ impl Export {
         cursor.save(&place)?;
         let progress = Arc::new(Progress::default());
         progress.told.store(place.next.0, Ordering::Relaxed);
+        let from = place.open.first().copied().unwrap_or(place.next);
+        let follow = journal.follow(from);
+        // What the collector has not got is not retired.
+        follow.need(from);
         Ok(Self {
-            follow: journal.follow(place.open.first().copied().unwrap_or(place.next)),
+            follow,
             pairs: Pairs::default(),
             ready: Vec::new(),
             reopen: place,
@@ -220,9 +224,13 @@ impl Export {
             return;
         }
         let place = Place::new(next, self.pairs.open_entries());
+        let needed = place.open.first().copied().unwrap_or(next);
         let cursor = self.cursor.clone();
         let saved = tokio::task::spawn_blocking(move || cursor.save(&place)).await;
         self.progress.told.store(next.0, Ordering::Relaxed);
+        if let Ok(Ok(())) = saved {
+            self.follow.need(needed);
+        }
         if let Ok(Err(error)) = saved {
             // The spans are told; after a restart some would be told again.
             tracing::warn!(error = %error, "the place of the follower is not kept");

@@ -8,6 +8,7 @@ mod cursor;
 mod error;
 mod export;
 mod followers;
+mod lines;
 pub mod otlp;
 mod pair;
 mod semconv;
@@ -19,5 +20,6 @@ mod tests;
 
 pub use error::TelemetryError;
 pub use followers::{Followers, Lag, Ports, Settings};
+pub use lines::SpanLines;
 pub use otlp::{Compression, Endpoint, Otlp, Post, Posted};
 pub use tree::{Colour, Tree};

@@ -22,21 +22,35 @@ pub(super) const URL_PATH: &str = "url.path";
 pub(super) const USER_AGENT: &str = "user_agent.original";
 
 pub(super) const AGENT: &str = "remit.agent.id";
+pub(super) const ARG_AMOUNT: &str = "remit.args.amount";
+pub(super) const ARG_BRANCH: &str = "remit.args.branch";
+pub(super) const ARG_CURRENCY: &str = "remit.args.currency";
+pub(super) const ARG_EXTERNAL: &str = "remit.args.external";
+pub(super) const ARG_RECIPIENTS: &str = "remit.args.recipients";
+pub(super) const ARG_ROWS: &str = "remit.args.rows";
+pub(super) const ARG_VISIBILITY: &str = "remit.args.visibility";
 pub(super) const CALL: &str = "remit.call.id";
 pub(super) const CLASS: &str = "remit.class";
 pub(super) const DECISION: &str = "remit.decision";
+/// `in` or `out`.
+pub(super) const DIRECTION: &str = "remit.direction";
 pub(super) const ENTRY: &str = "remit.journal.entry";
 pub(super) const EVIDENCE: &str = "remit.agent.evidence";
 pub(super) const INTENT: &str = "remit.task.intent";
 pub(super) const OPERATION: &str = "remit.operation";
 /// Only where a call has several.
 pub(super) const OPERATIONS: &str = "remit.operations";
+/// Of a window over a WebSocket: `operation=count`.
+pub(super) const MESSAGES: &str = "remit.messages";
 pub(super) const OUTCOME: &str = "remit.outcome";
 pub(super) const POLICIES: &str = "remit.policy.ids";
 pub(super) const RECOGNITION: &str = "remit.recognition";
 pub(super) const REFUSAL: &str = "remit.refusal";
 pub(super) const RESOURCE_ID: &str = "remit.resource.id";
 pub(super) const RESOURCE_KIND: &str = "remit.resource.kind";
+pub(super) const RESOURCE_LABELS: &str = "remit.resource.labels";
+/// An MCP tool that is described otherwise than before.
+pub(super) const TOOL_DRIFTED: &str = "remit.tool.drifted";
 pub(super) const RULES: &str = "remit.rules.digest";
 pub(super) const SERVICE: &str = "remit.service";
 pub(super) const TASK: &str = "remit.task.id";

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 use super::pair::Finished;
 use super::semconv as name;
-use crate::call::{Closing, Outcome, Recognition, SpanId};
+use crate::call::{Closing, Operation, Outcome, Recognition, SpanId};
 use crate::record::CallFacts;
 
 /// `SpanFlags` of the protocol: whether the parent is known to be remote, and that it is.
@@ -162,6 +162,7 @@ fn ours(all: &mut Attributes, facts: &CallFacts) {
             all.text(name::RESOURCE_KIND, &resource.kind);
             all.text(name::RESOURCE_ID, &resource.id);
         }
+        told(all, operation);
     }
     if facts.operations.len() > 1 {
         all.list(name::OPERATIONS, facts.operations.iter().map(|operation| operation.id.to_string()));
@@ -175,6 +176,32 @@ fn ours(all: &mut Attributes, facts: &CallFacts) {
     all.text_if(name::EVIDENCE, facts.evidence.map(crate::call::Evidence::as_str));
     all.text_if(name::TASK, facts.task);
     all.text_if(name::INTENT, facts.intent.as_ref());
+}
+
+/// What is known of an operation beside its name.
+fn told(all: &mut Attributes, operation: &Operation) {
+    let crate::call::Facts { labels, args, drifted, .. } = &operation.facts;
+    all.text(name::DIRECTION, operation.direction().as_str());
+    all.list(name::RESOURCE_LABELS, labels.iter().map(ToString::to_string));
+    if let Some(amount) = args.amount {
+        all.number(name::ARG_AMOUNT, amount);
+    }
+    all.text_if(name::ARG_CURRENCY, args.currency.as_ref());
+    all.text_if(name::ARG_VISIBILITY, args.visibility.as_ref());
+    all.text_if(name::ARG_BRANCH, args.branch.as_ref());
+    let counts = [
+        (name::ARG_RECIPIENTS, args.recipients),
+        (name::ARG_EXTERNAL, args.external),
+        (name::ARG_ROWS, args.rows),
+    ];
+    for (key, count) in counts {
+        if let Some(count) = count {
+            all.number(key, count);
+        }
+    }
+    if *drifted {
+        all.put(name::TOOL_DRIFTED, Value::BoolValue(true));
+    }
 }
 
 fn request(all: &mut Attributes, facts: &CallFacts) {
@@ -214,6 +241,10 @@ fn answer(all: &mut Attributes, closing: &Closing) {
     if let Some(status) = closing.grpc_status {
         all.number(name::GRPC_STATUS, status);
     }
+    all.list(
+        name::MESSAGES,
+        closing.messages.iter().map(|(operation, count)| format!("{operation}={count}")),
+    );
     all.number(name::REQUEST_SIZE, closing.request.bytes);
     all.number(name::RESPONSE_SIZE, closing.response.bytes);
 }

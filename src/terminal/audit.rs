@@ -1,6 +1,7 @@
 //! `remit audit`: the record, read by whoever need not believe the node.
 //!
-//! Everything here works on the files of the state folder, whether or not a node runs; nothing here writes to them.
+//! Everything here works on the files of the state folder, whether or not a node runs. It writes nothing there but indexes
+//! that a search misses, and does without where it may not.
 
 mod listing;
 #[cfg(test)]
@@ -63,7 +64,8 @@ enum Verb {
     /// Search for calls and events
     #[command(after_help = "Example:\n  remit audit query --agent coder --class act --since 1h\n\n\
         Everything that is asked must hold. With --json the journal's lines as they stand, with the closings of the calls found.\n\
-        The whole journal is read, about a second for each million entries or more.\n\n\
+        Files of the journal that are over have an index (*.index), made by the node or by the first search that misses it;\n\
+        an index only leads to entries: delete them if you do not trust whoever could change them, and search again.\n\n\
         Exit codes: 0 found, 1 nothing found, 2 wrong usage or bad configuration.")]
     Query(listing::Query),
     /// Show the latest entries
@@ -73,7 +75,10 @@ enum Verb {
     Tail(listing::Tail),
     /// Print the whole journal
     #[command(
-        after_help = "Example:\n  remit audit export --since 2026-11-01T00:00:00Z > november.jsonl\n\nExit codes: 0 done, 1 the journal cannot be read, 2 wrong usage or bad configuration."
+        after_help = "Example:\n  remit audit export --since 2026-11-01T00:00:00Z > november.jsonl\n  remit audit export --format otlp > spans.jsonl\n\n\
+        jsonl: the lines as they stand. otlp: a span for each call that is over, as OTLP/JSON, one request of up to 256 spans a\n\
+        line (OpenTelemetry Protocol File Exporter); the ids are those that a running node sends.\n\n\
+        Exit codes: 0 done, 1 the journal cannot be read, 2 wrong usage or bad configuration."
     )]
     Export(listing::Export),
 }
@@ -191,10 +196,13 @@ fn verify_journal(state: &Path, held: &Held, form: Form) -> Result<ExitCode, Fai
 }
 
 fn verdict(verified: &Verified, evidence: &Evidence) -> String {
-    let Verified { entries, covered, torn_bytes, .. } = verified;
+    let Verified { entries, covered, kept_from, torn_bytes, .. } = verified;
     let mut lines = vec![format!("{entries} entries, none changed")];
     let signed = |note: &Note| format!("{} entries are as signed in {}", note.says.size, note.path.display());
     lines.extend(evidence.notes.iter().map(signed));
+    if *kept_from != 0 {
+        lines.push(format!("entries 0 to {} are retired; their hashes are there", kept_from - 1));
+    }
     if entries > covered {
         lines.push(format!("{} newer entries are not signed yet", entries - covered));
     }
@@ -210,7 +218,7 @@ fn verdict_json(found: &Result<Verified, JournalError>, evidence: &Evidence) -> 
     match found {
         Ok(verified) => json!({
             "holds": true, "entries": verified.entries, "signed": verified.covered,
-            "root": BASE64.encode(verified.root), "torn_bytes": verified.torn_bytes, "checkpoints": checkpoints,
+            "root": BASE64.encode(verified.root), "kept_from": verified.kept_from, "torn_bytes": verified.torn_bytes, "checkpoints": checkpoints,
         }),
         Err(error) => {
             let (entry, file) = match error {

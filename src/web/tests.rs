@@ -241,6 +241,7 @@ fn read() -> Operations {
         class: Class::Read,
         resource: None,
         how: Recognition::Exact,
+        facts: crate::call::Facts::default(),
         because: "test".into(),
     })
 }

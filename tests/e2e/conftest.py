@@ -252,8 +252,9 @@ def own_remit(binary, tmp_path, settings):
     """Starts nodes for one test alone: `own_remit(otlp=..., extra=...)`."""
     nodes = []
 
-    def start(*, wrapper: list[str] | None = None, **changes) -> Node:
-        node = Node(binary, tmp_path / f"remit{len(nodes)}", Settings(**(vars(settings) | changes)), wrapper=wrapper)
+    def start(*, wrapper: list[str] | None = None, state: Path | None = None, **changes) -> Node:
+        node = Node(binary, tmp_path / f"remit{len(nodes)}", Settings(**(vars(settings) | changes)), wrapper=wrapper,
+                    state=state)
         nodes.append(node)
         return node.start()
 

@@ -87,9 +87,10 @@ class Settings:
 
 
 class Node:
-    def __init__(self, binary: Path, home: Path, settings: Settings, *, wrapper: list[str] | None = None):
+    def __init__(self, binary: Path, home: Path, settings: Settings, *, wrapper: list[str] | None = None,
+                 state: Path | None = None):
         home.mkdir(parents=True, exist_ok=True)
-        self.binary, self.home, self.state = binary, home, home / "state"
+        self.binary, self.home, self.state = binary, home, state or home / "state"
         self.config = home / "config.toml"
         self.config.write_text(self._toml(settings))
         self._process: Process | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -125,3 +127,64 @@ def test_the_record_is_searched_followed_and_exported(made):
     assert node.command("audit", "query", "--host", "nobody.test").status == 1
     last = node.command("audit", "tail", "-n", "1")
     assert "node_stopped" in last.out and len(last.out.splitlines()) == 1, last
+
+
+def test_an_entry_answers_who_for_what_and_how_it_ended(own_remit, origin):
+    node = own_remit()
+    task = node.task()
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    sent = b'{"text": "evidence"}'
+    with client(node, task) as http:
+        http.get("https://up.test/hello?evidence-before")
+        answer = http.post("https://up.test/echo?evidence=secret-value", content=sent, headers={"traceparent": parent})
+    node.stop()
+    entries = node.journal.entries()
+    mine = [entry for entry in entries if entry["data"].get("call") == answer.headers["remit-call"]]
+    assert [entry["kind"] for entry in mine] == ["opened", "closed"]
+    opened, closing = mine[0]["data"], mine[1]["data"]["closing"]
+    assert opened["agent"] == "spiffe://example.org/agent/e2e" and opened["evidence"] == "task_token", opened
+    assert (opened["task"], opened["intent"]) == (task.id, "e2e")
+    assert opened["operations"][0]["class"] == "act" and opened["operations"][0]["id"], opened
+    assert (opened["http"]["host"], opened["http"]["port"], opened["http"]["path"]) == ("up.test", 443, "/echo")
+    assert opened["history"]["reads"] == 1, opened
+    assert opened["decision"] == "allow" and opened["policies"] and opened["rules"].startswith("sha256:"), opened
+    assert opened["trace"] == parent.split("-")[1] and opened["parent"] == parent.split("-")[2], opened
+    for body, facts in [(sent, closing["request"]), (answer.content, closing["response"])]:
+        assert facts == {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest(), "complete": True}, closing
+    assert closing["status"] == 200 and closing["outcome"] == "answered"
+    assert closing["duration_ns"] >= closing["first_byte_ns"] >= closing["decided_ns"] > 0, closing
+    assert "secret-value" not in json.dumps(entries)
+    events = [entry["kind"] for entry in entries]
+    for kind in ["node_started", "configuration_loaded", "rules_loaded", "ca_made", "task_opened", "node_stopped"]:
+        assert kind in events, events
+
+
+def test_calls_are_exported_as_otlp_json(made):
+    node, calls, _ = made
+    requests = [json.loads(line) for line in node.command("audit", "export", "--format", "otlp").out.splitlines()]
+    spans = [span for request in requests for resource in request["resourceSpans"]
+             for scope in resource["scopeSpans"] for span in scope["spans"]]
+    assert len(spans) == len(calls)
+    told = {entry["data"]["call"]: entry["data"] for entry in node.journal.entries() if entry["kind"] in ("opened", "refused")}
+    for span in spans:
+        attributes = {one["key"]: one["value"].get("stringValue") for one in span["attributes"]}
+        facts = told.pop(attributes["remit.call.id"])
+        assert (span["traceId"], span["spanId"]) == (facts["trace"], facts["span"]), span
+    assert told == {}
+
+
+def test_the_tail_follows(own_remit, origin):
+    node = own_remit()
+    tail = subprocess.Popen([node.binary, "audit", "tail", "--follow", "--json", "-n", "1", "--state", node.state],
+                            stdout=subprocess.PIPE, text=True)
+    try:
+        assert json.loads(tail.stdout.readline())["seq"] >= 0
+        with client(node, node.task()) as http:
+            call = http.get("https://up.test/hello?tail").headers["remit-call"]
+        told = []
+        while not told or told[-1]["data"].get("call") != call or told[-1]["kind"] != "closed":
+            told.append(json.loads(tail.stdout.readline()))
+        assert [entry["kind"] for entry in told if entry["data"].get("call") == call] == ["opened", "closed"]
+    finally:
+        tail.kill()
+        tail.wait()

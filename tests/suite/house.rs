@@ -269,3 +269,25 @@ fn services_are_data() {
     }
     assert_none("services in Rust", &wrong);
 }
+
+/// What `audit verify` is worth rests on it.
+#[test]
+fn the_verifier_shares_the_format_with_the_writer_and_nothing_else() {
+    let mut seen = 0;
+    for file in sources().iter().filter(|file| file.path.starts_with("record/verify")) {
+        if file.path.ends_with("tests.rs") {
+            continue;
+        }
+        seen += 1;
+        for line in file.text.lines().filter(|line| line.trim_start().starts_with("use ")) {
+            let own = if file.path == "record/verify.rs" {
+                !line.contains("super::")
+                    || ["super::entry::", "super::error::"].iter().any(|one| line.contains(one))
+            } else {
+                !line.contains("super::super")
+            };
+            assert!(own && !line.contains("crate::record"), "{}: {line}", file.path);
+        }
+    }
+    assert!(seen >= 3, "{seen} files of the verifier were found");
+}

@@ -15,4 +15,5 @@ mod flow;
 mod harness;
 mod house;
 mod laboratory;
+mod messages;
 mod reload;

@@ -74,9 +74,10 @@ fn a_tool_that_its_server_calls_read_only_reads_at_that_server() {
     }
     assert_eq!(class("other.example.test", "/mcp", "read_file"), Class::Act);
     assert_eq!(class("mcp.example.test", "/other/mcp", "read_file"), Class::Act);
-    // The drift is told.
+    // The drift is told, and what drifted is no read whatever it says of itself.
     let drift = r#"{"result":{"tools":[{"name":"write_file","annotations":{"readOnlyHint":true}}]}}"#;
     assert_eq!(learn(drift), ["write_file"]);
+    assert_eq!(class("mcp.example.test", "/mcp", "write_file"), Class::Act);
     let stream = "event: message\r\ndata: {\"result\":{\"tools\":[{\"name\":\"streamed\",\r\ndata: \"annotations\":{\"readOnlyHint\":true}}]}}\r\n\r\n";
     assert!(learn(stream).is_empty());
     assert_eq!(class("mcp.example.test", "/mcp", "streamed"), Class::Read);

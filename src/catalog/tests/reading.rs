@@ -9,7 +9,7 @@ use crate::call::{Class, Head, Operations, Recognition};
 use super::super::Catalog;
 use super::super::content::Content;
 use super::super::request::{Overrides, Query, Said, lenient, segments};
-use super::{ask, brief, head, resource, some, strongest, with_header};
+use super::{CATALOG, ask, ask_with, brief, head, resource, some, strongest, with_header};
 
 fn shipped(head: &Head) -> Operations {
     ask(&Catalog::shipped().unwrap(), head)
@@ -143,7 +143,19 @@ fn a_query_names_a_resource_only_where_no_body_can_gainsay_it() {
     let of =
         |method, query: &str| resource(&strongest(method, "slack.com", &format!("/api/chat.delete?{query}")));
     assert_eq!(of("GET", "channel=C1"), some("channel", "C1"));
-    assert_eq!(of("POST", "channel=C1"), None);
+    // The catalog says where else this operation has it, so the body was looked at.
+    assert_eq!(of("POST", "channel=C1"), some("channel", "C1"));
+    let by_both = with_header(
+        head("POST", "slack.com", "/api/chat.delete?channel=C1"),
+        "content-type",
+        "application/json",
+    );
+    CATALOG.with(|catalog| {
+        for body in [&br#"{"channel":"C2"}"#[..], b"{\"channel\":", br#"{"channel":"C1","channel":"C2"}"#] {
+            assert_eq!(resource(ask_with(catalog, &by_both, body).strongest()), None);
+        }
+    });
+    assert_eq!(resource(&strongest("POST", "slack.com", "/api/files.delete?channel=C1")), None);
     assert_eq!(of("GET", "channel=C1&channel=C2"), None);
     assert_eq!(of("GET", "channel=C1&channel=C1"), some("channel", "C1"));
 }

@@ -8,9 +8,9 @@ use http::{HeaderMap, Method, Version};
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Head, History, Host, IntentName, Operation,
-    OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme, ServiceName,
-    SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
+    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
+    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme,
+    ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
 };
 use crate::judge::{LoadErrors, PolicySource, Rules, SourceFile, Vocabulary};
 
@@ -78,6 +78,7 @@ pub(super) fn operation(id: &str, class: Class) -> Operation {
         class,
         resource: None,
         how: Recognition::Exact,
+        facts: Facts::default(),
         because: "test".into(),
     }
 }

@@ -220,8 +220,17 @@ fn schema_mismatch_fails_closed() {
         ),
         (
             "an object that is in no service",
-            SCHEMA.replace("entity Resource in [Service]", "entity Resource"),
+            SCHEMA.replace("entity Resource in [Service, Resource]", "entity Resource in [Resource]"),
         ),
+        (
+            "an object that is in no object",
+            SCHEMA.replace("entity Resource in [Service, Resource]", "entity Resource in [Service]"),
+        ),
+        (
+            "labels of another type",
+            SCHEMA.replace("labels: Set<String>, // of its data", "labels: String, // of its data"),
+        ),
+        ("an argument of another type", SCHEMA.replace("amount?: Long,", "amount?: String,")),
     ] {
         let told = with(&schema).unwrap_err();
         assert!(told.starts_with("own.cedarschema:"), "{what}: {told}");

@@ -98,6 +98,7 @@ impl Ask {
             class: Class::Act,
             resource: None,
             how: Recognition::Unknown,
+            facts: crate::call::Facts::default(),
             because: "test".into(),
         });
         let task = Arc::new(Task {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
-use super::super::{Limits, OriginError, PumpEnd, Reached, Upstream, pump};
+use super::super::messages::{Gate, Verdict, carry};
+use super::super::{Limits, OriginError, PumpEnd, Reached, Upstream};
 use super::harness::{Ask, raw, raw_with, read_head, write};
+use crate::call::Peek;
 use crate::call::stage::Upgrade;
 
 // RFC 6455 §1.3's own example.
@@ -39,28 +41,209 @@ async fn answering(head: &'static str) -> (Upstream, Arc<AtomicUsize>) {
     .await
 }
 
+/// Says no to what has `no` in it, answers what has `answer` in it, and remembers what it was asked.
+#[derive(Default)]
+struct Clerk {
+    limit: Option<usize>,
+    asked: Vec<(String, bool)>,
+    passed: usize,
+}
+
+impl Gate for Clerk {
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(1000)
+    }
+
+    async fn ask(&mut self, message: Peek) -> Verdict {
+        let text = String::from_utf8_lossy(&message.bytes).into_owned();
+        self.asked.push((text.clone(), message.whole));
+        if text.contains("answer") {
+            Verdict::Answer("refused".to_owned())
+        } else if text.contains("no") {
+            Verdict::Close { code: 1008, reason: "because".to_owned() }
+        } else {
+            Verdict::Pass
+        }
+    }
+
+    fn passed(&mut self) {
+        self.passed += 1;
+    }
+}
+
+const MASK: [u8; 4] = [7, 77, 177, 217];
+
+/// A frame of a client's.
+fn said(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        short @ 0..=125 => frame.push(0x80 | u8::try_from(short).unwrap()),
+        long @ 126..=0xffff => {
+            frame.push(0xfe);
+            frame.extend(u16::try_from(long).unwrap().to_be_bytes());
+        }
+        longest => {
+            frame.push(0xff);
+            frame.extend((longest as u64).to_be_bytes());
+        }
+    }
+    frame.extend(MASK);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
+}
+
+/// What came of what an agent said: what reached the origin, what the agent got, what the clerk saw, and the end.
+async fn talk(clerk: Clerk, sent: &[u8], from_origin: &[u8]) -> (Vec<u8>, Vec<u8>, Clerk, PumpEnd) {
+    let (mut agent, ours) = duplex(1 << 20);
+    let (mut origin, theirs) = duplex(1 << 20);
+    let pumping = tokio::spawn(async move {
+        let mut clerk = clerk;
+        let facts = carry(ours, theirs, Duration::from_secs(60), std::future::pending(), &mut clerk).await;
+        (facts, clerk)
+    });
+    origin.write_all(from_origin).await.unwrap();
+    // Byte by byte: no frame may depend on how it was cut up.
+    for byte in sent.chunks(if sent.len() > 5000 { 1000 } else { 1 }) {
+        // A connection that remit has ended takes no more.
+        if agent.write_all(byte).await.is_err() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let _ended = agent.shutdown().await;
+    let (mut reached, mut got) = (Vec::new(), Vec::new());
+    origin.read_to_end(&mut reached).await.unwrap();
+    let _ended = origin.shutdown().await;
+    agent.read_to_end(&mut got).await.unwrap();
+    let (facts, clerk) = pumping.await.unwrap();
+    (reached, got, clerk, facts.end)
+}
+
 #[tokio::test]
-async fn a_proper_101_carries_bytes_both_ways() {
+async fn a_message_passes_as_it_was_sent() {
+    let frames: Vec<u8> = [
+        said(0x01, b"in "),
+        said(0x89, b"ping"),
+        said(0x00, b"three "),
+        said(0x80, b"pieces"),
+        said(0x82, &[7; 300]),
+        said(0x81, b""),
+        said(0x88, &[3, 232]),
+        said(0x81, b"nothing follows a close"),
+    ]
+    .concat();
+    let (reached, got, clerk, end) = talk(Clerk::default(), &frames, b"\x81\x05hello").await;
+    let without_ping = [said(0x01, b"in "), said(0x00, b"three "), said(0x80, b"pieces")].concat();
+    let after = [said(0x82, &[7; 300]), said(0x81, b""), said(0x88, &[3, 232])].concat();
+    assert_eq!(reached, [said(0x89, b"ping"), without_ping, after].concat());
+    assert_eq!(got, b"\x81\x05hello");
+    let asked: Vec<_> = clerk.asked.iter().map(|(text, whole)| (text.len(), *whole)).collect();
+    assert_eq!(asked, [(15, true), (300, true), (0, true)]);
+    assert_eq!((clerk.asked[0].0.as_str(), clerk.passed, end), ("in three pieces", 3, PumpEnd::Closed));
+}
+
+#[tokio::test]
+async fn a_refused_message_is_answered_and_does_not_go_out() {
+    let frames = [said(0x81, b"one"), said(0x01, b"an an"), said(0x80, b"swer"), said(0x81, b"two")].concat();
+    let (reached, got, clerk, end) = talk(Clerk::default(), &frames, b"").await;
+    assert_eq!(reached, [said(0x81, b"one"), said(0x81, b"two")].concat());
+    assert_eq!((got.as_slice(), clerk.passed, end), (b"\x81\x07refused".as_slice(), 2, PumpEnd::Closed));
+}
+
+#[tokio::test]
+async fn an_answer_waits_for_the_end_of_the_origins_message() {
+    let (mut agent, ours) = duplex(1024);
+    let (mut origin, theirs) = duplex(1024);
+    let pumping = tokio::spawn(async move {
+        carry(ours, theirs, Duration::from_secs(60), std::future::pending(), &mut Clerk::default()).await
+    });
+    let mut got = [0; 100];
+    origin.write_all(b"\x01\x02he").await.unwrap();
+    agent.read_exact(&mut got[..4]).await.unwrap();
+    agent.write_all(&[said(0x81, b"answer"), said(0x81, b"after")].concat()).await.unwrap();
+    origin.read_exact(&mut got[..11]).await.unwrap();
+    origin.write_all(b"\x80\x01y").await.unwrap();
+    agent.read_exact(&mut got[..12]).await.unwrap();
+    assert_eq!(&got[..12], b"\x80\x01y\x81\x07refused");
+    drop((agent, origin));
+    pumping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_without_words_for_a_no_ends_the_connection() {
+    let frames = [said(0x81, b"one"), said(0x81, b"no"), said(0x81, b"two")].concat();
+    let (reached, got, _, end) = talk(Clerk::default(), &frames, b"").await;
+    assert_eq!(reached, [said(0x81, b"one"), b"\x88\x82\0\0\0\0\x03\xe9".to_vec()].concat());
+    assert_eq!(got, b"\x88\x09\x03\xf0because");
+    assert_eq!(end, PumpEnd::Refused("because".to_owned()));
+}
+
+#[tokio::test]
+async fn frames_with_two_readings_end_the_connection() {
+    let unmasked = b"\x81\x02hi".to_vec();
+    let long_form = [&[0x81, 0xfe, 0, 2][..], &MASK, b"hi"].concat();
+    let begun_twice = [said(0x01, b"a"), said(0x81, b"b")].concat();
+    let long_ping = said(0x89, &[0; 126]);
+    for (what, frames) in [
+        ("no mask", unmasked),
+        ("a reserved bit", said(0xc1, b"packed")),
+        ("a reserved kind", said(0x83, b"x")),
+        ("a length in long form", long_form),
+        ("a message inside of a message", begun_twice),
+        ("a piece of nothing", said(0x80, b"x")),
+        ("a long control frame", long_ping),
+        ("a control frame in pieces", said(0x09, b"x")),
+    ] {
+        let (reached, got, clerk, end) = talk(Clerk::default(), &frames, b"").await;
+        assert_eq!(reached, b"\x88\x82\0\0\0\0\x03\xe9", "{what}");
+        assert_eq!(&got[..1], b"\x88", "{what}");
+        assert_eq!(&got[2..4], 1002_u16.to_be_bytes(), "{what}");
+        assert!(matches!(end, PumpEnd::Refused(_)) && clerk.passed == 0, "{what}: {end:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_message_is_asked_about_by_its_beginning() {
+    let clerk = || Clerk { limit: Some(10), ..Clerk::default() };
+    let long = [said(0x02, b"0123456789ab"), said(0x80, &vec![b'x'; 70_000]), said(0x81, b"next")].concat();
+    let (reached, _, passed, end) = talk(clerk(), &long, b"").await;
+    assert!(reached == long, "{} of {} bytes went out", reached.len(), long.len());
+    assert_eq!(passed.asked, [("0123456789".to_owned(), false), ("next".to_owned(), true)]);
+    assert_eq!((passed.passed, end), (2, PumpEnd::Closed));
+    // Refused, its rest could not be told from what follows.
+    let (reached, got, _, end) = talk(clerk(), &said(0x82, b"an answer, and more"), b"").await;
+    assert_eq!(reached, b"\x88\x82\0\0\0\0\x03\xe9");
+    let got = got.strip_prefix(b"\x81\x07refused").unwrap();
+    assert_eq!(&got[2..4], 1009_u16.to_be_bytes());
+    assert!(got[4..].starts_with(b"a message is longer"), "{}", String::from_utf8_lossy(got));
+    assert!(matches!(end, PumpEnd::Refused(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_proper_101_carries_messages_both_ways() {
     // The first bytes of the new protocol come with the head.
-    let head = format!("{SWITCH}Sec-WebSocket-Protocol: chat\r\n\r\nearly");
+    let head = format!("{SWITCH}Sec-WebSocket-Protocol: chat\r\n\r\n\u{1}\u{1}e");
     let (upstream, _) = answering(Box::leak(head.into_boxed_str())).await;
     let answer = ask().send(&upstream).await.unwrap();
     assert_eq!(answer.response.status(), 101);
     assert_eq!(answer.response.headers()["sec-websocket-protocol"], "chat");
     assert!(!answer.response.headers().contains_key("upgrade"));
     let (mut agent, ours) = duplex(1024);
+    let hello = [said(0x81, b"hello")].concat();
     let talk = async {
-        agent.write_all(b"hello").await.unwrap();
-        let mut got = [0; 10];
-        agent.read_exact(&mut got).await.unwrap();
-        assert_eq!(&got, b"earlyhello");
+        agent.write_all(&hello).await.unwrap();
         agent.shutdown().await.unwrap();
-        let mut rest = Vec::new();
-        agent.read_to_end(&mut rest).await.unwrap();
+        let mut got = Vec::new();
+        agent.read_to_end(&mut got).await.unwrap();
+        got
     };
-    let pumped = answer.upgraded.unwrap().pump(ours, std::future::pending());
-    let (facts, ()) = tokio::join!(pumped, talk);
-    assert_eq!((facts.to_origin, facts.to_agent, facts.end), (5, 10, PumpEnd::Closed));
+    let mut clerk = Clerk::default();
+    let pumped = answer.upgraded.unwrap().pump(ours, std::future::pending(), &mut clerk);
+    let (facts, got) = tokio::join!(pumped, talk);
+    // The echo is masked, which no server's frame is.
+    assert_eq!(got, b"\x01\x01e");
+    assert_eq!((facts.to_origin, facts.to_agent), (11, 3));
+    assert!(matches!(facts.end, PumpEnd::OriginBroke(_)), "{:?}", facts.end);
 }
 
 #[tokio::test]
@@ -78,6 +261,7 @@ async fn the_upgrade_request_says_what_it_must_and_no_more() {
         .with("connection", "upgrade, x-hop")
         .with("x-hop", "1")
         .with("upgrade", "h2c")
+        .with("sec-websocket-extensions", "permessage-deflate; client_max_window_bits")
         .send(&upstream)
         .await
         .unwrap();
@@ -92,6 +276,7 @@ async fn the_upgrade_request_says_what_it_must_and_no_more() {
         assert_eq!(head.matches(line).count(), 1, "{line:?} in {head}");
     }
     assert!(!head.contains("h2c") && !head.contains("x-hop") && !head.contains("content-length"), "{head}");
+    assert!(!head.contains("extensions"), "a packed message cannot be read: {head}");
 }
 
 #[tokio::test]
@@ -162,14 +347,17 @@ async fn a_cut_ends_a_pump_and_closes_both_sides() {
     let (mut agent, ours) = duplex(64);
     let (mut origin, theirs) = duplex(64);
     let (cut, on_cut) = tokio::sync::oneshot::channel::<()>();
-    let pumping = tokio::spawn(pump(ours, theirs, Duration::from_secs(60), async {
-        let _ = on_cut.await;
-    }));
-    agent.write_all(b"hello").await.unwrap();
-    origin.read_exact(&mut [0; 5]).await.unwrap();
+    let pumping = tokio::spawn(async move {
+        let cut = async {
+            let _ = on_cut.await;
+        };
+        carry(ours, theirs, Duration::from_secs(60), cut, &mut Clerk::default()).await
+    });
+    agent.write_all(&said(0x81, b"hello")).await.unwrap();
+    origin.read_exact(&mut [0; 11]).await.unwrap();
     cut.send(()).unwrap();
     let facts = pumping.await.unwrap();
-    assert_eq!((facts.to_origin, facts.end), (5, PumpEnd::Cut));
+    assert_eq!((facts.to_origin, facts.end), (11, PumpEnd::Cut));
     assert_eq!(agent.read(&mut [0; 1]).await.unwrap(), 0);
     assert_eq!(origin.read(&mut [0; 1]).await.unwrap(), 0);
 }
@@ -185,6 +373,6 @@ async fn a_pump_that_stands_still_ends() {
     .await;
     let answer = ask().send(&upstream).await.unwrap();
     let (_agent, ours) = duplex(64);
-    let facts = answer.upgraded.unwrap().pump(ours, std::future::pending()).await;
+    let facts = answer.upgraded.unwrap().pump(ours, std::future::pending(), &mut Clerk::default()).await;
     assert_eq!(facts.end, PumpEnd::Idle(0));
 }

@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::*;
-use crate::call::{Class, Closing, Outcome};
+use crate::call::{Class, Closing, Decision, Outcome};
 use crate::record::tests::fixture::{Ticking, decided, decided_from, entries, intercepted, settings, task};
 use crate::record::{Event, Journal, Settings};
 

@@ -59,6 +59,13 @@ async fn a_full_disk_refuses_and_recovers_without_a_restart() {
 }
 
 #[tokio::test]
+async fn a_file_system_turned_read_only_refuses_and_recovers_without_a_restart() {
+    let fail =
+        |faults: &Faults, on: bool| faults.refuse(on.then_some(std::io::ErrorKind::ReadOnlyFilesystem));
+    survives(fail, "mount the file system writable").await;
+}
+
+#[tokio::test]
 async fn half_written_lines_are_taken_back() {
     survives(|faults, on| faults.full_after(on.then_some(100)), "write").await;
 }

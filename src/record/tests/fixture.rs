@@ -45,6 +45,11 @@ impl Entropy for Counting {
 
 static ENTROPY: Counting = Counting(AtomicU64::new(1));
 
+/// For a process whose ids must not be those of another.
+pub(crate) fn renumber(from: u64) {
+    ENTROPY.0.store(from, Ordering::Relaxed);
+}
+
 pub(crate) fn call_id() -> CallId {
     CallId::fresh(&*Ticking::new(), &ENTROPY)
 }
@@ -90,6 +95,7 @@ pub(crate) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decide
         class,
         resource: Some(Resource { kind: "thing".into(), id: "a/b".to_owned() }),
         how: Recognition::Exact,
+        facts: crate::call::Facts::default(),
         because: "catalog".into(),
     };
     let task = task();
@@ -147,8 +153,8 @@ pub(crate) struct Faults {
     pub(crate) writes: AtomicU64,
     pub(crate) sync_fails: AtomicBool,
     pub(crate) truncate_fails: AtomicBool,
-    /// Fails writes after this many bytes of them; `u64::MAX`: never.
-    write_room: Mutex<Option<usize>>,
+    /// Fails writes after this many bytes of them; none: never.
+    write_room: Mutex<Option<(usize, io::ErrorKind)>>,
     gate: Mutex<bool>,
     opened: Condvar,
 }
@@ -156,7 +162,12 @@ pub(crate) struct Faults {
 impl Faults {
     /// From now on each write takes this many bytes and then fails.
     pub(crate) fn full_after(&self, bytes: Option<usize>) {
-        *self.write_room.lock().unwrap() = bytes;
+        *self.write_room.lock().unwrap() = bytes.map(|bytes| (bytes, io::ErrorKind::StorageFull));
+    }
+
+    /// From now on each write is refused so.
+    pub(crate) fn refuse(&self, kind: Option<io::ErrorKind>) {
+        *self.write_room.lock().unwrap() = kind.map(|kind| (0, kind));
     }
 
     /// While held, `fdatasync` does not return.
@@ -178,14 +189,22 @@ impl Disk for Faulty {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
         Ok(Box::new(FaultyFile(FileSystem.open(path)?, Arc::clone(&self.0))))
     }
+
+    fn aside(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
+        FileSystem.aside(path)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        FileSystem.replace(path, bytes)
+    }
 }
 
 impl Storage for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.1.writes.fetch_add(1, Ordering::SeqCst);
-        if let Some(room) = *self.1.write_room.lock().unwrap() {
+        if let Some((room, kind)) = *self.1.write_room.lock().unwrap() {
             self.0.write_at(&bytes[..room.min(bytes.len())], offset)?;
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(kind.into());
         }
         self.0.write_at(bytes, offset)
     }

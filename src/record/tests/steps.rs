@@ -51,6 +51,14 @@ impl Disk for Killed {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
         Ok(Box::new(KilledFile(self.disk.open(path)?, Arc::clone(&self.left))))
     }
+
+    fn aside(&self, path: &Path) -> io::Result<Box<dyn Storage>> {
+        self.disk.aside(path)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.disk.replace(path, bytes)
+    }
 }
 
 impl Storage for KilledFile {

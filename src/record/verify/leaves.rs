@@ -2,23 +2,23 @@
 
 use std::path::Path;
 
-use super::{Tree, segments};
+use super::Tree;
+use super::walk::{Stands, files, walk};
 
 /// The first of `size` entries whose hash is not the one beside it; none where the hashes beside them are not those that
 /// were signed either, or are not all there.
 pub(super) fn first_odd(state_dir: &Path, size: u64, signed: &[u8; 32]) -> Option<u64> {
     let kept = read(state_dir, size)?;
     let mut tree = Tree::default();
-    kept.iter().try_for_each(|leaf| tree.push_leaf(*leaf)).ok()?;
+    kept.iter().try_for_each(|leaf| tree.push(*leaf)).ok()?;
     if tree.root().ok()? != *signed {
         return None;
     }
     let mut odd = None;
     let mut kept = kept.into_iter();
     // A line that is missing at the end, or one too many, was found before this was asked.
-    let looked = super::each_line(state_dir, |at, line, _| {
-        let leaf = tlog_tiles::record_hash(line);
-        if odd.is_none() && kept.next().is_some_and(|kept| kept.0 != leaf.0) {
+    let looked = walk(state_dir, |at, stands: Stands<'_>, _| {
+        if odd.is_none() && kept.next().is_some_and(|kept| kept.0 != stands.leaf().0) {
             odd = Some(at);
         }
         Ok(())
@@ -30,8 +30,8 @@ pub(super) fn first_odd(state_dir: &Path, size: u64, signed: &[u8; 32]) -> Optio
 /// The first `size` leaves.
 fn read(state_dir: &Path, size: u64) -> Option<Vec<tlog_tiles::Hash>> {
     let mut all = Vec::new();
-    for path in segments(&state_dir.join("journal")).ok()? {
-        let bytes = std::fs::read(path.with_extension("leaves")).ok()?;
+    for path in files(&state_dir.join("journal"), "leaves").ok()? {
+        let bytes = std::fs::read(path).ok()?;
         let (leaves, rest) = bytes.as_chunks::<32>();
         if !rest.is_empty() {
             return None;

@@ -8,6 +8,10 @@ use crate::record::merkle::tests::{LEAVES, ROOTS, hex};
 use crate::record::tests::fixture::{Ticking, decided, settings};
 use crate::record::{Journal, Settings};
 
+fn segments(dir: &Path) -> Result<Vec<std::path::PathBuf>, JournalError> {
+    walk::files(&dir.join("journal"), "jsonl")
+}
+
 struct Ones;
 
 impl Entropy for Ones {
@@ -46,7 +50,7 @@ fn roots_are_those_of_the_reference() {
     let mut tree = Tree::default();
     for (size, leaf) in LEAVES.iter().enumerate() {
         assert_eq!(hex(&tree.root().unwrap()), ROOTS[size]);
-        tree.push(leaf).unwrap();
+        tree.push(tlog_tiles::record_hash(leaf)).unwrap();
     }
     assert_eq!(hex(&tree.root().unwrap()), ROOTS[8]);
 }
@@ -79,7 +83,7 @@ fn proofs_are_those_of_the_reference() {
         let wanted = Wanted::default();
         tlog_tiles::prove_record(size as u64, leaf, &wanted).unwrap();
         let mut tree = Tree { keep: wanted.0.into_inner(), ..Tree::default() };
-        LEAVES[..size].iter().for_each(|leaf| tree.push(leaf).unwrap());
+        LEAVES[..size].iter().for_each(|leaf| tree.push(tlog_tiles::record_hash(leaf)).unwrap());
         let proof = tlog_tiles::prove_record(size as u64, leaf, &tree).unwrap();
         assert_eq!(proof.iter().map(|hash| hex(&hash.0)).collect::<Vec<_>>(), path);
     }
@@ -101,9 +105,9 @@ async fn an_untouched_journal_holds() {
     let checkpoint = held(dir.path());
     assert_eq!(checkpoint.size, 18);
     let verified = verify(dir.path(), std::slice::from_ref(&checkpoint)).unwrap();
-    let wanted = Verified { entries: 18, root: checkpoint.root, covered: 18, torn_bytes: 0 };
+    let wanted = Verified { entries: 18, root: checkpoint.root, covered: 18, kept_from: 0, torn_bytes: 0 };
     assert_eq!(verified, wanted);
-    assert!(segments(&dir.path().join("journal")).unwrap().len() > 3);
+    assert!(segments(dir.path()).unwrap().len() > 3);
 }
 
 #[tokio::test]
@@ -122,7 +126,7 @@ async fn an_older_checkpoint_holds_against_a_longer_journal() {
 async fn every_changed_byte_is_found() {
     let (dir, _) = journal(3).await;
     let checkpoint = held(dir.path());
-    for path in segments(&dir.path().join("journal")).unwrap() {
+    for path in segments(dir.path()).unwrap() {
         let whole = std::fs::read(&path).unwrap();
         for at in (0..whole.len()).step_by(31).chain([whole.len() - 1]) {
             let mut changed = whole.clone();
@@ -138,7 +142,7 @@ async fn every_changed_byte_is_found() {
 
 /// Changes entry 4 so that it is still an entry, in canonical form and in its place.
 fn change_entry_4(dir: &Path) {
-    for path in segments(&dir.join("journal")).unwrap() {
+    for path in segments(dir).unwrap() {
         let text = std::fs::read_to_string(&path).unwrap();
         let changed: String = text
             .split_inclusive('\n')
@@ -173,7 +177,7 @@ async fn an_entry_that_only_the_root_knows_to_be_wrong_is_named_by_its_leaf() {
 async fn leaves_that_a_crash_left_short_are_mended() {
     let (dir, _) = journal(5).await;
     let mut all = Vec::new();
-    for path in segments(&dir.path().join("journal")).unwrap() {
+    for path in segments(dir.path()).unwrap() {
         let leaves = path.with_extension("leaves");
         all.push((leaves.clone(), std::fs::read(&leaves).unwrap()));
         assert_eq!(all.last().unwrap().1.len() % 32, 0);
@@ -223,7 +227,7 @@ async fn removed_inserted_reordered_and_cut_entries_are_found_and_named() {
 #[tokio::test]
 async fn a_node_does_not_start_on_a_journal_that_is_not_what_it_signed() {
     let (dir, _) = journal(2).await;
-    let path = segments(&dir.path().join("journal")).unwrap().remove(0);
+    let path = segments(dir.path()).unwrap().remove(0);
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("\"allow\"", "\"deny\"", 1)).unwrap();
     let error = Journal::start(signing(dir.path()), Ticking::new()).err();
@@ -233,7 +237,7 @@ async fn a_node_does_not_start_on_a_journal_that_is_not_what_it_signed() {
 #[tokio::test]
 async fn what_a_crash_leaves_behind_is_no_forgery() {
     let (dir, _) = journal(2).await;
-    let last = segments(&dir.path().join("journal")).unwrap().pop().unwrap();
+    let last = segments(dir.path()).unwrap().pop().unwrap();
     let mut bytes = std::fs::read(&last).unwrap();
     bytes.extend_from_slice(b"{\"v\":1,\"se");
     std::fs::write(&last, bytes).unwrap();
@@ -263,4 +267,92 @@ async fn each_call_can_be_proved_and_no_other() {
         }
     }
     assert_eq!(prove(dir.path(), crate::record::tests::fixture::call_id(), &checkpoint).unwrap(), []);
+}
+
+/// One way to change a file.
+#[derive(Clone, Debug)]
+enum Change {
+    Flip(u8),
+    Cut(usize),
+    Insert(Vec<u8>),
+    Truncate,
+    DuplicateLine,
+    RemoveLine,
+    SwapLines,
+}
+
+impl Change {
+    /// `at` says where, in thousandths of the file.
+    fn apply(&self, bytes: &mut Vec<u8>, at: usize) {
+        let place = at * (bytes.len() - 1) / 1_000;
+        let mut lines: Vec<Vec<u8>> =
+            bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+        let line = at * (lines.len() - 1) / 1_000;
+        match self {
+            Self::Flip(mask) => bytes[place] ^= mask,
+            Self::Cut(count) => drop(bytes.drain(place..(place + count).min(bytes.len()))),
+            Self::Insert(more) => drop(bytes.splice(place..place, more.clone())),
+            Self::Truncate => bytes.truncate(place),
+            Self::DuplicateLine => lines.insert(line, lines[line].clone()),
+            Self::RemoveLine => drop(lines.remove(line)),
+            Self::SwapLines => lines.swap(0, line),
+        }
+        if matches!(self, Self::DuplicateLine | Self::RemoveLine | Self::SwapLines) {
+            *bytes = lines.concat();
+        }
+    }
+}
+
+fn changes() -> impl proptest::strategy::Strategy<Value = Change> {
+    use proptest::prelude::*;
+    prop_oneof![
+        4 => (1_u8..=255).prop_map(Change::Flip),
+        1 => (1_usize..600).prop_map(Change::Cut),
+        1 => proptest::collection::vec(any::<u8>(), 1..40).prop_map(Change::Insert),
+        1 => Just(Change::Truncate),
+        1 => Just(Change::DuplicateLine),
+        1 => Just(Change::RemoveLine),
+        1 => Just(Change::SwapLines),
+    ]
+}
+
+/// The lines of all segments, one behind the other.
+fn lines_of(files: &[(std::path::PathBuf, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let all: Vec<u8> = files.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+    all.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
+}
+
+#[test]
+fn any_change_of_what_was_signed_is_found_and_named() {
+    use proptest::prelude::*;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (dir, _) = runtime.block_on(journal(8));
+    let checkpoint = held(dir.path());
+    let read = |path: std::path::PathBuf| (path.clone(), std::fs::read(path).unwrap());
+    let whole: Vec<_> = segments(dir.path()).unwrap().into_iter().map(read).collect();
+    let before = lines_of(&whole);
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(change in changes(), file in 0..whole.len(), at in 0_usize..=1_000)| {
+        let mut files = whole.clone();
+        change.apply(&mut files[file].1, at);
+        let after = lines_of(&files);
+        std::fs::write(&files[file].0, &files[file].1).unwrap();
+        let found = verify(dir.path(), std::slice::from_ref(&checkpoint));
+        std::fs::write(&whole[file].0, &whole[file].1).unwrap();
+        if files == whole {
+            prop_assert!(found.is_ok(), "{:?}", found);
+        } else {
+            let wanted = before.iter().zip(&after).position(|(was, is)| was != is);
+            let wanted = wanted.unwrap_or_else(|| before.len().min(after.len()));
+            match found {
+                Err(JournalError::Untrue { entry, .. }) => prop_assert_eq!(entry, wanted as u64),
+                // Whole lines as they were, and something behind them that no newline ends.
+                Ok(Verified { torn_bytes, covered, .. }) => {
+                    prop_assert!(torn_bytes > 0 && covered == before.len() as u64 && wanted == before.len());
+                }
+                Err(other) => prop_assert!(false, "{}", other),
+            }
+        }
+    });
 }

@@ -40,7 +40,7 @@ fn an_unknown_key_is_named_with_file_line_and_nearest() {
     );
     assert_eq!(
         complaint("[journal]\nzzz = 1\n"),
-        "/etc/remit/config.toml:2: unknown key `zzz` in [journal]; known keys: durable"
+        "/etc/remit/config.toml:2: unknown key `zzz` in [journal]; known keys: durable, segment_mb, keep_days, keep_mb"
     );
 }
 

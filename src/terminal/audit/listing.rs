@@ -11,8 +11,9 @@ use super::super::failure::Failure;
 use super::super::table::{Lean, Table};
 use super::super::{arguments, screen};
 use super::{Form, wanting};
-use crate::call::{CallId, Class, Closing, Decision, TaskId, Timestamp};
+use crate::call::{CallId, Class, Closing, Decision, EntryId, TaskId, Timestamp};
 use crate::record::{self, CallFacts, Entry, Filter, What, search};
+use crate::runtime::SpanLines;
 
 /// What to look for.
 #[derive(Debug, clap::Args)]
@@ -70,11 +71,17 @@ pub(super) struct Tail {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
-    /// As what
-    #[arg(long, value_name = "FORMAT", value_parser = ["jsonl"], default_value = "jsonl")]
-    format: String,
+    /// As what: the journal's lines, or spans as OTLP in JSON
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
     #[command(flatten)]
     times: Times,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Jsonl,
+    Otlp,
 }
 
 /// How long `tail --follow` waits before it looks again.
@@ -129,9 +136,29 @@ pub(super) fn query(state: &Path, query: Query, form: Form) -> Result<ExitCode, 
     Ok(if found == 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
-pub(super) fn export(state: &Path, Export { format: _, times }: &Export) -> Result<ExitCode, Failure> {
-    lines(state, &Filter { since: times.since, until: times.until, ..Filter::default() })?;
+pub(super) fn export(state: &Path, Export { format, times }: &Export) -> Result<ExitCode, Failure> {
+    let filter = Filter { since: times.since, until: times.until, ..Filter::default() };
+    match format {
+        Format::Jsonl => lines(state, &filter).map(drop)?,
+        Format::Otlp => spans(state, &filter)?,
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the calls that are over as spans.
+fn spans(state: &Path, filter: &Filter) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let (mut spans, mut written) = (SpanLines::default(), Ok(()));
+    let searched = search(state, filter, |found| {
+        if let Some(line) = spans.take(found.entry.clone()) {
+            written = out.write_all(line.as_bytes());
+        }
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let rest = spans.rest().unwrap_or_default();
+    let flushed = written.and_then(|()| out.write_all(rest.as_bytes())).and_then(|()| out.flush());
+    searched.map_err(|error| wanting(&error))?;
+    gone(flushed).map(drop)
 }
 
 /// Prints lines as they stand; gives back how many.
@@ -208,12 +235,13 @@ impl Rows {
 const END: usize = 5;
 
 fn rows(state: &Path, filter: &Filter, limit: usize) -> Result<u64, Failure> {
-    let mut rows = Rows::default();
-    let searched = search(state, filter, |found| {
-        rows.take(found.entry, limit);
-        ControlFlow::Continue(())
-    });
-    searched.map_err(|error| wanting(&error))?;
+    let mut from = record::search::latest(state, filter, limit).map_err(|error| wanting(&error))?;
+    let mut rows = gather(state, filter, limit, from)?;
+    // The indexes count what may match; where that was less, nothing for it but to look at all.
+    if rows.cells.len() < limit && from.0 != 0 {
+        from = EntryId(0);
+        rows = gather(state, filter, limit, from)?;
+    }
     let columns = ["entry", "at", "agent", "operation", "class", "end", "what", "call"];
     let mut table = Table::new(&columns.map(|name| (name, Lean::Left)));
     let count = rows.cells.len();
@@ -223,10 +251,20 @@ fn rows(state: &Path, filter: &Filter, limit: usize) -> Result<u64, Failure> {
     } else {
         screen::print(&table.text())?;
     }
-    if rows.dropped != 0 {
-        screen::tell(&format!("{} earlier rows are left out; raise --limit or use --json", rows.dropped));
+    if rows.dropped != 0 || from.0 != 0 {
+        screen::tell("there may be earlier rows; raise --limit or use --json");
     }
     Ok(count as u64)
+}
+
+fn gather(state: &Path, filter: &Filter, limit: usize, from: EntryId) -> Result<Rows, Failure> {
+    let mut rows = Rows::default();
+    let searched = record::search::search_from(state, filter, from, |found| {
+        rows.take(found.entry, limit);
+        ControlFlow::Continue(())
+    });
+    searched.map_err(|error| wanting(&error))?;
+    Ok(rows)
 }
 
 fn call_row(entry: &Entry, facts: &CallFacts, end: &str) -> Vec<String> {

@@ -230,7 +230,7 @@ pub(crate) fn request(h2: bool, method: &str, url: &str, headers: &[(&str, &str)
     builder.body(Full::new(Bytes::from_static(if method == "GET" { b"" } else { b"{}" }))).unwrap()
 }
 
-async fn tunnel(house: &House, host: &str, alpn: &str, token: &str) -> TlsStream<TcpStream> {
+pub(crate) async fn tunnel(house: &House, host: &str, alpn: &str, token: &str) -> TlsStream<TcpStream> {
     let facts = house.node.facts();
     let mut stream = TcpStream::connect(facts.proxy).await.unwrap();
     let ask = format!(

@@ -1,0 +1,188 @@
+//! The walk of a WebSocket's messages: each is recognised, attributed, judged and recorded like a call of its own.
+//!
+//! A message that acts or delegates has an entry of its own, written before it goes out. Those that read, and those that are
+//! no more than what the upgrade itself was let through for, are judged one by one and counted into one window a second; its
+//! opening entry is written before the first of them goes out (INVARIANT I2). A refused message does not go out.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+
+use super::Pep;
+use super::closing::nanoseconds;
+use crate::accept::refuse;
+use crate::call::stage::Upgrade;
+use crate::call::{
+    Call, CallId, Class, Closing, Decided, Decision, Dialect, Head, Opened, Operation, Operations, Outcome,
+    Peek, Presented, Refusal, SpanId, Timestamp, TraceContext,
+};
+use crate::catalog::{MESSAGE_BYTES, Spoken};
+use crate::origin::{Gate, Verdict};
+
+/// How long messages are counted into one entry.
+const WINDOW: Duration = Duration::from_secs(1);
+/// How many operations a window tells apart; the rest are counted together.
+const WINDOW_OPERATIONS: usize = 32;
+/// RFC 6455 §7.4.1: it breaks a policy.
+const POLICY_VIOLATION: u16 = 1008;
+
+/// Who opened the WebSocket.
+pub(super) struct Speaker {
+    head: Head,
+    presented: Presented,
+    upgrade: Operation,
+}
+
+impl Speaker {
+    pub(super) fn of(call: &Call<Decided>) -> Self {
+        let (head, presented) = (call.head().clone(), call.stage().presented.clone());
+        Self { head, presented, upgrade: call.stage().operations.strongest().clone() }
+    }
+}
+
+/// Stands between an agent and the other end of its WebSocket.
+pub(super) struct Messages {
+    pep: Pep,
+    speaker: Speaker,
+    /// The subprotocol that the origin chose (RFC 6455 §4.2.2).
+    protocol: Option<String>,
+    /// The message that is on its way.
+    under_way: Option<Entry>,
+    window: Option<Window>,
+}
+
+/// An open entry.
+struct Entry {
+    opened: Opened,
+    at: Timestamp,
+    closing: Closing,
+}
+
+/// Messages that are counted together.
+struct Window {
+    entry: Entry,
+    last: Timestamp,
+}
+
+impl Messages {
+    pub(super) fn new(pep: Pep, speaker: Speaker, answer: &HeaderMap) -> Self {
+        let protocol = answer.get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
+        Self { pep, speaker, protocol: protocol.map(str::to_owned), under_way: None, window: None }
+    }
+
+    /// The head of a message: that of the upgrade, with an id, a time and a span of its own.
+    fn head(&self) -> Head {
+        let opened = &self.speaker.head;
+        let id = CallId::fresh(&*self.pep.clock, &*self.pep.entropy);
+        let trace = TraceContext {
+            parent: Some(opened.trace.span),
+            span: SpanId::of_call(id),
+            ..opened.trace.clone()
+        };
+        Head { id, at: self.pep.clock.now(), trace, upgrade: Some(Upgrade::Message), ..opened.clone() }
+    }
+
+    /// Steps 4 to 7 of the walk.
+    async fn go(
+        &mut self,
+        head: Head,
+        operations: Operations,
+        covered: bool,
+        bytes: u64,
+    ) -> Result<(), Refusal> {
+        let at = head.at;
+        let counted = covered || operations.class() == Class::Read;
+        let call = Call::intercepted(head, self.speaker.presented.clone()).recognise(operations);
+        let (call, leash) = self.pep.attribute(call).await?;
+        if let Some(why) = *leash.ended.borrow() {
+            return Err(Refusal::TaskEnded { why: why.to_string() });
+        }
+        let call = self.pep.decide(call).await?;
+        if counted {
+            return self.count(call, at, bytes).await;
+        }
+        let entry = self.entry(&call, at, bytes).await?;
+        self.under_way = Some(entry);
+        Ok(())
+    }
+
+    /// Counts a message into the window of this second.
+    async fn count(&mut self, call: Call<Decided>, at: Timestamp, bytes: u64) -> Result<(), Refusal> {
+        if self.window.as_ref().is_some_and(|window| at.since(window.entry.at) >= WINDOW) {
+            self.close_window();
+        }
+        let name = call.stage().operations.strongest().id.to_string();
+        match &mut self.window {
+            None => {
+                let mut entry = self.entry(&call, at, bytes).await?;
+                entry.closing.messages.insert(name, 1);
+                self.window = Some(Window { entry, last: at });
+            }
+            Some(window) => {
+                let messages = &mut window.entry.closing.messages;
+                let known = messages.len() < WINDOW_OPERATIONS || messages.contains_key(&name);
+                let name = if known { name } else { "(other operations)".to_owned() };
+                *messages.entry(name).or_default() += 1;
+                window.entry.closing.request.bytes += bytes;
+                window.last = at;
+                self.pep.settle(call.stage(), Decision::Allow, None);
+            }
+        }
+        Ok(())
+    }
+
+    async fn entry(&self, call: &Call<Decided>, at: Timestamp, bytes: u64) -> Result<Entry, Refusal> {
+        let opened = self.pep.open(call).await?;
+        let mut closing = Closing::bare(Outcome::Answered);
+        closing.decided_ns = nanoseconds(&*self.pep.clock, at);
+        closing.request.bytes = bytes;
+        closing.request.complete = true;
+        Ok(Entry { opened, at, closing })
+    }
+
+    fn close_window(&mut self) {
+        let Some(Window { entry: Entry { opened, at, mut closing }, last }) = self.window.take() else {
+            return;
+        };
+        closing.duration_ns = u64::try_from(last.since(at).as_nanos()).unwrap_or(u64::MAX);
+        opened.close(closing);
+    }
+}
+
+impl Gate for Messages {
+    fn limit(&self) -> usize {
+        MESSAGE_BYTES
+    }
+
+    async fn ask(&mut self, message: Peek) -> Verdict {
+        let Speaker { head: opened, upgrade, .. } = &self.speaker;
+        let spoken = self.pep.catalog.recognise_message(opened, upgrade, self.protocol.as_deref(), &message);
+        let Spoken { operations, dialect, covered } = spoken;
+        let head = self.head();
+        let id = head.id;
+        match self.go(head, operations, covered, message.bytes.len() as u64).await {
+            Ok(()) => Verdict::Pass,
+            Err(refusal) => no(&refusal, &dialect, id),
+        }
+    }
+
+    fn passed(&mut self) {
+        let Some(Entry { opened, at, mut closing }) = self.under_way.take() else { return };
+        closing.duration_ns = nanoseconds(&*self.pep.clock, at);
+        opened.close(closing);
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        self.close_window();
+    }
+}
+
+fn no(refusal: &Refusal, dialect: &Dialect, id: CallId) -> Verdict {
+    match refuse::message(refusal, dialect, id) {
+        Some(text) => Verdict::Answer(text),
+        None => Verdict::Close { code: POLICY_VIOLATION, reason: refuse::close_reason(refusal, id) },
+    }
+}
