@@ -19,12 +19,12 @@ const SERVICES: usize = 500;
 /// Operations of each.
 const EACH: usize = 50;
 /// All operations.
-pub const OPERATIONS: usize = SERVICES * EACH;
+pub(crate) const OPERATIONS: usize = SERVICES * EACH;
 /// Groups of agents.
 const GROUPS: usize = 200;
 
 /// The catalog: `s7:op3`; of each five operations three read, one acts, one delegates.
-pub struct Many;
+pub(crate) struct Many;
 
 fn class(operation: usize) -> Class {
     match operation % 5 {
@@ -93,7 +93,7 @@ fn texts(size: usize) -> String {
 }
 
 /// A set of `size` policies and five. With `changed`, one of them is another.
-pub fn policies(size: usize, changed: Option<usize>) -> PolicySource {
+pub(crate) fn policies(size: usize, changed: Option<usize>) -> PolicySource {
     let mut text = texts(size);
     if let Some(by) = changed {
         text = text.replace("!= \"x42\"", &format!("!= \"changed{by}\""));
@@ -107,18 +107,18 @@ pub fn policies(size: usize, changed: Option<usize>) -> PolicySource {
 }
 
 /// The same for Cedar alone.
-pub fn whole(size: usize) -> PolicySet {
+pub(crate) fn whole(size: usize) -> PolicySet {
     texts(size).parse().unwrap()
 }
 
 /// A call, and the same put before Cedar with the least that there has to be.
-pub struct Asked {
+pub(crate) struct Asked {
     /// For remit.
-    pub call: Call<Attributed>,
+    pub(crate) call: Call<Attributed>,
     /// For Cedar.
-    pub request: Request,
+    pub(crate) request: Request,
     /// For Cedar.
-    pub entities: Entities,
+    pub(crate) entities: Entities,
 }
 
 struct Still;
@@ -135,7 +135,7 @@ impl Entropy for Still {
 
 impl Asked {
     /// Agents, services and operations in turn.
-    pub fn nth(at: usize) -> Self {
+    pub(crate) fn nth(at: usize) -> Self {
         let (service, operation) = (spread(at, SERVICES), spread(at / 3 + 7, EACH));
         let agent = format!("spiffe://example.org/agent/a{}", spread(at + 3, GROUPS));
         let operation = Operation {

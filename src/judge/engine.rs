@@ -19,6 +19,7 @@ use super::names;
 use super::request::{self, Question, Untranslatable};
 use super::schema::Actions;
 use super::slice::Index;
+use super::vocabulary::Named;
 
 /// Agents whose entities are kept; those used least go first and are made anew when they call again.
 const CACHED_AGENTS: u64 = 4_096;
@@ -33,6 +34,7 @@ pub struct Rules {
     pub(super) reasons: HashMap<cedar_policy::PolicyId, Reason>,
     actions: Actions,
     groups: Groups,
+    named: Named,
     agents: Cache<SpiffeId, Entities>,
 }
 
@@ -45,9 +47,9 @@ struct Verdict {
 
 impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
-        let Loaded { policies, reasons, actions, groups } = loaded;
+        let Loaded { policies, reasons, actions, groups, named } = loaded;
         let index = Index::of(policies);
-        Self { digest, index, reasons, actions, groups, agents: Cache::new(CACHED_AGENTS) }
+        Self { digest, index, reasons, actions, groups, named, agents: Cache::new(CACHED_AGENTS) }
     }
 
     /// Rules on a call. A call with several operations is allowed if each of them is; the reasons of a deny are those
@@ -81,6 +83,11 @@ impl Rules {
     /// The digest over schema, groups and policies.
     pub fn digest(&self) -> RulesDigest {
         self.digest
+    }
+
+    /// What the policies name of the catalog.
+    pub(super) fn named(&self) -> &Named {
+        &self.named
     }
 
     /// The names of all policies, sorted.

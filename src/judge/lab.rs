@@ -10,8 +10,9 @@ use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
 use super::load::Loader;
 use super::scenario::Scenario;
+use super::schema;
 use super::source::{PolicySource, SourceFile};
-use super::vocabulary::Vocabulary;
+use super::vocabulary::{Named, Vocabulary};
 
 /// What became of the cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,6 +108,32 @@ impl Loader {
         });
         LoadErrors::none_of(wrong.collect()).map(|()| rules)
     }
+}
+
+/// Which actions a schema text lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every operation of the catalog: what an editor offers while a policy is written.
+    Full,
+    /// What the policies name, and what stands for the rest: what they are validated against.
+    Working,
+}
+
+/// The schema as text, types and actions: for editors, and for Cedar's own tools.
+pub fn schema(
+    source: &PolicySource,
+    vocabulary: &dyn Vocabulary,
+    extent: Extent,
+) -> Result<String, LoadErrors> {
+    let named = match extent {
+        Extent::Working => Rules::load(source, vocabulary)?.named().clone(),
+        Extent::Full => {
+            let known = |id: String| vocabulary.operation(&id).map(|of| (id, of));
+            let operations = vocabulary.operation_ids().into_iter().filter_map(known).collect();
+            Named::of(operations, vocabulary.services().into_iter().collect())
+        }
+    };
+    Ok(format!("{}\n{}", source.schema.text, schema::declare(&named)))
 }
 
 /// A call from the keys of a case, as TOML.

@@ -31,6 +31,7 @@ pub(super) struct Loaded {
     pub reasons: HashMap<cedar_policy::PolicyId, Reason>,
     pub actions: Actions,
     pub groups: Groups,
+    pub named: Named,
 }
 
 /// Loads policy sets one after the other, and looks again only at what is new in each.
@@ -104,7 +105,7 @@ impl Loader {
                     |draft: &Draft<'_>| (draft.parsed.policy.id().clone(), draft.parsed.reason.clone());
                 let reasons = drafts.iter().map(reason).collect();
                 let policies = drafts.iter().map(|draft| draft.parsed.policy.clone()).collect();
-                return Ok(Loaded { policies, reasons, actions, groups });
+                return Ok(Loaded { policies, reasons, actions, groups, named: all });
             }
         }
         Err(LoadErrors::all(problems))

@@ -172,7 +172,8 @@ impl Types {
     }
 }
 
-fn declare(named: &Named) -> String {
+/// The actions that policies can tell apart who name `named`, as a schema says it.
+pub(super) fn declare(named: &Named) -> String {
     let quoted = |id: &str| format!("\"{}\"", EntityId::new(id).escaped());
     let mut text = String::new();
     let mut action = |id: &str, service: &str, class: Class| {

@@ -7,6 +7,7 @@ mod ground;
 mod loading;
 mod reloading;
 mod ruling;
+mod shapes;
 mod shipped;
 mod slicing;
 mod speed;

@@ -30,7 +30,7 @@ pub trait Vocabulary: Send + Sync {
 }
 
 /// What policies name of the catalog.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Named {
     /// Operations, each with its service and class.
     pub(super) operations: BTreeMap<String, (ServiceName, Class)>,

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::{explain, find, import, policy, replay};
 use crate::catalog::Catalog;
 use crate::judge::Rules;
+use crate::judge::lab::Extent;
 use crate::runtime::config::Config;
 use crate::runtime::{policy_source, vocabulary};
 
@@ -59,6 +60,14 @@ enum PolicyVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Print the schema: what policies can talk about, for editors and for Cedar's own tools
+    #[command(after_help = "Example:\n  remit policy schema --full > remit.full.cedarschema\n\n\
+        Exit codes: 0 printed, 1 the policies cannot be loaded, 2 wrong usage or bad configuration.")]
+    Schema {
+        /// With every operation of the catalog, not only what the policies name and what stands for the rest
+        #[arg(long)]
+        full: bool,
+    },
     /// Judge the calls of the journal again under other policies, and list what would become of them otherwise
     #[command(after_help = "Example:\n  remit policy replay --policies ./next\n\n\
         Each line: how many calls of an agent to an operation would now be allowed, or denied. Histories are those of then.\n\n\
@@ -87,6 +96,10 @@ pub(super) fn policy(arguments: PolicyArguments) -> Result<ExitCode, Failure> {
     let mut out = io::stdout();
     let finding = match arguments.verb {
         PolicyVerb::Explain { call, json } => return explain::run(&call, &state, &rules()?, &words, json),
+        PolicyVerb::Schema { full } => {
+            let extent = if full { Extent::Full } else { Extent::Working };
+            policy::schema(&source, &words, extent, &mut out)
+        }
         PolicyVerb::Replay { json } => return replay::run(&state, &rules()?, json),
         PolicyVerb::Check => policy::check(&source, &words, &mut out),
         PolicyVerb::Test => policy::test(&source, &words, &mut out),

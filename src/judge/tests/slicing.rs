@@ -12,7 +12,7 @@ use super::ground::{Given, OPERATIONS, load_files, on, operation, unknown};
 use crate::call::{Attributed, Call, Class, History, Operation, Operations};
 use crate::judge::Rules;
 
-const GROUPS: &str = "writers = [\"spiffe://example.org/agent/a\", \"spiffe://example.org/agent/b\"]\n\
+pub(super) const GROUPS: &str = "writers = [\"spiffe://example.org/agent/a\", \"spiffe://example.org/agent/b\"]\n\
                       bots = [\"spiffe://example.org/agent/*\"]\nnobody = [\"spiffe://example.org/x\"]\n";
 const AGENTS: [&str; 4] = [
     "spiffe://example.org/agent/a",
@@ -23,27 +23,29 @@ const AGENTS: [&str; 4] = [
 const SERVICES: [&str; 4] = ["github", "slack", "stripe", "wiki.example.org"];
 
 /// The same numbers each time (Knuth's MMIX generator).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % end
     }
 
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(super) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 }
 
 /// A policy of a form that the dice choose, and a call that its scope is true for.
-struct Rolled {
-    text: String,
+pub(super) struct Rolled {
+    pub(super) text: String,
+    /// Without its condition.
+    pub(super) scope: String,
     agent: &'static str,
     operation: Operation,
 }
 
-fn roll(dice: &mut Dice, at: usize) -> Rolled {
+pub(super) fn roll(dice: &mut Dice, at: usize) -> Rolled {
     let agent = dice.of(&AGENTS);
     let group = dice.of(&["writers", "bots", "nobody"]);
     let principal = match dice.below(6) {
@@ -91,8 +93,8 @@ fn roll(dice: &mut Dice, at: usize) -> Rolled {
         "unless { context.task.intent == \"test\" }",
         "when { resource.catalogued }",
     ]);
-    let text = format!("@id(\"p{at}\") {effect} ({principal}, {action}, {resource}) {condition};\n");
-    Rolled { text, agent, operation }
+    let scope = format!("@id(\"p{at}\") {effect} ({principal}, {action}, {resource})");
+    Rolled { text: format!("{scope} {condition};\n"), scope, agent, operation }
 }
 
 fn call(dice: &mut Dice, rolled: &[Rolled]) -> Call<Attributed> {
