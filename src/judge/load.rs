@@ -112,10 +112,10 @@ impl Loader {
     }
 
     fn types(&mut self, file: &SourceFile) -> Result<Arc<Types>, Problem> {
-        if let Some((known, types)) = &self.schema {
-            if known == file {
-                return Ok(types.clone());
-            }
+        if let Some((known, types)) = &self.schema
+            && known == file
+        {
+            return Ok(types.clone());
         }
         *self = Self { policies: std::mem::take(&mut self.policies), ..Self::default() };
         let types = Arc::new(Types::parse(file)?);

@@ -35,7 +35,7 @@ pub(super) struct Index {
     /// Principal, action, resource; the policies by their place in `policies`.
     cells: HashMap<(Key, Key, Key), Vec<u32>>,
     /// By the list of policies: agents and resources that are alike share one.
-    slices: Cache<Box<[u32]>, Arc<PolicySet>>,
+    slices: Cache<Arc<[u32]>, Arc<PolicySet>>,
 }
 
 /// No slice can be made. Denies.
@@ -54,7 +54,7 @@ impl Index {
     pub(super) fn of(policies: Vec<Policy>) -> Self {
         let weight = |list: &[u32]| u32::try_from(list.len()).unwrap_or(u32::MAX).saturating_add(1);
         let slices = Cache::builder().max_capacity(KEPT_POLICIES);
-        let slices = slices.weigher(move |list: &Box<[u32]>, _: &Arc<PolicySet>| weight(list)).build();
+        let slices = slices.weigher(move |list: &Arc<[u32]>, _: &Arc<PolicySet>| weight(list)).build();
         let mut index =
             Self { policies, things: HashMap::new(), types: HashMap::new(), cells: HashMap::new(), slices };
         for (at, policy) in (0..).zip(std::mem::take(&mut index.policies)) {
@@ -83,7 +83,7 @@ impl Index {
         }
         let chosen = candidates.iter().filter_map(|&at| self.policies.get(at as usize)).cloned();
         let slice = Arc::new(PolicySet::from_policies(chosen).map_err(Box::new)?);
-        self.slices.insert(candidates.into_boxed_slice(), slice.clone());
+        self.slices.insert(candidates.into(), slice.clone());
         Ok(slice)
     }
 

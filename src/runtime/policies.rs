@@ -68,9 +68,11 @@ impl Policies {
         let outcome = self.try_reload(by).await;
         match &outcome {
             Ok(done) if done.from == done.to => {
-                tracing::info!(rules = %done.to, by, "the policies are unchanged")
+                tracing::info!(rules = %done.to, by, "the policies are unchanged");
             }
-            Ok(done) => tracing::info!(from = %done.from, to = %done.to, by, "other policies are in force"),
+            Ok(done) => {
+                tracing::info!(from = %done.from, to = %done.to, by, "other policies are in force");
+            }
             Err(why) => {
                 let digest = self.book.now().digest();
                 tracing::error!(by, in_force = %digest, "the policies are refused, those before stay in force:\n{why}");

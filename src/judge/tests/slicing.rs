@@ -103,7 +103,7 @@ fn call(dice: &mut Dice, rolled: &[Rolled]) -> Call<Attributed> {
     let intent = dice.of(&["test", "other"]);
     // Where the scope says nothing of the agent, any will do.
     let agent = if dice.below(4) == 0 { dice.of(&AGENTS) } else { fits.agent };
-    Given { agent, history, intent, ..Given::default() }.call(Operations::one(fits.operation.clone()))
+    Given { agent, intent, history, ..Given::default() }.call(Operations::one(fits.operation.clone()))
 }
 
 /// Decision, determining policies and errors.
@@ -121,7 +121,9 @@ fn a_slice_says_what_the_whole_set_says() {
     for set in 0..sets {
         let rolled: Vec<_> = (0..3 + dice.below(20)).map(|at| roll(&mut dice, at)).collect();
         let mut text = String::new();
-        rolled.iter().for_each(|rolled| text.push_str(&rolled.text));
+        for rolled in &rolled {
+            text.push_str(&rolled.text);
+        }
         let rules: Rules = load_files(&[("p.cedar", &text), ("groups.toml", GROUPS)])
             .unwrap_or_else(|errors| panic!("set {set}: {errors}"));
         let whole = PolicySet::from_policies(rules.index.policies().iter().cloned()).unwrap();
