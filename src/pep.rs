@@ -5,8 +5,9 @@
 
 mod closing;
 mod messages;
+pub mod meters;
 mod refusals;
-pub mod rulebook;
+mod standing;
 mod tools;
 
 use std::sync::Arc;
@@ -17,37 +18,50 @@ use tokio::sync::watch;
 use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
 use crate::call::{
-    Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Outcome, Peek,
-    Presented, Recognised, Refusal, Ruled,
+    Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Operations, Outcome,
+    Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
 use crate::intent::{InFlight, TaskEnd, Tasks};
+use crate::judge::Rules;
 use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
 use closing::Closer;
 use messages::{Messages, Speaker};
-use rulebook::{Rulebook, Standing};
+use meters::{Meters, Step};
+use standing::Standing;
 use tools::Listener;
+
+/// What names operations, and what rules on them by these names: swapped together, or not at all.
+#[derive(Clone, Debug)]
+pub struct Law {
+    /// Names operations.
+    pub catalog: Arc<Catalog>,
+    /// Rules.
+    pub rules: Arc<Rules>,
+    /// How often these were loaded since the node started, beginning with 1.
+    pub generation: u64,
+}
 
 /// The rooms, in the order of the walk.
 #[derive(Clone)]
 pub struct Pep {
-    /// Names operations.
-    pub catalog: Arc<Catalog>,
+    /// Names operations and rules. A call keeps what it began with.
+    pub law: watch::Receiver<Law>,
     /// Tells who asks.
     pub identity: Identity,
     /// Tells for which task.
     pub tasks: Arc<Tasks>,
-    /// Rules.
-    pub rules: Arc<Rulebook>,
     /// Writes down.
     pub journal: Arc<Journal>,
     /// Forwards.
     pub upstream: Upstream,
     /// Tells how long it took.
     pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub meters: Arc<Meters>,
     /// For the ids of messages.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -91,7 +105,10 @@ impl Walk for Pep {
         let id = call.head().id;
         let mut walked = match self.go(call, body, agent).await {
             Ok(walked) => walked,
-            Err(refusal) => return refuse::answer(&refusal, &wording).into(),
+            Err(refusal) => {
+                self.meters.refused(refusal.code());
+                return refuse::answer(&refusal, &wording).into();
+            }
         };
         if let Ok(id) = HeaderValue::try_from(id.to_string()) {
             walked.answer.headers_mut().insert("remit-call", id);
@@ -101,6 +118,7 @@ impl Walk for Pep {
 
     async fn turn_away(&self, turned: TurnedAway) {
         let TurnedAway { peer, authority, refusal } = turned;
+        self.meters.refused(refusal.code());
         let event = Event::TurnedAway { peer, authority: authority.as_deref(), refusal: &refusal };
         if let Err(error) = self.journal.note(event).await {
             tracing::error!(%error, %peer, "a connection was turned away and cannot be recorded");
@@ -111,11 +129,18 @@ impl Walk for Pep {
 impl Pep {
     /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
     async fn go(&self, call: Call<Intercepted>, mut body: Body, agent: Agent) -> Result<Walked, Refusal> {
-        let (call, lists_tools) = self.recognise(call, &mut body).await?;
+        let law = self.law.borrow().clone();
+        let began = self.clock.now();
+        let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body).await?;
+        let began = self.step(Step::Recognise, began);
         let (call, leash) = self.attribute(call).await?;
-        let call = self.decide(call).await?;
+        let began = self.step(Step::Attribute, began);
+        let call = self.decide(&law.rules, call).await?;
+        let began = self.step(Step::Judge, began);
         let opened = self.open(&call).await?;
-        let listener = lists_tools.then(|| Listener::new(self.catalog.clone(), call.head().clone()));
+        let ended = self.step(Step::Record, began);
+        self.meters.opened(call.stage().operations.class(), ended.since(began));
+        let listener = lists_tools.then(|| Listener::new(law.catalog.clone(), call.head().clone()));
         let mut walked = self.forward(call, opened, leash, body, agent).await?;
         if let Some(listener) = listener {
             walked.answer = listener.listen(walked.answer);
@@ -126,10 +151,11 @@ impl Pep {
     /// Names what the call would do, and whether its answer tells of tools (MCP).
     async fn recognise(
         &self,
+        catalog: &Catalog,
         call: Call<Intercepted>,
         body: &mut Body,
     ) -> Result<(Call<Recognised>, bool), Refusal> {
-        let peek = match self.catalog.wants_body(call.head()) {
+        let peek = match catalog.wants_body(call.head()) {
             None => Peek::default(),
             Some(limit_bytes) => match body.peek(limit_bytes).await {
                 Ok(peek) => peek,
@@ -139,8 +165,8 @@ impl Pep {
                 }
             },
         };
-        let operations = self.catalog.recognise(call.head(), &peek);
-        let lists_tools = self.catalog.lists_tools(call.head(), &peek);
+        let operations = catalog.recognise(call.head(), &peek);
+        let lists_tools = catalog.lists_tools(call.head(), &peek);
         Ok((call.recognise(operations), lists_tools))
     }
 
@@ -165,8 +191,8 @@ impl Pep {
         Ok((call.attribute(principal, attached.task, attached.history), leash))
     }
 
-    async fn decide(&self, call: Call<Attributed>) -> Result<Call<Decided>, Refusal> {
-        let ruling = self.rules.now().rule(&call);
+    async fn decide(&self, rules: &Rules, call: Call<Attributed>) -> Result<Call<Decided>, Refusal> {
+        let ruling = rules.rule(&call);
         match call.decide(ruling) {
             Ruled::Allowed(call) => Ok(call),
             Ruled::Denied(call) => {
@@ -191,6 +217,7 @@ impl Pep {
             }
             Err(error) => {
                 let refusal = refusals::journal(&error);
+                self.meters.decided(Some(call.stage().operations.class()), Decision::Deny);
                 self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
                 Err(refusal)
             }
@@ -206,11 +233,11 @@ impl Pep {
         mut agent: Agent,
     ) -> Result<Walked, Refusal> {
         let Leash { mut ended, in_flight } = leash;
-        let mut standing = Standing::of(&call, &self.rules);
+        let mut standing = Standing::of(&call, &self.law);
         let speaker = agent.upgrade.is_some().then(|| Speaker::of(&call));
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
-        let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight);
+        let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight, self.meters.clone());
         let body = body.watched(closer.request_watch());
         let sent = tokio::select! {
             biased;
@@ -257,6 +284,7 @@ impl Pep {
 
     /// Records a refusal. One that cannot be recorded is a refusal all the same.
     async fn refuse(&self, account: Account<'_>, refusal: Refusal) -> Refusal {
+        self.meters.decided(account.operations.map(Operations::class), Decision::Deny);
         match self.journal.refuse(account, &refusal).await {
             Ok(_receipt) => refusal,
             Err(error) => {
@@ -264,6 +292,13 @@ impl Pep {
                 refusals::journal(&error)
             }
         }
+    }
+
+    /// Notes how long a stage took, and when the next one begins.
+    fn step(&self, step: Step, began: Timestamp) -> Timestamp {
+        let now = self.clock.now();
+        self.meters.step(step, now.since(began));
+        now
     }
 
     fn settle(&self, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {

@@ -148,8 +148,9 @@ fn attributed(
         class,
         resource: Some(Resource { kind: "thing".into(), id: number.to_string() }),
         how: Recognition::Exact,
-        facts: remit::call::Facts::default(),
         because: "catalog".into(),
+        facts: remit::call::Facts::default(),
+        ai: None,
     };
     let principal = Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken };
     let call = Call::intercepted(head, presented).recognise(Operations::one(operation));

@@ -104,7 +104,7 @@ fn search(dir: &Path, arguments: &[&str]) -> anyhow::Result<usize> {
         .output()?;
     let nothing = done.status.code() == Some(1) && done.stdout.is_empty();
     ensure!(done.status.success() || nothing, "{}", String::from_utf8_lossy(&done.stderr));
-    Ok(String::from_utf8_lossy(&done.stdout).lines().count())
+    Ok(done.stdout.split_inclusive(|&byte| byte == b'\n').count())
 }
 
 fn files(dir: &Path, kind: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {

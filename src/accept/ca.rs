@@ -21,6 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
+use crate::call::meter::Histogram;
 use crate::call::{Clock, Host, Timestamp};
 
 /// Leaves are valid from an hour ago (agents' clocks differ) for a day.
@@ -39,6 +40,7 @@ pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     leaf_key: KeyPair,
     leaves: Cache<Host, Arc<ServerConfig>>,
+    mints: Histogram,
     base: ServerConfigBase,
     clock: Arc<dyn Clock>,
     files: Files,
@@ -116,12 +118,22 @@ impl Ca {
         let leaves = Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_USE).build();
         let leaf_key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let base = ServerConfigBase::new()?;
-        Ok(Self { root, issuer, leaf_key, leaves, base, clock, files })
+        Ok(Self { root, issuer, leaf_key, leaves, mints: Histogram::default(), base, clock, files })
     }
 
     /// TLS settings with a leaf for exactly this host. Of concurrent calls for one host, one mints and the others wait.
     pub fn server_config(&self, host: &Host) -> Result<Arc<ServerConfig>, Arc<CaError>> {
-        self.leaves.try_get_with_by_ref(host, || self.mint(host).map(Arc::new))
+        self.leaves.try_get_with_by_ref(host, || {
+            let began = std::time::Instant::now();
+            let minted = self.mint(host).map(Arc::new);
+            self.mints.add(began.elapsed());
+            minted
+        })
+    }
+
+    /// How long leaves took to be made.
+    pub fn mints(&self) -> &Histogram {
+        &self.mints
     }
 
     /// Where the public parts are.

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::{Front, Walk, intercept, refuse, serve, turns_true};
 use crate::body::framing::head::{self as framing, Frame, Kind, RequestHead, Violation};
 use crate::call::principal::Entrance;
+use crate::call::veil::without_user;
 use crate::call::{Origin, Presented, Refusal, Scheme, Secret};
 
 /// Ports where no web API lives: the Fetch Standard's list of bad ports (§2.9 "Port blocking") below 1024, less those of
@@ -161,7 +162,7 @@ fn open<W: Walk>(
         let named = String::from_utf8_lossy(named);
         let agrees = Origin::parse_authority(&named, Some(port)).is_ok_and(|(h, p)| h == host && p == port);
         if !agrees && Origin::parse_authority(&named, Some(80)) != Ok((host.clone(), 80)) {
-            let got = named.chars().take(300).collect();
+            let got = without_user(&named).chars().take(300).collect();
             return Err(Refusal::OriginMismatch {
                 expected: format!("{host}:{port}"),
                 what: "the Host header",

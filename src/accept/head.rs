@@ -7,6 +7,7 @@ use http::{Method, Request, Version};
 use super::connect::{Connection, credentials};
 use super::{Front, Walk};
 use crate::call::stage::Upgrade;
+use crate::call::veil::{veil, without_user};
 use crate::call::{CallId, Head, Origin, Presented, Refusal, Scheme, Target, TraceContext};
 
 /// Makes the head of a call, and what the connection presented for it.
@@ -75,7 +76,7 @@ fn same_authority<B>(origin: &Origin, request: &Request<B>) -> Result<(), Refusa
     let mismatch = |what, got: &str| Refusal::OriginMismatch {
         expected: origin.authority(),
         what,
-        got: got.chars().take(300).collect(),
+        got: without_user(got).chars().take(300).collect(),
     };
     let uri = request.uri();
     if let Some(authority) = uri.authority()
@@ -117,7 +118,7 @@ fn upgrade<B>(request: &Request<B>) -> Result<Option<Upgrade>, Refusal> {
             Ok(Some(Upgrade::WebSocket))
         }
         (true, Some(protocol), _) => {
-            Err(Refusal::UpgradeRefused { protocol: protocol.chars().take(60).collect() })
+            Err(Refusal::UpgradeRefused { protocol: veil(protocol, "").chars().take(60).collect() })
         }
     }
 }

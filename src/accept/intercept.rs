@@ -13,6 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::connect::Connection;
 use super::{Front, Walk, serve};
+use crate::call::veil::veil;
 use crate::call::{Host, Origin, Refusal};
 
 /// A fatal alert, `unrecognized_name` (RFC 6066 §3, RFC 8446 §6): what a server says to an SNI that it does not serve.
@@ -71,6 +72,6 @@ fn agrees(origin: &Origin, sni: Option<&str>) -> Result<(), Refusal> {
     if Host::parse(sni).as_ref() == Ok(&origin.host) {
         return Ok(());
     }
-    let got = sni.chars().take(300).collect();
+    let got = veil(sni, "").chars().take(300).collect();
     Err(Refusal::OriginMismatch { expected: origin.host.to_string(), what: "the SNI", got })
 }

@@ -29,6 +29,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::body::framing::Limits;
 use crate::body::{Body, Pending};
+use crate::call::veil::{veil, without_user};
 use crate::call::{Call, Clock, Entropy, Intercepted, Presented, Refusal};
 
 use ca::Ca;
@@ -145,6 +146,8 @@ impl<W: Walk> Front<W> {
     }
 
     async fn turn_away(&self, peer: SocketAddr, authority: Option<String>, refusal: Refusal) {
+        // What is asked for may carry user and password.
+        let authority = authority.map(|authority| veil(without_user(&authority), "").into_owned());
         tracing::debug!(%peer, authority, code = refusal.code(), "turned away: {refusal}");
         self.walk.turn_away(TurnedAway { peer, authority, refusal }).await;
     }

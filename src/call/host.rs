@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::veil::without_user;
+
 /// A host in canonical form: lower case, no trailing dot, numeric forms resolved.
 ///
 /// Everything that compares hosts (CONNECT target, SNI, `Host`, policies, the resolve table) compares values of this
@@ -23,7 +25,7 @@ impl Host {
     /// Stricter than the WHATWG parser that it uses: percent-encoding and non-ASCII are refused, so what is judged is
     /// what any other parser would see.
     pub fn parse(text: &str) -> Result<Self, BadHost> {
-        let bad = |why| BadHost { host: text.chars().take(300).collect(), why };
+        let bad = |why| BadHost { host: shown(text), why };
         if text.is_empty() {
             return Err(bad("it is empty"));
         }
@@ -86,6 +88,11 @@ impl fmt::Display for Host {
     }
 }
 
+/// As much of a bad host or authority as may be told: without user and password.
+fn shown(text: &str) -> String {
+    without_user(text).chars().take(300).collect()
+}
+
 /// A text that is not a host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{host}` is not a host: {why}")]
@@ -137,7 +144,7 @@ impl Origin {
     /// Parses `host` or `host:port`; `default_port` stands for an absent port. User-info, empty ports, port 0 and
     /// anything behind the port are refused (RFC 9110 §4.2.4).
     pub fn parse_authority(text: &str, default_port: Option<u16>) -> Result<(Host, u16), BadHost> {
-        let bad = |why| BadHost { host: text.chars().take(300).collect(), why };
+        let bad = |why| BadHost { host: shown(text), why };
         let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((inside, after)) => {
                 // What stands between the first brackets is the whole address: no second pair.
@@ -151,6 +158,7 @@ impl Origin {
                     },
                 )
             }
+            None if text.contains('@') => return Err(bad("user and password have no place in an authority")),
             None => match text.rsplit_once(':') {
                 Some((host, port)) => (Host::parse(host)?, Some(port)),
                 None => (Host::parse(text)?, None),

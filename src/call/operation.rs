@@ -122,6 +122,29 @@ pub struct Operation {
     pub facts: Facts,
     /// What led to the class, in a few words: `catalog`, `verb GET`, `method override header`. For people.
     pub because: Arc<str>,
+    /// What a model or a tool is asked, where it is one that is asked. It tells, and decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ai: Option<Box<Ai>>,
+}
+
+/// What a model or a tool is asked, in the words of OpenTelemetry's conventions for generative AI and MCP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ai {
+    /// `chat`, `embeddings`, `execute_tool` (`gen_ai.operation.name`); none for MCP's other messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Arc<str>>,
+    /// Whose models they are, from the catalog (`gen_ai.provider.name`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Arc<str>>,
+    /// Which model is asked for, as the request names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Which tool is called, as the request names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
+    /// The method of an MCP message (`mcp.method.name`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp_method: Option<Arc<str>>,
 }
 
 impl Operation {

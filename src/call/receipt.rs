@@ -25,6 +25,20 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// As it stands in the journal: `answered`, `origin_failed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::OriginFailed => "origin_failed",
+            Self::AgentGone => "agent_gone",
+            Self::Revoked => "revoked",
+            Self::Abandoned => "abandoned",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// What is known of a body that passed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyFacts {

@@ -206,6 +206,34 @@ fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> String {
 }
 
 impl Refusal {
+    /// All codes, for those who count.
+    pub const CODES: [&'static str; 24] = [
+        "address_forbidden",
+        "agent_gone",
+        "bad_request",
+        "draining",
+        "head_too_large",
+        "identity_invalid",
+        "identity_required",
+        "internal",
+        "journal_unavailable",
+        "method_refused",
+        "not_tls",
+        "origin_lacks_http2",
+        "origin_mismatch",
+        "origin_protocol",
+        "origin_timeout",
+        "origin_unreachable",
+        "origin_untrusted",
+        "policy_denied",
+        "port_refused",
+        "target_too_long",
+        "task_ended",
+        "tls_handshake",
+        "too_slow",
+        "upgrade_refused",
+    ];
+
     /// The stable code, shown as `remit-refusal`.
     pub const fn code(&self) -> &'static str {
         match self {

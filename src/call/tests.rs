@@ -159,6 +159,7 @@ fn the_strongest_operation_names_the_call() {
         how: Recognition::Exact,
         facts: crate::call::Facts::default(),
         because: "test".into(),
+        ai: None,
     };
     let batch = Operations::batch(
         operation("s:a", Class::Read),
@@ -174,4 +175,74 @@ fn the_strongest_operation_names_the_call() {
 #[test]
 fn secrets_do_not_print() {
     assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "Secret(..)");
+}
+
+#[test]
+fn words_that_look_like_secrets_are_hidden_and_stay_comparable() {
+    use super::veil::veil;
+    for secret in [
+        "ghp_R3aXk9Qm2LzT7vB4nW8sYcJ1dF6hG0pU5eKo",
+        "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw",
+        "xoxb-2468013579-AbC1dEf2GhI3jKl4MnO5",
+        "9f86d081884c7d65",
+        "CANARY-path-3b1f9a77c04e",
+        "550e8400-e29b-41d4-a716-446655440000",
+        "k7%2Bq9Zt3%2Fw1Xy5Lm8",
+    ] {
+        let path = format!("/v1/hooks/{secret}/send");
+        let veiled = veil(&path, "").into_owned();
+        assert!(!veiled.contains(secret) && veiled.contains('~'), "{veiled}");
+        assert!(veiled.starts_with("/v1/hooks/") && veiled.ends_with("/send"), "{veiled}");
+        assert_eq!(veiled, veil(&path, ""));
+        assert_eq!(veil(&path, &format!("x {secret}")), path, "the catalog says that it is a name");
+    }
+}
+
+#[test]
+fn words_that_are_names_stay_readable() {
+    use super::veil::veil;
+    for path in [
+        "/repos/octo/hello-world/issues/1347/comments",
+        "/google.pubsub.v1.Publisher/ListTopicSubscriptions",
+        "/2015-03-31/functions/my-function-v2/invocations",
+        "/api/v4/projects/278964/repository/branches/release-2024-11-30",
+        "/services/BatchGetEffectiveIamPolicies/123456789012345678",
+        "/tools/call/report2024final.pdf",
+        "*",
+    ] {
+        assert_eq!(veil(path, ""), path);
+    }
+}
+
+#[test]
+fn every_code_of_a_refusal_is_counted() {
+    let source = include_str!("refusal.rs");
+    let told = source.lines().filter_map(|line| {
+        let (variant, code) = line.trim().split_once("=> \"")?;
+        variant.starts_with("Self::").then(|| code.trim_end_matches("\","))
+    });
+    let mut told: Vec<_> = told.filter(|code| !code.contains(' ')).collect();
+    told.sort_unstable();
+    assert_eq!(told, Refusal::CODES);
+}
+
+#[test]
+fn a_bad_authority_is_told_without_user_and_password() {
+    for text in ["user:hunter2@host:443", "hunter2@host", "hunter2@ho st:443", "a@hunter2@host:1"] {
+        let told = Origin::parse_authority(text, Some(443)).unwrap_err().to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn a_measurement_is_in_the_bucket_of_its_bound() {
+    use super::meter::Histogram;
+    let histogram = Histogram::default();
+    for ns in [0, 10_000, 10_001, 30_000_000_000, u64::MAX / 4] {
+        histogram.add(std::time::Duration::from_nanos(ns));
+    }
+    let measured = histogram.measured();
+    assert_eq!(measured.count(), 5);
+    assert_eq!(&measured.buckets[..2], [2, 1]);
+    assert_eq!(&measured.buckets[16..], [1, 1]);
 }

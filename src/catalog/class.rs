@@ -6,5 +6,14 @@ use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName
 pub(super) fn opaque(service: ServiceName, because: &str) -> Operation {
     let class = Class::Delegate;
     let (id, how) = (OperationId::unknown(class), Recognition::Unknown);
-    Operation { id, service, class, resource: None, how, facts: Facts::default(), because: because.into() }
+    Operation {
+        id,
+        service,
+        class,
+        resource: None,
+        how,
+        facts: Facts::default(),
+        because: because.into(),
+        ai: None,
+    }
 }

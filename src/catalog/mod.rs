@@ -10,6 +10,7 @@
 //!
 //! Method semantics: RFC 9110 §9. Paths: RFC 3986 §3.3.
 
+mod ai;
 mod aws;
 mod batch;
 mod class;
@@ -101,6 +102,16 @@ impl Catalog {
     /// The services in the binary and those in the operator's folders. Each of `dirs` holds one folder a service; one
     /// with the name of a shipped service replaces it, one that describes the same hosts is asked before it.
     pub fn load(dirs: &[PathBuf]) -> Result<Self, CatalogError> {
+        Self::load_where(dirs, &|_| true)
+    }
+
+    /// The services in the binary whose names `wanted` takes: what remit would say of the others if it did not know them.
+    #[cfg(test)]
+    pub(crate) fn shipped_where(wanted: &dyn Fn(&str) -> bool) -> Result<Self, CatalogError> {
+        Self::load_where(&[], wanted)
+    }
+
+    fn load_where(dirs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> Result<Self, CatalogError> {
         let mut services: Vec<Service> = Vec::new();
         for folder in dirs.iter().map(|dir| folders_of(dir)).collect::<Result<Vec<_>, _>>()?.iter().flatten()
         {
@@ -115,7 +126,8 @@ impl Catalog {
         dirs.iter().try_for_each(|dir| labels.read(dir))?;
         let own = services.len();
         for folder in shipped::folders()? {
-            if !services.iter().take(own).any(|mine| mine.about.name == folder.about.name) {
+            let replaced = services.iter().take(own).any(|mine| mine.about.name == folder.about.name);
+            if !replaced && wanted(&folder.about.name) {
                 services.push(Service::shipped(folder));
             }
         }
@@ -139,9 +151,9 @@ impl Catalog {
         let enough = if place.is_exact() {
             // As another method or at another place, the body may decide.
             let redirected = request::redirects(&head.headers);
-            !place.facts_want_body()
-                && (strongest
-                    || !(redirected || decided_by_body(&place, &path, head.method.as_str(), &media)))
+            let asks_model = place.entry.as_ref().is_some_and(|entry| self.names_model_in_body(entry));
+            let decided = decided_by_body(&place, &path, head.method.as_str(), &media);
+            !(place.facts_want_body() || asks_model) && (strongest || !(redirected || decided))
         } else {
             // The path of gRPC says all; a WebSocket has no body yet.
             grpc::is_grpc(&media) && path.len() == 2
@@ -165,7 +177,11 @@ impl Catalog {
             websocket: head.upgrade.is_some(),
             depth: 0,
         };
-        let mut found = self.readings(&request).into_iter();
+        let mut found = self.readings(&request);
+        for operation in &mut found {
+            self.tell_model(operation, &content);
+        }
+        let mut found = found.into_iter();
         let first = found
             .next()
             .unwrap_or_else(|| class::opaque(ServiceName(host.as_ref().into()), "nothing to read"));
@@ -334,6 +350,7 @@ impl Found {
             have.id == reading.id
                 && have.service == reading.service
                 && have.resource == reading.resource
+                && have.ai == reading.ai
                 && have.facts == reading.facts
         };
         if self.operations.iter().any(same) {

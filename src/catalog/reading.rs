@@ -233,6 +233,7 @@ impl<'a> Reading<'a> {
             how,
             facts: Facts::default(),
             because: because.into(),
+            ai: None,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use crate::call::{Class, Operation};
 
+use super::ai;
 use super::json::Json;
 use super::naming::{self, Words};
 use super::reading::{Certain, Reading, Told};
@@ -74,17 +75,24 @@ fn by_method(reading: &Reading<'_>, method: &str, message: &Json) -> Vec<Operati
     if method == "tools/call" {
         return calls(reading, message);
     }
+    let mut found = by_plain_method(reading, method);
+    found.ai = ai::of_mcp(method, None);
+    vec![found]
+}
+
+/// Anything but a tool call.
+fn by_plain_method(reading: &Reading<'_>, method: &str) -> Operation {
     if let Some(known) = reading.action("CALL", method).or_else(|| reading.action("POST", method)) {
-        return vec![known];
+        return known;
     }
     if let Some((class, rule)) = class(method) {
-        return vec![reading.inferred(class, &format!("`{method}`: {rule}"))];
+        return reading.inferred(class, &format!("`{method}`: {rule}"));
     }
     let verdict = naming::judge("CALL", Words { name: method, path: "" });
     let agents = reading.path_has(&["mcp", "a2a"]) || method.contains('/');
     // An extension of MCP or A2A that is not known may be anything.
     let floor = if agents { Class::Act } else { Class::Read };
-    vec![reading.inferred(verdict.class.max(floor), &format!("JSON-RPC `{method}`: {}", verdict.rule))]
+    reading.inferred(verdict.class.max(floor), &format!("JSON-RPC `{method}`: {}", verdict.rule))
 }
 
 fn calls(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
@@ -93,7 +101,8 @@ fn calls(reading: &Reading<'_>, message: &Json) -> Vec<Operation> {
     if names.is_empty() {
         return vec![reading.unknown(Class::Act, "a tool call that names no tool")];
     }
-    names.into_iter().map(|name| tool(reading, name)).collect()
+    let told = |name| Operation { ai: ai::of_mcp("tools/call", Some(name)), ..tool(reading, name) };
+    names.into_iter().map(told).collect()
 }
 
 fn tool(reading: &Reading<'_>, name: &str) -> Operation {
@@ -179,6 +188,11 @@ const METHODS: [(&str, Class); 50] = [
     ("tasks/send", Class::Delegate),
     ("tools/list", Class::Read),
 ];
+
+/// Whether MCP or A2A has such a method.
+pub(super) fn is_known(method: &str) -> bool {
+    method == "tools/call" || class(method).is_some()
+}
 
 /// What a method of MCP or A2A does.
 pub(super) fn class(method: &str) -> Option<(Class, &'static str)> {

@@ -22,6 +22,7 @@ use serde::Deserialize;
 
 use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName};
 
+use super::ai::Models;
 use super::error::Fault;
 use super::index::{Leaf, Trie};
 use super::manifest::{About, FORMAT};
@@ -39,6 +40,8 @@ pub(super) struct Table {
     actions: HashMap<Box<str>, HashMap<Box<str>, usize>>,
     pub(super) rows: Vec<Row>,
     by_id: HashMap<OperationId, usize>,
+    /// Which operations ask a model.
+    pub(super) models: Option<Models>,
 }
 
 /// One line of `operations.tsv`.
@@ -64,9 +67,14 @@ pub(super) enum File {
 impl Table {
     pub(super) fn parse(about: &About, operations: &str, overrides: &str) -> Result<Self, (File, Fault)> {
         let mut corrections = Corrections::parse(overrides).map_err(|fault| (File::Overrides, fault))?;
-        let table =
+        let mut table =
             Self::build(about, operations, &mut corrections).map_err(|fault| (File::Operations, fault))?;
         corrections.all_used().map_err(|fault| (File::Overrides, fault))?;
+        table.models = corrections.models.take();
+        if let Some(models) = &table.models {
+            let known = |name: &str| table.class(&format!("{}:{name}", about.name)).is_some();
+            models.check(known).map_err(|fault| (File::Overrides, fault))?;
+        }
         Ok(table)
     }
 
@@ -82,7 +90,7 @@ impl Table {
             ));
         }
         let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
-        let mut table = Self { here, elsewhere, actions: HashMap::new(), rows, by_id };
+        let mut table = Self { here, elsewhere, actions: HashMap::new(), rows, by_id, models: None };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -179,6 +187,7 @@ impl Table {
             how,
             facts: Facts::default(),
             because,
+            ai: None,
         })
     }
 
@@ -227,6 +236,7 @@ impl Table {
             how: row.how,
             facts: Facts::default(),
             because: row.because.clone(),
+            ai: None,
         })
     }
 
@@ -301,6 +311,8 @@ fn verbs_of(text: &str) -> Result<Box<[Box<str>]>, String> {
 struct Corrections {
     #[serde(default, rename = "override")]
     all: Vec<Correction>,
+    #[serde(default)]
+    models: Option<Models>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,5 +1,6 @@
 //! The catalog's promises.
 
+mod ai;
 mod body;
 mod data;
 mod facts;

@@ -73,6 +73,7 @@ fn operation(service: &str, name: &str, class: Class) -> Operation {
         how: Recognition::Exact,
         facts: crate::call::Facts::default(),
         because: "test".into(),
+        ai: None,
     }
 }
 

@@ -160,6 +160,7 @@ impl Scenario {
             how: self.recognition,
             facts: self.facts.clone(),
             because: "the case says so".into(),
+            ai: None,
         })
     }
 

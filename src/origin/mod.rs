@@ -35,6 +35,7 @@ use url::Url;
 pub use deadline::Limits;
 pub use error::{OriginError, Reached, SetupError, Waiting};
 pub use messages::{Gate, Verdict};
+pub use pool::PoolFacts;
 pub use pump::{PumpEnd, PumpFacts};
 pub use resolve::{Mapped, ResolveTable};
 pub use upgrade::Upgraded;
@@ -105,6 +106,11 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Response<Bytes>, OriginError> {
         fetch::post(&self.inner, url, headers, body).await
+    }
+
+    /// How the kept connections are doing.
+    pub fn pool(&self) -> PoolFacts {
+        self.inner.pool.facts()
     }
 
     /// Forgets every kept connection: unused ones close now, those in use when their answer is over. For draining, and

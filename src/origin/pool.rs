@@ -16,6 +16,7 @@ use super::connection::{Fresh, Http1, Http2, Stream};
 use super::dial::Protocol;
 use super::error::OriginError;
 use super::resolve::Route;
+use crate::call::meter::Counter;
 use crate::call::{Origin, TaskId};
 
 /// Origins whose protocol is remembered.
@@ -62,6 +63,19 @@ impl Lent {
     }
 }
 
+/// How the pool is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolFacts {
+    /// HTTP/1.1 connections that wait for a request.
+    pub idle_http1: u64,
+    /// HTTP/2 connections.
+    pub shared_http2: u64,
+    /// Requests for which a connection was dialled.
+    pub made: u64,
+    /// Requests that went over a connection that was there.
+    pub reused: u64,
+}
+
 type DialEnd = Option<Result<(), OriginError>>;
 
 #[derive(Default)]
@@ -87,6 +101,8 @@ struct Inside {
 pub(super) struct Pool {
     inside: Mutex<Inside>,
     limits: Limits,
+    made: Counter,
+    reused: Counter,
 }
 
 /// What to do for a connection.
@@ -128,7 +144,20 @@ impl Drop for Leading {
 
 impl Pool {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { inside: Mutex::new(Inside::default()), limits })
+        let (made, reused) = (Counter::default(), Counter::default());
+        Arc::new(Self { inside: Mutex::new(Inside::default()), limits, made, reused })
+    }
+
+    /// What is kept, and how often it served.
+    pub(super) fn facts(&self) -> PoolFacts {
+        let inside = self.lock();
+        let of = |each: fn(&Slot) -> usize| inside.slots.values().map(each).sum::<usize>() as u64;
+        PoolFacts {
+            idle_http1: of(|slot| slot.idle.len()),
+            shared_http2: of(|slot| slot.shared.len()),
+            made: self.made.count(),
+            reused: self.reused.count(),
+        }
     }
 
     /// A connection to `key`: a kept one, or what `dial` makes. Dropping the future drops the dial; those who waited for
@@ -140,9 +169,13 @@ impl Pool {
     {
         loop {
             match self.next(key) {
-                Next::Use(lent) => return Ok(lent),
+                Next::Use(lent) => {
+                    self.reused.add();
+                    return Ok(lent);
+                }
                 Next::Try(mut connection, generation) => {
                     if connection.is_ready().await {
+                        self.reused.add();
                         return Ok(Lent::Http1 { connection, reused: true, generation });
                     }
                 }
@@ -154,6 +187,7 @@ impl Pool {
                     }
                 }
                 Next::Dial(leading, generation) => {
+                    self.made.add();
                     let fresh = dial().await;
                     let end = fresh.as_ref().map(drop).map_err(Clone::clone);
                     let lent = fresh.map(|fresh| self.take_in(key, fresh, generation));

@@ -2,9 +2,11 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, Response};
 
+use super::meters::Meters;
 use crate::body::{Body, BodyError, Pending, Watch};
 use crate::call::{BodyFacts, Clock, Closing, Opened, Outcome, Refusal, Timestamp};
 use crate::intent::InFlight;
@@ -18,16 +20,31 @@ pub(super) struct Closer {
     clock: Arc<dyn Clock>,
     closing: Closing,
     request: Arc<Mutex<BodyFacts>>,
+    meters: Arc<Meters>,
     /// The call counts as in flight until it is closed.
     _in_flight: InFlight,
 }
 
 impl Closer {
     /// For a call that came in `at` and was decided just now.
-    pub(super) fn new(opened: Opened, at: Timestamp, clock: Arc<dyn Clock>, in_flight: InFlight) -> Self {
+    pub(super) fn new(
+        opened: Opened,
+        at: Timestamp,
+        clock: Arc<dyn Clock>,
+        in_flight: InFlight,
+        meters: Arc<Meters>,
+    ) -> Self {
         let mut closing = Closing::bare(Outcome::Abandoned);
         closing.decided_ns = nanoseconds(&*clock, at);
-        Self { opened: Some(opened), at, clock, closing, request: Arc::default(), _in_flight: in_flight }
+        Self {
+            opened: Some(opened),
+            at,
+            clock,
+            closing,
+            request: Arc::default(),
+            meters,
+            _in_flight: in_flight,
+        }
     }
 
     /// Looks on while the agent's body passes.
@@ -37,7 +54,9 @@ impl Closer {
 
     /// The head of an answer is there.
     pub(super) fn answered(&mut self, response: &Response<Body>) {
-        self.closing.first_byte_ns = Some(nanoseconds(&*self.clock, self.at));
+        let first_byte_ns = nanoseconds(&*self.clock, self.at);
+        self.meters.answered(Duration::from_nanos(first_byte_ns.saturating_sub(self.closing.decided_ns)));
+        self.closing.first_byte_ns = Some(first_byte_ns);
         self.closing.status = Some(response.status().as_u16());
         self.note_grpc_status(response.headers());
     }
@@ -101,10 +120,19 @@ impl Closer {
 
     fn close(&mut self, outcome: Outcome) {
         let Some(opened) = self.opened.take() else { return };
+        self.meters.ended(outcome);
         self.closing.outcome = outcome;
         self.closing.duration_ns = nanoseconds(&*self.clock, self.at);
         self.closing.request = self.request.lock().unwrap_or_else(PoisonError::into_inner).clone();
         opened.close(self.closing.clone());
+    }
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        if self.opened.is_some() {
+            self.meters.ended(Outcome::Abandoned);
+        }
     }
 }
 

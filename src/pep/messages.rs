@@ -98,7 +98,9 @@ impl Messages {
         if let Some(why) = *leash.ended.borrow() {
             return Err(Refusal::TaskEnded { why: why.to_string() });
         }
-        let call = self.pep.decide(call).await?;
+        // Under the rules of now, not of when the stream began.
+        let rules = self.pep.law.borrow().rules.clone();
+        let call = self.pep.decide(&rules, call).await?;
         if counted {
             return self.count(call, at, bytes).await;
         }
@@ -157,7 +159,8 @@ impl Gate for Messages {
 
     async fn ask(&mut self, message: Peek) -> Verdict {
         let Speaker { head: opened, upgrade, .. } = &self.speaker;
-        let spoken = self.pep.catalog.recognise_message(opened, upgrade, self.protocol.as_deref(), &message);
+        let catalog = self.pep.law.borrow().catalog.clone();
+        let spoken = catalog.recognise_message(opened, upgrade, self.protocol.as_deref(), &message);
         let Spoken { operations, dialect, covered } = spoken;
         let head = self.head();
         let id = head.id;

@@ -1,22 +1,22 @@
 //! What an entry says of a call: who, for what, which operations, which request, what was decided.
 //!
-//! Nothing secret by construction: of the headers only `user-agent` and `content-type` are taken; query values are
-//! replaced by the beginning of their SHA-256 (unsalted, so that equal values can be told; a value with few bits of its
-//! own can be guessed from it); bodies are told by size and digest. Text that somebody else chose is bounded and
-//! stripped of control characters.
-
-use std::fmt::Write as _;
+//! Nothing secret by construction: of the headers only `user-agent` and the media type of `content-type` are taken; query
+//! values are replaced by the beginning of their SHA-256 (unsalted, so that equal values can be told; a value with few
+//! bits of its own can be guessed from it); bodies are told by size and digest. Where names stand that somebody else
+//! chose (the path, the names in the query, the agent's own name), words that look like secrets are digested as well
+//! ([`veil`]), but for those that the catalog itself names as the resource. Such text is bounded and stripped of control
+//! characters.
 
 use http::{HeaderMap, HeaderName, Version, header};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::entry::instant;
 use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
+use crate::call::veil::{short_digest, veil};
 use crate::call::{
-    Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, PolicyId, Refusal, Ruling,
-    SpiffeId, Target, Task, TaskId, Timestamp,
+    Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, Operations, PolicyId,
+    Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId, Timestamp,
 };
 
 /// Everything that is known of a call when it is opened or refused.
@@ -74,7 +74,7 @@ pub struct HttpFacts {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// The normalised path.
+    /// The normalised path; a word that looks like a secret is `~` and the beginning of its SHA-256.
     pub path: String,
     /// The parameters, by name.
     pub query: Vec<QueryFact>,
@@ -82,7 +82,7 @@ pub struct HttpFacts {
     pub version: String,
     /// `User-Agent`.
     pub user_agent: Option<Text>,
-    /// `Content-Type`.
+    /// `Content-Type`, without its parameters.
     pub content_type: Option<Text>,
     /// Whether it asks for a WebSocket, or is said over one.
     pub websocket: bool,
@@ -94,7 +94,7 @@ pub struct HttpFacts {
 /// One parameter of the query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueryFact {
-    /// Its name, as sent. Empty where the query has no `=`: such a text is taken for a value.
+    /// Its name, as sent, veiled as the path is. Empty where the query has no `=`: such a text is taken for a value.
     pub name: Text,
     /// The first 16 hex digits of the value's SHA-256, as sent.
     pub sha256: String,
@@ -183,7 +183,7 @@ impl CallFacts {
             task: attributed.map(|a| a.task.id),
             intent: attributed.map(|a| a.task.intent.clone()),
             operations: operations.map(|all| all.iter().map(bounded).collect()).unwrap_or_default(),
-            http: HttpFacts::of(head),
+            http: HttpFacts::of(head, &named(operations)),
             history: attributed.map(|a: &Attributed| a.history),
             decision: ruling.map(Ruling::decision),
             policies: ruling
@@ -203,11 +203,25 @@ impl CallFacts {
     }
 }
 
-/// A resource's name may come from a body, so it is bounded like any other text.
+/// What the catalog's own descriptions name as resources: those words are names, whatever they look like.
+fn named(operations: Option<&Operations>) -> String {
+    let exact = operations.into_iter().flat_map(Operations::iter).filter(|o| o.how == Recognition::Exact);
+    let names: Vec<_> = exact.filter_map(|o| o.resource.as_ref()).map(|r| r.id.as_str()).collect();
+    names.join(" ")
+}
+
+/// A resource's name may come from a body, so it is bounded like any other text; so are a model's and a tool's. Where no
+/// description says that it is a name, it is veiled.
 fn bounded(operation: &Operation) -> Operation {
     let mut operation = operation.clone();
     if let Some(resource) = &mut operation.resource {
-        resource.id = Text::new(&resource.id).0;
+        let known = if operation.how == Recognition::Exact { resource.id.as_str() } else { "" };
+        resource.id = Text::new(&veil(&resource.id, known)).0;
+    }
+    if let Some(ai) = &mut operation.ai {
+        for name in [&mut ai.model, &mut ai.tool].into_iter().flatten() {
+            *name = Text::within(name, 200).0;
+        }
     }
     let facts = &mut operation.facts;
     facts.ancestors.iter_mut().for_each(|object| object.id = Text::new(&object.id).0);
@@ -218,17 +232,17 @@ fn bounded(operation: &Operation) -> Operation {
 }
 
 impl HttpFacts {
-    fn of(head: &Head) -> Self {
+    fn of(head: &Head, known: &str) -> Self {
         Self {
-            method: Text::within(head.method.as_str(), 32),
+            method: Text::within(&veil(head.method.as_str(), ""), 32),
             scheme: head.origin.scheme.as_str().to_owned(),
             host: head.origin.host.to_string(),
             port: head.origin.port,
-            path: head.target.path().to_owned(),
+            path: veil(head.target.path(), known).into_owned(),
             query: query(&head.target),
             version: version(head.version).to_owned(),
             user_agent: header_text(&head.headers, &header::USER_AGENT),
-            content_type: header_text(&head.headers, &header::CONTENT_TYPE),
+            content_type: media_type(&head.headers),
             websocket: head.upgrade.is_some(),
             message: head.upgrade == Some(Upgrade::Message),
         }
@@ -248,16 +262,9 @@ fn query(target: &Target) -> Vec<QueryFact> {
                 Some((name, value)) if !value.contains('&') => (name, value),
                 _ => ("", pair),
             };
-            QueryFact { name: Text::within(name, 100), sha256: short_digest(value) }
+            QueryFact { name: Text::within(&veil(name, ""), 100), sha256: short_digest(value) }
         })
         .collect()
-}
-
-fn short_digest(value: &str) -> String {
-    Sha256::digest(value.as_bytes()).iter().take(8).fold(String::with_capacity(16), |mut out, byte| {
-        let _infallible = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 fn version(version: Version) -> &'static str {
@@ -271,7 +278,13 @@ fn version(version: Version) -> &'static str {
 }
 
 fn header_text(headers: &HeaderMap, name: &HeaderName) -> Option<Text> {
-    headers.get(name).map(|value| Text::within(&String::from_utf8_lossy(value.as_bytes()), 200))
+    headers.get(name).map(|value| Text::within(&veil(&String::from_utf8_lossy(value.as_bytes()), ""), 200))
+}
+
+/// Without parameters: what is in a `boundary` is nobody's business.
+fn media_type(headers: &HeaderMap) -> Option<Text> {
+    let whole = header_text(headers, &header::CONTENT_TYPE)?;
+    Some(Text::new(whole.as_str().split(';').next().unwrap_or_default().trim()))
 }
 
 impl RefusalFacts {

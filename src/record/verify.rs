@@ -143,6 +143,24 @@ impl VerifierKey {
 /// root tells and the leaf hashes beside the entries are not those that were signed either, the first one after the last
 /// checkpoint that still holds.
 pub fn verify(state_dir: &Path, held: &[Checkpoint]) -> Result<Verified, JournalError> {
+    through(state_dir, held).map_err(|error| match error {
+        // An entry that was forged well may show only in one behind it, such as the end of a call that it renamed.
+        JournalError::Untrue { entry, path, why } => {
+            let longest = held.iter().max_by_key(|checkpoint| checkpoint.size);
+            let odd = longest.and_then(|held| leaves::first_odd(state_dir, held.size, &held.root));
+            match odd.filter(|odd| *odd < entry) {
+                Some(odd) => {
+                    let why = "its hash is not the one that was signed".to_owned();
+                    JournalError::Untrue { entry: odd, path, why }
+                }
+                None => JournalError::Untrue { entry, path, why },
+            }
+        }
+        other => other,
+    })
+}
+
+fn through(state_dir: &Path, held: &[Checkpoint]) -> Result<Verified, JournalError> {
     let roots: BTreeMap<u64, BTreeSet<[u8; 32]>> =
         held.iter().fold(BTreeMap::new(), |mut roots, checkpoint| {
             roots.entry(checkpoint.size).or_insert_with(BTreeSet::new).insert(checkpoint.root);

@@ -7,12 +7,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::policies::Policies;
 use super::ports::TaskPorts;
+use super::reload::{Reload, Reloaded};
 use crate::call::{RulesDigest, Task};
 use crate::intent::Tasks;
-use crate::pep::rulebook::Rulebook;
+use crate::pep::Law;
 use crate::record::{Event, Journal};
+use crate::telemetry::{Scrape, metrics};
 use crate::web::{self, NodeFacts, TaskEvent};
 
 pub(super) struct Administered {
@@ -20,15 +21,16 @@ pub(super) struct Administered {
     pub(super) journal: Arc<Journal>,
     pub(super) tasks: Arc<Tasks>,
     pub(super) ports: TaskPorts,
-    pub(super) book: Arc<Rulebook>,
-    pub(super) policies: Arc<Policies>,
+    pub(super) law: watch::Receiver<Law>,
+    pub(super) reload: Arc<Reload>,
     pub(super) drain: watch::Receiver<bool>,
+    pub(super) scrape: Scrape,
 }
 
 impl web::Node for Administered {
     fn facts(&self) -> NodeFacts {
-        let rules = self.book.now().digest();
-        NodeFacts { rules, generation: self.book.generation(), ..self.facts.clone() }
+        let law = self.law.borrow();
+        NodeFacts { rules: law.rules.digest(), generation: law.generation, ..self.facts.clone() }
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -39,13 +41,23 @@ impl web::Node for Administered {
     }
 
     fn notice(&self) -> Option<&'static str> {
-        self.policies.are_refused().then_some(
-            "the policies on disk are refused, and those before stay in force; the log and `remit policy check` say why",
+        self.reload.has_refused().then_some(
+            "what is in policies.dir or catalog.dirs is refused, and what was there before stays in force; the log says why",
         )
     }
 
     fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
-        async move { self.policies.reload("operator").await.map(|done| (done.from, done.to)) }.boxed()
+        async move {
+            match self.reload.reload("operator").await {
+                Reloaded::Swapped { from, to } => Ok((from, to)),
+                Reloaded::Kept(why) => Err(why),
+            }
+        }
+        .boxed()
+    }
+
+    fn metrics(&self) -> (&'static str, String) {
+        (metrics::CONTENT_TYPE, metrics::text(&(self.scrape)()))
     }
 
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>> {

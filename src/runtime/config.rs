@@ -241,7 +241,7 @@ impl Raw<'_> {
             catalog_dirs: self.catalog(root.section("catalog")),
             upstream: self.upstream(root.section("upstream")),
             limits: limits(root.section("limits")),
-            telemetry: otlp::telemetry(root.section("telemetry"), self.variables, self.problems),
+            telemetry: self.telemetry(root.section("telemetry")),
             journal: journal(root.section("journal")),
         };
         root.finish();
@@ -265,6 +265,10 @@ impl Raw<'_> {
         });
         section.finish();
         Identity { default_agent: default_agent.flatten(), trust_domain }
+    }
+
+    fn telemetry(&self, section: Section<'_>) -> Telemetry {
+        otlp::telemetry(section, self.folder, self.variables, self.problems)
     }
 
     fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {

@@ -4,10 +4,12 @@
 
 mod admin;
 pub mod clock;
+mod collector;
 pub mod config;
 mod error;
-mod policies;
+mod measure;
 mod ports;
+mod reload;
 mod wire;
 
 use std::io::Write;
@@ -78,15 +80,15 @@ pub struct Node {
     journal: Arc<Journal>,
     tasks: Arc<Tasks>,
     upstream: Upstream,
-    policies: Arc<policies::Policies>,
-    followers: Followers,
+    reload: Arc<reload::Reload>,
+    followers: Arc<Followers>,
     /// Ends when the proxy's listener has ended.
     listening: watch::Receiver<()>,
     /// Turns true when nothing new is taken.
     drain: watch::Sender<bool>,
     /// The listeners of the proxy; they end when their connections have.
     proxy: Vec<JoinHandle<()>>,
-    /// The task ports' keeper, the admin API, the reaper.
+    /// The task ports' keeper, the admin API, the reaper, the reload.
     around: Vec<JoinHandle<()>>,
 }
 
@@ -101,9 +103,10 @@ impl Node {
         self.facts.clone()
     }
 
-    /// Reads the policies again, as at SIGHUP. If they are not fit, those before stay; that is told in log and journal.
+    /// Reads policies and the operator's part of the catalog again, changed or not. What is not fit stays out; that is told in
+    /// log and journal.
     pub async fn reload(&self) {
-        let _told = self.policies.reload("signal").await;
+        let _told = self.reload.reload("signal").await;
     }
 
     /// Waits until the node ends by itself, which only a bug in it can bring about.
@@ -120,7 +123,7 @@ impl Node {
             journal,
             tasks,
             upstream,
-            policies: _,
+            reload: _,
             followers,
             listening: _,
             drain,

@@ -2,10 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
@@ -13,9 +11,11 @@ use tokio::sync::watch;
 
 use super::admin::Administered;
 use super::clock::{SystemClock, SystemEntropy};
+use super::collector;
 use super::config::{self, Config};
-use super::policies::{Policies, Source};
+use super::measure::Measured;
 use super::ports::TaskPorts;
+use super::reload::{self, Look, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
@@ -29,10 +29,10 @@ use crate::intent::{self, Tasks};
 use crate::judge::{Loader, PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
-use crate::pep::rulebook::Rulebook;
+use crate::pep::meters::Meters;
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
-use crate::telemetry::{self, Colour, Followers, Tree};
+use crate::telemetry::{self, Colour, Followers, Scrape, Tree};
 use crate::web::{self, AdminToken};
 
 pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartError> {
@@ -41,9 +41,10 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
-    let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
-    let source = Arc::new(policy_files(&config, &catalog));
-    let rules = source.load()?;
+    let read = Look::at(&config);
+    let mut loader = Loader::default();
+    let law = reload::load(&config, &mut loader, None)?;
+    let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let doors = Doors::bind(&config).await?;
 
@@ -55,21 +56,33 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
 
-    let rules = Arc::new(Rulebook::new(rules));
-    let policies = Arc::new(Policies::new(source, rules.clone(), journal.clone()));
-
     let tasks = Arc::new(Tasks::new(intent::Settings::default(), clock.clone(), entropy.clone()));
     let own = vec![facts.proxy, facts.admin];
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let default_agent = config.identity.default_agent.clone();
+    let (law, current) = watch::channel(law);
+    let reload = Arc::new(Reload::new(config.clone(), loader, law, journal.clone(), read));
+    let meters = Arc::new(Meters::default());
+    let late = Arc::new(OnceLock::new());
+    let measured = Measured {
+        meters: meters.clone(),
+        ca: ca.clone(),
+        upstream: upstream.clone(),
+        tasks: tasks.clone(),
+        journal: journal.clone(),
+        end: journal.follow(journal.began_at()),
+        followers: late.clone(),
+        clock: clock.clone(),
+    };
+    let scrape: Scrape = Arc::new(move || measured.families());
     let pep = Pep {
-        catalog,
+        law: current.clone(),
         identity: Identity::new(identity::Settings { default_agent }, tokens.clone()),
         tasks: tasks.clone(),
-        rules: rules.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
         clock: clock.clone(),
+        meters: meters.clone(),
         entropy: entropy.clone(),
     };
     let (drain, draining) = watch::channel(false);
@@ -77,23 +90,25 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let front = Front::new(Arc::new(pep), ca, settings, clock.clone(), entropy.clone(), draining.clone());
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
-        facts: web_facts(&facts, rules.now().digest()),
-        book: rules,
-        policies: policies.clone(),
+        facts: web_facts(&facts, rules.digest()),
+        law: current,
+        reload: reload.clone(),
         journal: journal.clone(),
         tasks: tasks.clone(),
         ports,
         drain: draining.clone(),
+        scrape: scrape.clone(),
     };
     let rooms =
         web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin: admin_secret };
     let api = web::router(web_settings(&config, &facts), rooms);
-    let ports = telemetry::Ports { post: Arc::new(Poster(upstream.clone())), entropy };
-    let followers = Followers::start(&journal, followers(&config, trace), ports)?;
+    let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
+    let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
+    let _first = late.set(followers.clone());
     let around = vec![
+        tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
-        tokio::spawn(policies.clone().watch()),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
     ];
     let (listens, listening) = watch::channel(());
@@ -103,7 +118,24 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         doors.proxy.run(front, draining).await;
     })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, policies, followers, listening, drain, proxy, around })
+    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around, reload })
+}
+
+/// Starts whoever tells of the calls, and of their numbers.
+fn tell(
+    config: &Config,
+    trace: TraceTo,
+    journal: &Journal,
+    ports: impl Fn(Option<&config::Otlp>) -> Result<telemetry::Ports, StartError>,
+    (scrape, clock): (Scrape, Arc<dyn Clock>),
+) -> Result<Arc<Followers>, StartError> {
+    let settings = telemetry::Settings { otlp: collector::spans(config)?, tree: tree(config, trace) };
+    let followers = Arc::new(Followers::start(journal, settings, ports(config.telemetry.otlp.as_ref())?)?);
+    if let Some((wanted, every)) = &config.telemetry.metrics {
+        let otlp = collector::otlp(config, wanted)?;
+        followers.push(otlp, *every, scrape, &ports(Some(wanted))?, clock)?;
+    }
+    Ok(followers)
 }
 
 /// What the node listens on.
@@ -171,11 +203,6 @@ pub(crate) fn vocabulary(catalog: Arc<Catalog>) -> impl Vocabulary {
     Words(catalog)
 }
 
-fn policy_files(config: &Config, catalog: &Arc<Catalog>) -> Source {
-    let vocabulary = Box::new(vocabulary(catalog.clone()));
-    Source { dir: config.policies_dir.clone(), vocabulary, loader: Loader::default().into() }
-}
-
 fn make_private(dir: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(file_error(dir))
@@ -190,7 +217,7 @@ fn bind_error(address: SocketAddr, what: &'static str) -> impl FnOnce(std::io::E
     move |source| StartError::Bind { address, what, source }
 }
 
-fn trust(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, StartError> {
+pub(super) fn trust(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, StartError> {
     let mut all = Vec::new();
     for path in files {
         let bad = |why: String| StartError::Trust { path: path.clone(), why };
@@ -237,7 +264,7 @@ fn accept_settings(config: &Config) -> accept::Settings {
     }
 }
 
-fn origin_limits(config: &Config) -> origin::Limits {
+pub(super) fn origin_limits(config: &Config) -> origin::Limits {
     let limits = &config.limits;
     origin::Limits {
         connect: limits.connect_timeout,
@@ -248,53 +275,13 @@ fn origin_limits(config: &Config) -> origin::Limits {
     }
 }
 
-/// Who is told of the calls: a collector if there is one, else whoever looks at the terminal.
-fn followers(config: &Config, trace: TraceTo) -> telemetry::Settings {
-    let otlp = config.telemetry.otlp.as_ref().map(|wanted| {
-        let endpoint = match wanted.protocol {
-            config::OtlpProtocol::Grpc => telemetry::Endpoint::Grpc(wanted.endpoint.clone()),
-            config::OtlpProtocol::HttpProtobuf => telemetry::Endpoint::Http(wanted.endpoint.clone()),
-        };
-        let compression = match wanted.compression {
-            config::Compression::Gzip => telemetry::Compression::Gzip,
-            config::Compression::None => telemetry::Compression::None,
-        };
-        let resource = config.telemetry.resource.iter().map(|(name, value)| (name.clone(), value.clone()));
-        telemetry::Otlp {
-            headers: wanted.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            timeout: wanted.timeout,
-            compression,
-            resource: resource.collect(),
-            ..telemetry::Otlp::new(endpoint)
-        }
-    });
-    let tree = match trace {
-        TraceTo::Tree { to, colour } if otlp.is_none() => {
+/// Whoever looks at the terminal is told where no collector is.
+fn tree(config: &Config, trace: TraceTo) -> Option<Tree> {
+    match trace {
+        TraceTo::Tree { to, colour } if config.telemetry.otlp.is_none() => {
             Some(Tree::new(to, if colour { Colour::Always } else { Colour::Never }))
         }
         TraceTo::Tree { .. } | TraceTo::Nothing => None,
-    };
-    telemetry::Settings { otlp, tree }
-}
-
-/// The way to a collector.
-struct Poster(Upstream);
-
-impl telemetry::Post for Poster {
-    fn post<'a>(
-        &'a self,
-        url: &'a url::Url,
-        headers: http::HeaderMap,
-        body: bytes::Bytes,
-    ) -> BoxFuture<'a, Result<telemetry::Posted, String>> {
-        async move {
-            let answer = self.0.post(url, headers, body).await.map_err(|error| error.to_string())?;
-            let seconds = answer.headers().get(http::header::RETRY_AFTER);
-            let seconds = seconds.and_then(|value| value.to_str().ok()?.parse().ok());
-            let retry_after = seconds.map(std::time::Duration::from_secs);
-            Ok(telemetry::Posted { status: answer.status().as_u16(), retry_after, body: answer.into_body() })
-        }
-        .boxed()
     }
 }
 

@@ -32,6 +32,10 @@ pub(super) struct Progress {
     pub(super) told: AtomicU64,
     pub(super) exported: AtomicU64,
     pub(super) rejected: AtomicU64,
+    /// Requests that the collector did not take.
+    pub(super) failed: AtomicU64,
+    /// When the first entry was written that is read and not yet told, Unix nanoseconds; 0: there is none.
+    pub(super) waiting_since: AtomicU64,
     /// Guards the words only.
     pub(super) trouble: Mutex<Option<String>>,
 }
@@ -147,12 +151,23 @@ impl Export {
     async fn read(&mut self) {
         match self.follow.read(READ_LIMIT).await {
             Ok(entries) => {
+                if let Some(first) = entries.first() {
+                    let none = self.progress.waiting_since.load(Ordering::Relaxed) == 0;
+                    if none {
+                        self.progress.waiting_since.store(first.at.unix_ns(), Ordering::Relaxed);
+                    }
+                }
                 for entry in entries {
                     // Between the oldest open call and our place only the openings of calls still open are news.
                     if entry.seq < self.reopen.next && self.reopen.open.binary_search(&entry.seq).is_err() {
                         continue;
                     }
                     self.ready.extend(self.pairs.take(entry).as_ref().map(span::span));
+                }
+                // Entries of which there is nothing to tell are no backlog.
+                if self.ready.is_empty() && self.follow.position() >= self.reopen.next {
+                    self.progress.told.store(self.follow.position().0, Ordering::Relaxed);
+                    self.progress.waiting_since.store(0, Ordering::Relaxed);
                 }
             }
             Err(error) => {
@@ -211,6 +226,7 @@ impl Export {
     /// Between half of `pause` and all of it, so that many nodes do not come back as one.
     async fn wait(&self, pause: Duration, why: &str) {
         tracing::warn!(why, "spans cannot be sent; they wait in the journal");
+        self.progress.failed.fetch_add(1, Ordering::Relaxed);
         self.progress.set_trouble(Some(why.to_owned()));
         let mut chance = [0];
         self.entropy.fill(&mut chance);
@@ -228,6 +244,7 @@ impl Export {
         let cursor = self.cursor.clone();
         let saved = tokio::task::spawn_blocking(move || cursor.save(&place)).await;
         self.progress.told.store(next.0, Ordering::Relaxed);
+        self.progress.waiting_since.store(0, Ordering::Relaxed);
         if let Ok(Ok(())) = saved {
             self.follow.need(needed);
         }

@@ -11,8 +11,9 @@ use super::error::TelemetryError;
 use super::export::{Export, Progress};
 use super::otlp::{Otlp, Post, Wire};
 use super::pair::Pairs;
+use super::push::{Push, Scrape};
 use super::tree::Tree;
-use crate::call::{Entropy, EntryId};
+use crate::call::{Clock, Entropy, EntryId, Timestamp};
 use crate::record::{Follow, Journal};
 
 /// Who is told.
@@ -53,6 +54,10 @@ pub struct Lag {
     pub spans_exported: u64,
     /// Spans that it will never take.
     pub spans_rejected: u64,
+    /// Requests that it did not take; they are sent again.
+    pub requests_failed: u64,
+    /// When the oldest entry was written that is not yet told.
+    pub waiting_since: Option<Timestamp>,
     /// What went wrong last, until something goes right.
     pub last_error: Option<String>,
 }
@@ -75,6 +80,22 @@ impl Followers {
         Ok(Self { stop, tasks: Mutex::new(tasks), otlp, end: journal.follow(EntryId(0)) })
     }
 
+    /// Pushes metrics to a collector from now on, every so often.
+    pub fn push(
+        &self,
+        otlp: Otlp,
+        every: Duration,
+        scrape: Scrape,
+        ports: &Ports,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(), TelemetryError> {
+        let wire = Wire::new(&otlp, Arc::clone(&ports.post))?;
+        let push = Push { wire, otlp, every, scrape, clock };
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(push.run(self.stop.subscribe()));
+        Ok(())
+    }
+
     /// How far each is behind.
     pub fn lag(&self) -> Vec<Lag> {
         let lag = |progress: &Arc<Progress>| Lag {
@@ -82,6 +103,10 @@ impl Followers {
             entries_behind: self.end.end().0.saturating_sub(progress.told.load(Ordering::Relaxed)),
             spans_exported: progress.exported.load(Ordering::Relaxed),
             spans_rejected: progress.rejected.load(Ordering::Relaxed),
+            requests_failed: progress.failed.load(Ordering::Relaxed),
+            waiting_since: Some(progress.waiting_since.load(Ordering::Relaxed))
+                .filter(|&ns| ns != 0)
+                .map(Timestamp::from_unix_ns),
             last_error: progress.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         self.otlp.iter().map(lag).collect()

@@ -1,4 +1,5 @@
-//! Names of attributes: OpenTelemetry semantic conventions 1.37 where they have one, ours otherwise.
+//! Names of attributes: OpenTelemetry semantic conventions 1.37 where they have one (HTTP; `GenAI` and MCP, which have since
+//! moved to a repository of their own with the same names), ours otherwise.
 
 pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.37.0";
 
@@ -20,6 +21,15 @@ pub(super) const STATUS: &str = "http.response.status_code";
 pub(super) const URL_FULL: &str = "url.full";
 pub(super) const URL_PATH: &str = "url.path";
 pub(super) const USER_AGENT: &str = "user_agent.original";
+
+pub(super) const AI_MODEL: &str = "gen_ai.request.model";
+pub(super) const AI_OPERATION: &str = "gen_ai.operation.name";
+pub(super) const AI_PROVIDER: &str = "gen_ai.provider.name";
+pub(super) const AI_TOOL: &str = "gen_ai.tool.name";
+pub(super) const MCP_METHOD: &str = "mcp.method.name";
+/// `OpenInference`'s, by which Arize Phoenix shows a span as a tool's, a model's or an embedding's.
+pub(super) const SPAN_KIND: &str = "openinference.span.kind";
+pub(super) const TOOL: &str = "tool.name";
 
 pub(super) const AGENT: &str = "remit.agent.id";
 pub(super) const ARG_AMOUNT: &str = "remit.args.amount";

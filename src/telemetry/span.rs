@@ -65,7 +65,7 @@ fn fault(facts: &CallFacts, closing: Option<&Closing>) -> Option<Fault> {
     }
     match closing.outcome {
         Outcome::Answered => answered_badly(closing).map(|kind| Fault { kind, message }),
-        other => Some(Fault { kind: outcome(other).to_owned(), message }),
+        other => Some(Fault { kind: other.as_str().to_owned(), message }),
     }
 }
 
@@ -73,17 +73,6 @@ fn fault(facts: &CallFacts, closing: Option<&Closing>) -> Option<Fault> {
 fn answered_badly(closing: &Closing) -> Option<String> {
     let status = closing.status.filter(|&status| status >= 400).map(|status| status.to_string());
     status.or_else(|| closing.grpc_status.filter(|&code| code != 0).map(|code| code.to_string()))
-}
-
-pub(super) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered => "answered",
-        Outcome::OriginFailed => "origin_failed",
-        Outcome::AgentGone => "agent_gone",
-        Outcome::Revoked => "revoked",
-        Outcome::Abandoned => "abandoned",
-        Outcome::Unknown => "unknown",
-    }
 }
 
 fn events(began: u64, closing: Option<&Closing>) -> Vec<Event> {
@@ -135,6 +124,9 @@ fn attributes(finished: &Finished, fault: Option<&Fault>) -> Vec<KeyValue> {
     let Finished { facts, entry, closing, .. } = finished;
     let mut all = Attributes::default();
     ours(&mut all, facts);
+    if let Some(operation) = facts.strongest() {
+        ai(&mut all, operation);
+    }
     all.number(name::ENTRY, entry.0);
     request(&mut all, facts);
     match closing {
@@ -176,6 +168,28 @@ fn ours(all: &mut Attributes, facts: &CallFacts) {
     all.text_if(name::EVIDENCE, facts.evidence.map(crate::call::Evidence::as_str));
     all.text_if(name::TASK, facts.task);
     all.text_if(name::INTENT, facts.intent.as_ref());
+}
+
+/// What a model or a tool was asked. An operation that the catalog names is a tool to the agent that calls it, whether
+/// it was called by MCP or not; `OpenInference` has a kind for that, OpenTelemetry only for the former.
+fn ai(all: &mut Attributes, operation: &Operation) {
+    let ai = operation.ai.as_deref().cloned().unwrap_or_default();
+    all.text_if(name::AI_OPERATION, ai.operation.as_ref());
+    all.text_if(name::AI_PROVIDER, ai.provider.as_ref());
+    all.text_if(name::AI_MODEL, ai.model.as_ref());
+    all.text_if(name::AI_TOOL, ai.tool.as_ref());
+    all.text_if(name::MCP_METHOD, ai.mcp_method.as_ref());
+    let known = operation.how == Recognition::Exact;
+    let kind = match ai.operation.as_deref() {
+        Some("embeddings") => Some("EMBEDDING"),
+        Some("execute_tool") => Some("TOOL"),
+        Some(_) => Some("LLM"),
+        None => known.then_some("TOOL"),
+    };
+    all.text_if(name::SPAN_KIND, kind);
+    if kind == Some("TOOL") {
+        all.text(name::TOOL, ai.tool.as_deref().unwrap_or(&operation.id.0));
+    }
 }
 
 /// What is known of an operation beside its name.
@@ -234,7 +248,7 @@ pub(super) fn url(facts: &CallFacts) -> String {
 }
 
 fn answer(all: &mut Attributes, closing: &Closing) {
-    all.text(name::OUTCOME, outcome(closing.outcome));
+    all.text(name::OUTCOME, closing.outcome.as_str());
     if let Some(status) = closing.status {
         all.number(name::STATUS, status);
     }

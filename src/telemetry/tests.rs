@@ -1,5 +1,6 @@
 mod collector;
 mod grpc;
 mod http;
+mod metrics;
 mod span;
 mod tree;

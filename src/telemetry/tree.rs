@@ -15,7 +15,6 @@
 use std::io::{self, Write};
 
 use super::pair::Finished;
-use super::span::outcome;
 use crate::call::{Closing, Outcome};
 use crate::record::{CallFacts, RefusalFacts};
 
@@ -146,7 +145,7 @@ fn verdict(facts: &CallFacts, closing: Option<&Closing>) -> (&'static str, Ink, 
             let failed = status >= 400 || closing.grpc_status.is_some_and(|code| code != 0);
             ("✓", if failed { Ink::Bad } else { Ink::Good }, status.to_string())
         }
-        (other, _) => ("!", Ink::Bad, outcome(other).replace('_', " ")),
+        (other, _) => ("!", Ink::Bad, other.as_str().replace('_', " ")),
     }
 }
 
@@ -156,7 +155,7 @@ fn by(facts: &CallFacts) -> String {
 }
 
 fn ending(closing: &Closing) -> String {
-    let how = outcome(closing.outcome).replace('_', " ");
+    let how = closing.outcome.as_str().replace('_', " ");
     let error = closing.error.as_deref().map(|error| format!(": {}", clean(error))).unwrap_or_default();
     format!("{how}, {} sent, {} received{error}", size(closing.request.bytes), size(closing.response.bytes))
 }

@@ -15,8 +15,8 @@ use crate::runtime::{Node, TraceTo};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  remit serve --config config.toml\n\n\
     On SIGTERM or SIGINT it takes no more calls, lets those in flight finish (limits.drain_s) and ends; a second signal cuts them.\n\
-    On SIGHUP it reads the policies again; it does so by itself when they change on disk. Policies that are not fit are told of in\n\
-    the log and by /readyz, and those before stay in force.\n\
+    Changes in policies.dir and catalog.dirs count within two seconds, on SIGHUP at once: all of them, or none; then the log and\n\
+    /readyz say so.\n\
     REMIT_LOG=info shows what the node does.\n\n\
     Exit codes: 0 stopped as told, 1 cut short, 2 bad configuration.")]
 pub(super) struct Arguments {
@@ -37,6 +37,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         TraceTo::Nothing
     };
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let mut hang_up = listen(SignalKind::hangup())?;
     let node = Node::start(config, trace).await?;
     let facts = node.facts();
     screen::tell(&format!(
@@ -45,12 +46,11 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         facts.admin,
         facts.state_dir.display()
     ));
-    let mut hangup = listen(SignalKind::hangup())?;
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => node.reload().await,
+            _ = hang_up.recv() => node.reload().await,
         }
     }
     screen::tell(&format!("remit is draining; calls in flight have {} s", drain.as_secs()));

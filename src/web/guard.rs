@@ -11,8 +11,9 @@ use axum::response::{IntoResponse as _, Response};
 use super::{Problem, REQUEST_LIMIT, Settings, Shared};
 use crate::call::{Host, Origin, Scheme};
 
-/// The only paths that anybody may ask for: probes have no token, and what they tell is no secret.
-const PUBLIC: [&str; 2] = ["/healthz", "/readyz"];
+/// The only paths that anybody may ask for: probes and scrapers have no token, and what they are told is no secret: counts
+/// with labels from closed sets, no names of agents, hosts or tasks.
+const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let mut answer = match check(&shared, &request) {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::{NodeFacts, Problem, Shared};
@@ -21,6 +23,12 @@ pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Json<Val
         ready.insert("notice".into(), notice.into());
     }
     Ok(Json(ready))
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    let (kind, text) = shared.rooms.node.metrics();
+    ([(CONTENT_TYPE, kind)], text)
 }
 
 /// `GET /v1/node`.

@@ -3,7 +3,7 @@
 //! JSON over HTTP/1.1 on loopback; errors are RFC 9457 problems. It must not be reachable through the proxy, and it must
 //! not know the runtime: what it needs of the node it asks through [`Node`].
 //!
-//! Everything but `/healthz` and `/readyz` needs the admin token. A web page that the operator has open can reach
+//! Everything but `/healthz`, `/readyz` and `/metrics` needs the admin token. A web page that the operator has open can reach
 //! loopback too, so a request must also name this node in `Host` (DNS rebinding gives the attacker's name there) and
 //! come from no other origin.
 
@@ -75,6 +75,8 @@ pub trait Node: Send + Sync {
     fn notice(&self) -> Option<&'static str>;
     /// Reads the policies again; the digests of those before and those in force now. Otherwise all that is wrong with them.
     fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>>;
+    /// What the node counts and measures, as Prometheus reads it, with the `Content-Type` of that.
+    fn metrics(&self) -> (&'static str, String);
     /// Opens a loopback port that stands for the task, until the task ends (`Tasks::ended` shows when).
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>>;
     /// Writes an event to the journal. MUST be ready only once it is written.
@@ -132,6 +134,7 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
     Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .route("/v1/node", get(health::node))
         .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/tasks", get(tasks::list).post(tasks::open))

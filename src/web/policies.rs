@@ -1,4 +1,4 @@
-//! The policies in force, and having them read again.
+//! Having policies and catalog read again.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{Problem, Shared};
 
-/// `POST /v1/policies/reload`: reads the policies again. `409` with everything that is wrong with them, in which case those
+/// `POST /v1/policies/reload`: reads policies and the operator's services again. `409` with everything that is wrong with them, in which case those
 /// before stay in force.
 pub(super) async fn reload(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
     let node = shared.rooms.node.clone();

@@ -79,6 +79,10 @@ impl Node for FakeNode {
         Box::pin(async move { error.map_or(Ok((RulesDigest([1; 32]), RulesDigest([2; 32]))), Err) })
     }
 
+    fn metrics(&self) -> (&'static str, String) {
+        ("text/plain", "remit_up 1\n".to_owned())
+    }
+
     fn open_task_port(&self, _task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>> {
         let answer = self.port_error.lock().unwrap().clone();
         Box::pin(async move { answer.map_or(Ok("127.0.0.1:9000".parse().unwrap()), Err) })
@@ -243,6 +247,7 @@ fn read() -> Operations {
         how: Recognition::Exact,
         facts: crate::call::Facts::default(),
         because: "test".into(),
+        ai: None,
     })
 }
 
@@ -663,4 +668,13 @@ fn an_admin_token_that_others_may_read_or_guess_is_refused() {
         std::fs::write(&path, content).unwrap();
         assert!(matches!(AdminToken::load(&path), Err(KeyError::Content { .. })), "{content:?}");
     }
+}
+
+#[tokio::test]
+async fn metrics_need_no_token_and_a_foreign_name_gets_none() {
+    let stand = stand().await;
+    let told = stand.raw(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    assert_eq!((told.status, told.body.as_str()), (200, "remit_up 1\n"));
+    let told = stand.raw(b"GET /metrics HTTP/1.1\r\nhost: evil.test\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(told.status, 421);
 }

@@ -107,11 +107,11 @@ class Node:
             f"[upstream]\ntrust = {toml(settings.trust)}\n[upstream.resolve]\n{resolve}\n"
             f"[telemetry]\notlp_endpoint = {toml(settings.otlp)}\n{settings.extra}\n")
 
-    def start(self) -> Node:
+    def start(self, within: float = 30) -> Node:
         ready = self.state / "node.json"
         ready.unlink(missing_ok=True)
         self._process = Process("remit", [*self._wrapper, self.binary, "serve", "--config", self.config],
-                                self.home / "remit.log", ready.exists, within=30)
+                                self.home / "remit.log", ready.exists, within=within)
         self.facts = until(lambda: self._node_json(ready), 5, "node.json is whole")
         return self
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 
+import httpx
 import pytest
 
 from node import AGENT, INTENT
+from standins.otlp import Receiver
 from standins.process import until
 from wire import client
 
@@ -78,6 +81,59 @@ def test_a_call_without_a_trace_begins_one(remit, otlp, origin, task):
     assert span["parent"] == "" and int(span["trace"], 16)
 
 
+def call_a_tool(http) -> str:
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "get_weather", "arguments": {}}}
+    answer = http.post("https://up.test/mcp", json=body)
+    assert answer.status_code == 200
+    return answer.headers["remit-call"]
+
+
+def test_tools_and_models_are_told_in_the_words_of_the_conventions(remit, otlp, origin, llm, task):
+    with client(remit, task) as http:
+        tool = call_a_tool(http)
+        asked = {"model": "gpt-test", "messages": [{"role": "user", "content": "hello"}]}
+        model = http.post("https://api.openai.com/v1/chat/completions", json=asked,
+                          headers={"authorization": "Bearer sk-test"}).headers["remit-call"]
+    told = otlp.wait(lambda one: one["attributes"].get("remit.call.id") == tool)["attributes"]
+    assert told["gen_ai.operation.name"] == "execute_tool" and told["gen_ai.tool.name"] == "get_weather"
+    assert told["mcp.method.name"] == "tools/call" and told["openinference.span.kind"] == "TOOL"
+    told = otlp.wait(lambda one: one["attributes"].get("remit.call.id") == model)["attributes"]
+    assert told["gen_ai.operation.name"] == "chat" and told["gen_ai.request.model"] == "gpt-test"
+    assert told["gen_ai.provider.name"] == "openai" and told["openinference.span.kind"] == "LLM"
+
+
+def test_metrics_are_scraped_and_pushed(own_remit, otlp, origin):
+    node = own_remit(otlp=otlp.http, extra="metrics_interval_s = 1\n")
+    one_read_and_one_refusal(node, "span-metrics")
+    otlp.metrics.clear()
+    text = httpx.get(f"{node.admin}/metrics", trust_env=False).text
+    for line in ('remit_calls_total{class="read",decision="allow"} 1', 'remit_calls_total{class="act",decision="deny"} 1',
+                 'remit_refusals_total{code="policy_denied"} 1', 'remit_call_ends_total{outcome="answered"} 1',
+                 'remit_journal_commit_duration_seconds_count{class="read"} 1', "remit_leaf_mint_duration_seconds_count 1",
+                 'remit_call_stage_duration_seconds_count{stage="judge"} 1', "remit_journal_failing 0"):
+        assert line in text.splitlines(), f"{line} is not in\n{text}"
+    until(lambda: {"remit.calls", "remit.call.stage.duration", "remit.export.lag"} <= otlp.metrics, 10, "metrics are pushed")
+
+
+def test_a_collector_with_a_certificate_of_its_own(own_remit, origin, authority):
+    chain, key = authority.leaf("collector", ["localhost"])
+    secure = Receiver(tls=(chain, key))
+    try:
+        for via in (secure.http, secure.grpc):
+            untrusted = own_remit(otlp=via, trust=[])
+            known = own_remit(otlp=via, trust=[], extra=f"certificate = {json.dumps(str(authority.root))}\n",
+                              wrapper=["env", "OTEL_EXPORTER_OTLP_COMPRESSION=gzip"])
+            calls = []
+            for node in (untrusted, known):
+                with client(node, node.task()) as http:
+                    calls.append(http.get("http://plain.up.test/own-trust").headers["remit-call"])
+            secure.wait(lambda one: one["attributes"].get("remit.call.id") == calls[1])
+            until(lambda: "cannot be sent" in untrusted.log, 15, "the other collector is not trusted")
+            assert not [one for one in secure.spans if one["attributes"].get("remit.call.id") == calls[0]]
+    finally:
+        secure.close()
+
+
 @pytest.mark.heavy
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("via", ["http", "grpc"])
@@ -85,13 +141,16 @@ def test_spans_are_seen_in_phoenix(own_remit, phoenix, origin, via):
     endpoint = phoenix.base if via == "http" else f"grpc://127.0.0.1:{phoenix.grpc}"
     node = own_remit(otlp=endpoint)
     trace, span, read, refused = one_read_and_one_refusal(node, f"phoenix-{via}")
+    with client(node, node.task()) as http:
+        tool = call_a_tool(http)
 
     def both():
         mine = {one["attributes"].get("remit.call.id"): one for one in phoenix.spans()}
-        return (mine[read], mine[refused]) if read in mine and refused in mine else None
+        return [mine[call] for call in (read, refused, tool)] if {read, refused, tool} <= mine.keys() else None
 
-    allowed, denied = until(both, 60, "both spans are in Phoenix", every=0.5)
+    allowed, denied, called = until(both, 60, "both spans are in Phoenix", every=0.5)
     assert allowed["name"] == "unknown:read" and allowed["context"]["trace_id"] == trace and allowed["parent_id"] == span
     check_allowed(allowed["attributes"])
     assert denied["status_code"] == "ERROR" and denied["context"]["trace_id"] == trace
     check_denied(denied["attributes"])
+    assert called["span_kind"] == "TOOL" and called["attributes"]["gen_ai.tool.name"] == "get_weather"

@@ -133,8 +133,14 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn published(&self, operation: &str) -> Option<(Class, String)> {
-        let mut services = self.names.iter().filter_map(|name| self.levels.0.get(name));
-        let level = services.find_map(|service| service.get(operation))?;
+        // Where no action has the operation's name, the one that AWS asks for instead: `PutBucketAcl` for what puts an
+        // ACL, and for what deletes a setting the action that puts it.
+        let rest = operation.strip_prefix("Delete").or_else(|| operation.strip_prefix("Put"));
+        let others = rest.map(|rest| [format!("Put{rest}"), format!("PutBucket{rest}")]);
+        let actions = std::iter::once(operation).chain(others.iter().flatten().map(String::as_str));
+        let services = || self.names.iter().filter_map(|name| self.levels.0.get(name));
+        let level =
+            actions.flat_map(|action| services().filter_map(move |service| service.get(action))).next()?;
         let class = match level.as_str() {
             "Read" | "List" => Class::Read,
             "Write" | "Tagging" => Class::Act,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Described, Description, Doubt, Imported, Line, Wanted, template};
 use crate::call::Class;
 use crate::catalog::manifest::{About, FORMAT, Protocol, Provenance};
-use crate::catalog::naming::{Words, judge};
+use crate::catalog::naming::{Words, hands_out, judge};
 
 /// Classes all operations and puts them in order.
 pub(super) fn classify(description: Description, wanted: &Wanted, digest: String) -> Imported {
@@ -70,6 +70,16 @@ fn judge_one(operation: &Described) -> Judged {
         };
         return Judged { class, why: format!("name: {}", named.rule), doubt };
     };
+    if let Some(handed) =
+        hands_out(words).filter(|_| operation.floor.is_none() && *published < Class::Delegate)
+    {
+        let doubt = Some(format!("published as {published} ({because}), but {}", handed.rule));
+        return Judged {
+            class: handed.class,
+            why: format!("name against {because}: {}", handed.rule),
+            doubt,
+        };
+    }
     // Levels say act or delegate on their own. That something reads is believed unless its name says what it does.
     let named_plainly = judge("GET", words);
     let contradicts =

@@ -4,6 +4,7 @@
 //! are tried in the order written in [`judge`]; the first that speaks decides, and its name is the provenance shown.
 //! None knows a service. A name that says nothing leaves the method, and a method that says nothing is an act.
 
+mod authority;
 #[cfg(test)]
 mod tests;
 #[rustfmt::skip] // One word a line would be 600 lines.
@@ -12,6 +13,8 @@ mod words;
 
 use crate::call::Class;
 
+pub(super) use authority::hands_out;
+use authority::{delegates, is_authority, lends};
 use vocabulary as v;
 use words::Split;
 pub(super) use words::Words;
@@ -59,7 +62,13 @@ fn by_safe_method(deed: &Deed<'_>) -> Verdict {
 
 fn by_other_method(method: &str, split: &Split, deed: &Deed<'_>) -> Verdict {
     if method == "DELETE" || deed.any(|verb| has(v::TAKES_AWAY, verb)) {
-        return Verdict::new(Class::Act, "takes away or ends something");
+        // AWS publishes the taking of rights as permissions management, like the giving.
+        let rights = method == "ACTION" && phrases(split).any(is_authority);
+        return if rights {
+            Verdict::new(Class::Delegate, "takes away rights, which counts as managing them")
+        } else {
+            Verdict::new(Class::Act, "takes away or ends something")
+        };
     }
     if method == "ACL" {
         return Verdict::new(Class::Delegate, "changes who may do what");
@@ -102,11 +111,11 @@ impl<'a> Deed<'a> {
         let trailing = phrase.last().map(String::as_str).filter(|word| is_verb(word) && phrase.len() > 1);
         // `transferGet`: the plainest of verbs at the end says more than a noun that could be a verb at the beginning.
         let plainly = trailing.filter(|word| matches!(*word, "get" | "list"));
-        let leading = plainly.or(first.filter(|word| is_verb(word)));
+        let leading = plainly.or(first.filter(|word| is_verb(word) && !is_add_on(phrase)));
         let path = Some(phrase_of(&split.segments)).filter(|_| !split.ends_open || split.custom);
         let path = path.and_then(|segment| {
             let first = segment.iter().map(String::as_str).find(|word| !SKIPPED.contains(word));
-            first.filter(|word| is_verb(word))
+            first.filter(|word| is_verb(word) && !is_add_on(segment))
         });
         Self { name: leading.or(trailing), name_is_verb: leading.is_some(), path }
     }
@@ -128,34 +137,16 @@ fn phrase_of(list: &[Vec<String>]) -> &[String] {
     list.iter().rev().find(|part| !goes_on(part)).map_or(&[][..], Vec::as_slice)
 }
 
+/// `addOnAttachments`, `add_ons`: a noun.
+fn is_add_on(phrase: &[String]) -> bool {
+    matches!(phrase, [add, on, ..] if add == "add" && (on == "on" || on == "ons"))
+}
+
 /// Words before a verb that say how, not what.
 const SKIPPED: [&str; 10] = ["batch", "bulk", "multi", "async", "admin", "api", "v1", "v2", "v3", "http"];
 
 fn is_verb(word: &str) -> bool {
     [v::READS, v::HANDS_OVER, v::TAKES_AWAY, v::ACTS].iter().any(|list| has(list, word))
-}
-
-/// A key or session that is fetched by a method that is not safe has just been made.
-fn lends(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
-    let fetches = deed.any(|verb| matches!(verb, "get" | "fetch" | "retrieve" | "exchange" | "refresh"));
-    let phrase = split.parts.last().or(split.segments.last())?;
-    let fresh = |pair: &[String]| {
-        let [kind, thing] = pair else { return false };
-        matches!(
-            kind.as_str(),
-            "access"
-                | "session"
-                | "federation"
-                | "auth"
-                | "bearer"
-                | "temporary"
-                | "refresh"
-                | "login"
-                | "public"
-        ) && matches!(thing.as_str(), "token" | "tokens" | "credentials")
-    };
-    (fetches && phrase.windows(2).any(fresh))
-        .then_some(Verdict::new(Class::Delegate, "hands out a token or credentials"))
 }
 
 /// The path or the whole name is a search, a query, a validation.
@@ -167,8 +158,21 @@ fn reads(split: &Split, deed: &Deed<'_>) -> bool {
     let kept = |words: &[String]| words.iter().any(|word| has(v::KEPT, word));
     let quiet =
         deed.name.is_none_or(|verb| has(v::READS, verb) || has(v::SAYS_LITTLE, verb) || !deed.name_is_verb);
-    let by_path = deed.path.is_some_and(|verb| has(v::READS, verb))
-        && split.segments.last().is_some_and(|segment| !kept(segment));
+    // `saved_search` is a thing that is kept; `check_job_status` is none.
+    let plain =
+        |verb: &str| matches!(verb, "check" | "get" | "list" | "describe" | "read" | "fetch" | "retrieve");
+    let by_path = deed.path.is_some_and(|verb| {
+        has(v::READS, verb) && split.segments.last().is_some_and(|segment| plain(verb) || !kept(segment))
+    });
+    let asks_on_the_way = split.segments.iter().any(|s| matches!(&s[..], [one] if has(v::ASKS, one)));
+    if asks_on_the_way && quiet {
+        return true;
+    }
+    // `{property}:runReport`: a report that is the answer. A report that is kept is made at a place of its own.
+    let reports = |s: &Vec<String>| matches!(&s[..], [run, .., what] if run == "run" && (what == "report" || what == "reports"));
+    if split.custom && split.segments.last().is_some_and(reports) {
+        return true;
+    }
     let by_name = deed.name.is_some_and(|verb| has(v::READS, verb)) && deed.path_agrees();
     (by_path && quiet) || by_name
 }
@@ -191,65 +195,20 @@ fn computes(split: &Split, deed: &Deed<'_>) -> bool {
     little && (by_path || by_name) || dry
 }
 
-fn delegates(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
-    if deed.any(|verb| has(v::HANDS_OVER, verb)) {
-        return Some(Verdict::new(Class::Delegate, "named after handing something over"));
-    }
-    if works_alone(split) {
-        return Some(Verdict::new(Class::Delegate, "gives a task to an agent"));
-    }
-    let idle = deed.name.is_some_and(|verb| v::TAKES_NO_SIDE.contains(&verb));
-    let aside = [split.parts.last(), split.segments.last()].into_iter().flatten();
-    let idle =
-        idle || aside.filter_map(|words| words.first()).any(|word| v::TAKES_NO_SIDE.contains(&word.as_str()));
-    if !idle && phrases(split).any(is_authority) {
-        return Some(Verdict::new(
-            Class::Delegate,
-            "makes or changes keys, grants, members, roles or callbacks",
-        ));
-    }
-    let watches = split.segments.last().is_some_and(|s| s.len() == 1 && s.iter().all(|w| w == "watch"))
-        || split.parts.last().is_some_and(|p| p.len() == 1 && p.iter().all(|w| w == "watch"));
-    watches.then_some(Verdict::new(Class::Delegate, "registers a callback"))
-}
-
 /// What is acted upon, by the name and by the path. Where the last part is a verb alone, it is the part before.
 fn phrases(split: &Split) -> impl Iterator<Item = &[String]> {
     [subject(&split.parts), subject(&split.segments)].into_iter()
 }
 
 fn subject(phrases: &[Vec<String>]) -> &[String] {
-    let bare = |word: &String| is_verb(word) || SKIPPED.contains(&word.as_str()) || word == "or";
     let mut from_the_end = phrases.iter().rev();
     let last = from_the_end.next().map_or(&[][..], Vec::as_slice);
-    if last.iter().all(bare) { from_the_end.next().map_or(last, Vec::as_slice) } else { last }
-}
-
-/// Whether a noun of the phrase is authority. What follows `for`, `in` and the like only says where.
-fn is_authority(phrase: &[String]) -> bool {
-    let elsewhere = |word: &String| has(v::PREPOSITIONS, word) && word != "to" && word != "into";
-    let end = phrase.iter().position(elsewhere).filter(|&at| at > 0).unwrap_or(phrase.len());
-    let phrase = phrase.get(..end).unwrap_or_default();
-    let head = phrase.iter().rev().find(|word| !has(v::TAIL, word) && !is_verb(word));
-    let singular = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
-    let pair = |words: &[String]| {
-        let [first, second] = words else { return false };
-        let same = |a: &str, b: &str| a == b || singular(a) == singular(b);
-        v::AUTHORITY_PAIRS.iter().any(|(a, b)| same(a, first) && same(b, second))
+    let bare = |word: &String| {
+        // `setAdmin` makes one; `admin.users.create` only says where.
+        let skipped = SKIPPED.contains(&word.as_str()) && !(word == "admin" && last.len() > 1);
+        is_verb(word) || skipped || word == "or" || word == "ephemeral"
     };
-    phrase.iter().any(|word| has(v::AUTHORITY, word))
-        || head.or(phrase.last()).is_some_and(|word| has(v::AUTHORITY_AS_HEAD, word))
-        || phrase.windows(2).any(pair)
-}
-
-fn works_alone(split: &Split) -> bool {
-    let mut words = split.parts.iter().chain(&split.segments).flatten();
-    let agent = words.any(|word| has(v::AGENTS, word));
-    let thread = split.segments.iter().flatten().any(|word| word == "threads");
-    let ends = [split.parts.last(), split.segments.last()];
-    let work = ends.into_iter().flatten().flatten().any(|word| has(v::AGENT_WORK, word));
-    let runs = split.segments.last().is_some_and(|segment| segment.iter().any(|word| word == "runs"));
-    !split.ends_open && ((agent && work) || (thread && runs))
+    if last.iter().all(bare) { from_the_end.next().map_or(last, Vec::as_slice) } else { last }
 }
 
 fn has(sorted: &[&str], word: &str) -> bool {

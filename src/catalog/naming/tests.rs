@@ -113,6 +113,29 @@ delegate  MUTATION organizationInviteCreate    -
 delegate  MUTATION apiKeyCreate                -
 delegate  POST    createServiceAccount         /service-accounts
 delegate  POST    createSharedLink             /sharing/create_shared_link
+delegate  PUT     -                            /orgs/{id}/memberships/bob
+delegate  PUT     -                            /repos/{owner}/{repo}/collaborators/eve
+delegate  POST    -                            /groups/{id}/users
+delegate  POST    approveAccessRequest         /access_requests/{id}/approve
+delegate  POST    addUserToGroup               /group/user
+delegate  POST    createParticipant            /conversations/{id}/participants
+act       POST    createParticipant            /calls/{id}/participants
+delegate  PATCH   updateParseSettings          /user/webhooks/parse/settings/{id}
+act       POST    testWebhook                  /webhooks/{id}/test
+act       POST    triggers.webhook             /v1/triggers/{id}:webhook
+delegate  POST    providers.create             /identityPools/{id}/providers
+delegate  POST    -                            /repos/{owner}/{repo}/transfer
+act       POST    createTransfer               /v1/transfers
+delegate  MUTATION integrationSlackConnect     -
+act       MUTATION integrationUpdate           -
+delegate  MUTATION joinOrganization            -
+act       MUTATION updateMembersCanCreateRepositoriesSetting -
+delegate  ACTION  GetSessionToken              -
+delegate  ACTION  RemovePermission             -
+read      POST    sharing/check_job_status     /2/sharing/check_job_status
+read      POST    autocompleteTags             /api/v2/autocomplete/tags.json
+read      POST    properties.runReport         /v1/{property}:runReport
+read      GET     addOnAttachments.list        /posts/{id}/addOnAttachments
 ";
 
 #[test]
@@ -120,6 +143,8 @@ fn ids_in_a_path_are_not_words() {
     let rule = |path| judge("POST", Words { name: "", path }).class;
     assert_eq!(rule("/v1/accounts/4f2a77c0-0d1e-4c11-9d52-000000000000"), Class::Act);
     assert_eq!(rule("/v1/notes/12345"), Class::Act);
+    assert_eq!(rule("/channels/4711/permissions/NvFQssRXBqNtlyK6"), Class::Delegate);
+    assert_eq!(rule("/teams/alpha-50/members/inbox-e2e2"), Class::Delegate);
 }
 
 #[test]

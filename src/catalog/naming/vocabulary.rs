@@ -3,21 +3,22 @@
 /// Verbs that retrieve or compute.
 pub(super) const READS: &[&str] = &[
     "aggregate", "aggregations", "analyse", "analyze", "annotate", "answer", "are", "autocomplete",
-    "batchget", "browse", "calculate", "can", "check", "classify", "compare", "compute", "count", "decode",
-    "describe", "detect", "diff", "discover", "download", "dryrun", "embed", "enrich", "estimate",
-    "evaluate", "exists", "explain", "explore", "fetch", "filter", "find", "forecast", "geocode", "get",
-    "has", "head", "history", "identify", "info", "inspect", "introspect", "is", "list", "locate",
-    "longpoll", "lookup", "match", "mget", "msearch", "parse", "peek", "predict", "preflight", "preview",
-    "query", "rank", "read", "recognize", "recommend", "render", "rerank", "resolve", "retrieve", "scan",
-    "score", "search", "select", "show", "simulate", "stats", "suggest", "summarize", "tail", "tokenize",
-    "transcribe", "translate", "userinfo", "validate", "verifymac", "view", "whoami",
+    "batchget", "browse", "bulkget", "calc", "calculate", "can", "check", "classify", "compare", "compute",
+    "count", "decode", "describe", "detect", "diff", "discover", "download", "dryrun", "embed", "enrich",
+    "estimate", "evaluate", "exists", "explain", "explore", "extract", "fetch", "filter", "find",
+    "forecast", "geocode", "get", "getmany", "grep", "has", "head", "history", "identify", "info",
+    "inspect", "introspect", "is", "lint", "list", "locate", "longpoll", "lookup", "match", "mget",
+    "msearch", "parse", "peek", "predict", "preflight", "preview", "query", "rank", "read", "recognize",
+    "recommend", "render", "rerank", "resolve", "retrieve", "scan", "score", "search", "select", "show",
+    "similar", "simulate", "stats", "suggest", "summarize", "tail", "tokenize", "transcribe", "translate",
+    "typeahead", "userinfo", "validate", "verifymac", "view", "whoami",
 ];
 
 /// Nouns that name a computation: to create one leaves nothing behind.
 pub(super) const COMPUTATIONS: &[&str] = &[
     "autocompletion", "calculation", "completion", "completions", "embedding", "embeddings", "estimate",
     "estimates", "estimation", "generations", "inference", "lookup", "moderation", "moderations", "preview",
-    "previews", "rerank", "search", "simulation", "simulations", "suggestion", "transcriptions",
+    "previews", "rerank", "search", "simulation", "simulations", "speech", "suggestion", "transcriptions",
     "translations", "validation",
 ];
 
@@ -35,12 +36,13 @@ pub(super) const HANDS_OVER: &[&str] = &[
 
 /// Verbs that take something away or end it.
 pub(super) const TAKES_AWAY: &[&str] = &[
-    "abort", "archive", "ban", "block", "cancel", "clear", "close", "deactivate", "decline", "delete",
-    "deny", "deprovision", "deregister", "destroy", "detach", "disable", "disassociate", "disconnect",
-    "dismiss", "drop", "erase", "expire", "kick", "kill", "leave", "lock", "logout", "pause", "purge",
-    "reject", "remove", "revoke", "signout", "stop", "suspend", "terminate", "trash", "unassign",
-    "uninstall", "uninvite", "unlink", "unregister", "unset", "unshare", "unsubscribe", "untag", "unwatch",
-    "void", "wipe",
+    "abort", "archive", "ban", "block", "cancel", "clear", "close", "deactivate", "deauthorize", "decline",
+    "delete", "deny", "deprovision", "deregister", "destroy", "detach", "disable", "disassociate",
+    "discard", "disconnect", "dismiss", "drop", "erase", "evict", "expire", "hangup", "kick", "kill",
+    "leave", "lock", "logout", "offboard", "pause", "purge", "reject", "relinquish", "remove", "retire",
+    "revoke", "signout", "stop", "suspend", "terminate", "trash", "unassign", "unauthorize", "uninstall",
+    "uninvite", "unlink", "unregister", "unset", "unshare", "unsubscribe", "untag", "unwatch", "void",
+    "wipe", "withdraw",
 ];
 
 /// Verbs of other effects.
@@ -67,43 +69,56 @@ pub(super) const SAYS_LITTLE: &[&str] = &[
 
 /// Effects so plain that a safe method does not hide them.
 pub(super) const EVEN_BY_GET: &[&str] = &[
-    "activate", "add", "approve", "archive", "associate", "attach", "ban", "cancel", "confirm", "create",
-    "deactivate", "delete", "deregister", "destroy", "detach", "disable", "disassociate", "edit", "enable",
-    "erase", "execute", "insert", "install", "invite", "invoke", "kick", "kill", "logout", "modify", "move",
-    "post", "publish", "purge", "put", "regenerate", "register", "remove", "rename", "replace", "reset",
-    "restart", "revoke", "rotate", "send", "set", "shutdown", "signout", "start", "stop", "submit",
-    "subscribe", "terminate", "trigger", "unban", "uninstall", "unregister", "unsubscribe", "update",
-    "upload", "write",
+    "activate", "add", "approve", "archive", "associate", "attach", "ban", "cancel", "confirm", "copy",
+    "create", "deactivate", "delete", "deregister", "destroy", "detach", "disable", "disassociate", "edit",
+    "enable", "erase", "execute", "insert", "install", "invite", "invoke", "kick", "kill", "logout",
+    "modify", "move", "post", "publish", "purge", "put", "regenerate", "register", "remove", "rename",
+    "replace", "reset", "restart", "revoke", "rotate", "send", "set", "shutdown", "signout", "start",
+    "stop", "submit", "subscribe", "terminate", "trigger", "unban", "uninstall", "unregister",
+    "unsubscribe", "update", "upload", "write",
 ];
 
 /// Nouns that are authority, or carry it, wherever they stand in a name.
 pub(super) const AUTHORITY: &[&str] = &[
-    "accesskey", "accesskeys", "accesslevel", "acl", "acls", "admins", "apikey", "apikeypair", "apikeys",
-    "apitokens", "collaborations", "collaborator", "collaborators", "credential", "credentials", "delegate",
-    "delegates", "delegation", "delegations", "entitlement", "entitlements", "grant", "grants", "hooks",
-    "iam", "impersonation", "invitation", "invitations", "invite", "invites", "keypair", "keypairs",
-    "member", "members", "membership", "memberships", "oauth2", "ownership", "permission", "permissions",
-    "principals", "privilege", "privileges", "role", "roles", "saml", "serviceaccount", "serviceaccounts",
-    "shares", "sharing", "sso", "watches", "webhook", "webhooks",
+    "accessgrants", "accesskey", "accesskeys", "accesslevel", "accesstoken", "accesstokens", "accountlink",
+    "acl", "acls", "admins", "apikey", "apikeypair", "apikeys", "apitokens", "apppassword", "approle",
+    "approleassignedto", "approleassignments", "approles", "authenticators", "collaborations",
+    "collaborator", "collaborators", "credential", "credentials", "delegate", "delegates", "delegation",
+    "delegations", "entitlement", "entitlements", "federatedidentitycredentials", "grant", "grants",
+    "hooks", "iam", "impersonation", "invitation", "invitations", "invite", "invites", "keypair",
+    "keypairs", "member", "members", "membership", "memberships", "oauth2", "oauth2permissiongrants",
+    "ownership", "passkey", "passkeys", "permission", "permissions", "principals", "privilege",
+    "privileges", "role", "roles", "saml", "serviceaccount", "serviceaccounts", "sharedlink", "sharedlinks",
+    "shares", "sharing", "signingkey", "signingkeys", "sso", "teammate", "teammates", "watches", "webhook",
+    "webhookendpoint", "webhookendpoints", "webhooks",
 ];
 
 /// Nouns that are authority where they are what is acted upon: the last noun of the name.
 pub(super) const AUTHORITY_AS_HEAD: &[&str] = &[
-    "access", "admin", "hook", "key", "keys", "owner", "secret", "secrets", "share", "token", "tokens",
+    "access", "admin", "authenticator", "factor", "factors", "hook", "key", "keys", "owner", "secret",
+    "secrets", "share", "token", "tokens",
 ];
 
 /// Two words in a row that are authority together.
 pub(super) const AUTHORITY_PAIRS: &[(&str, &str)] = &[
-    ("access", "key"), ("access", "policies"), ("access", "policy"), ("access", "restrictions"),
-    ("access", "token"), ("access", "type"), ("account", "link"), ("account", "session"), ("allow", "list"),
-    ("api", "key"), ("api", "token"), ("bucket", "policy"), ("callback", "url"), ("deploy", "key"),
+    ("access", "control"), ("access", "key"), ("access", "policies"), ("access", "policy"),
+    ("access", "restrictions"), ("access", "token"), ("access", "type"), ("account", "link"),
+    ("account", "session"), ("allow", "list"), ("api", "key"), ("api", "token"), ("app", "installation"),
+    ("app", "password"), ("audit", "copy"), ("bot", "token"), ("bucket", "policy"), ("callback", "url"),
+    ("change", "subscription"), ("client", "certificate"), ("client", "secret"), ("client", "secrets"),
+    ("customer", "session"), ("dashboard", "public"), ("deploy", "key"), ("embed", "token"),
     ("event", "destination"), ("event", "destinations"), ("event", "subscription"),
-    ("event", "subscriptions"), ("file", "link"), ("group", "policy"), ("identity", "policy"),
-    ("identity", "provider"), ("ip", "allowlist"), ("key", "pair"), ("login", "link"), ("login", "profile"),
-    ("magic", "link"), ("notification", "channel"), ("notification", "channels"), ("oauth", "app"),
-    ("oauth", "application"), ("oauth", "client"), ("public", "url"), ("push", "config"),
-    ("push", "subscription"), ("resource", "policy"), ("security", "policy"), ("service", "account"),
-    ("service", "accounts"), ("shared", "link"), ("shared", "links"), ("sharing", "link"),
+    ("event", "subscriptions"), ("federated", "identity"), ("file", "link"), ("group", "policy"),
+    ("group", "user"), ("group", "users"), ("identity", "policy"), ("identity", "provider"),
+    ("identity", "providers"), ("install", "link"), ("ip", "allowlist"), ("key", "pair"), ("login", "link"),
+    ("login", "profile"), ("magic", "link"), ("notification", "channel"), ("notification", "channels"),
+    ("notification", "endpoint"), ("oauth", "app"), ("oauth", "application"), ("oauth", "client"),
+    ("oidc", "provider"), ("permission", "set"), ("personal", "token"), ("portal", "session"),
+    ("public", "dashboard"), ("public", "link"), ("public", "links"), ("public", "url"), ("push", "config"),
+    ("push", "subscription"), ("refresh", "token"), ("resource", "policy"), ("role", "assignment"),
+    ("role", "binding"), ("saml", "provider"), ("security", "policy"), ("service", "account"),
+    ("service", "accounts"), ("service", "principal"), ("shared", "link"), ("shared", "links"),
+    ("sharing", "link"), ("signing", "key"), ("ssh", "key"), ("ssl", "cert"), ("ssl", "certs"),
     ("trust", "policy"), ("user", "group"), ("user", "policy"), ("webhook", "subscription"),
     ("webhook", "subscriptions"),
 ];
@@ -120,10 +135,33 @@ pub(super) const AGENTS: &[&str] = &[
 
 /// What asks it.
 pub(super) const AGENT_WORK: &[&str] = &[
-    "conversation", "conversations", "delegate", "dispatch", "execute", "execution", "executions", "invoke",
-    "launch", "message", "messages", "prompt", "run", "runs", "session", "sessions", "start", "task",
-    "tasks",
+    "conversation", "conversations", "delegate", "dispatch", "execute", "execution", "executions", "intent",
+    "invoke", "launch", "message", "messages", "prompt", "run", "runs", "session", "sessions", "start",
+    "task", "tasks",
 ];
+
+/// Works on its own for whoever asks, and is never a person: to assign something to one is to ask it.
+pub(super) const MACHINES: &[&str] = &["copilot", "subagent", "subagents"];
+
+/// Where people talk or learn together: to take part is to be a member.
+pub(super) const TOGETHER: &[&str] = &[
+    "channel", "channels", "chat", "chats", "class", "classes", "conversation", "conversations", "course",
+    "courses", "group", "groups", "room", "rooms", "space", "spaces", "workspace", "workspaces",
+];
+
+/// Who takes part in it.
+pub(super) const TAKE_PART: &[&str] = &[
+    "guest", "guests", "participant", "participants", "student", "students", "teacher", "teachers",
+];
+
+/// Requests of these, approved or accepted, are given.
+pub(super) const ASKED_FOR: &[&str] = &[
+    "access", "app", "apps", "collaborator", "invitation", "invite", "join", "member", "membership",
+    "permission", "permissions", "role", "scope", "scopes",
+];
+
+/// Segments behind which nothing is changed, wherever they stand in a path.
+pub(super) const ASKS: &[&str] = &["autocomplete", "lookup", "typeahead"];
 
 /// Words after which a name speaks of where and for whom.
 pub(super) const PREPOSITIONS: &[&str] = &[

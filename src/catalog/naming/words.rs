@@ -61,6 +61,23 @@ fn is_value(segment: &str) -> bool {
         || (digits * 3 >= segment.len() && digits > 0 && !is_version(segment))
         || (digits >= 2 && segment.len() >= 12)
         || segment.len() > 48
+        || is_slug(segment)
+        || is_random(segment)
+}
+
+/// `orders-85`, `inbox-e2e2`: a name with a number behind it, as things are called and kinds of things are not.
+fn is_slug(segment: &str) -> bool {
+    let end = segment.rsplit_once('-').map_or("", |(_, end)| end);
+    end.len() >= 2
+        && end.bytes().any(|b| b.is_ascii_digit())
+        && end.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// `NvFQssRXBqNtlyK6`: letters that change their case more often than words do.
+fn is_random(segment: &str) -> bool {
+    let plain = segment.len() >= 12 && segment.bytes().all(|b| b.is_ascii_alphanumeric());
+    let words = split(segment).len();
+    plain && segment.bytes().any(|b| b.is_ascii_digit()) && words >= 4 && segment.len() < words * 4
 }
 
 /// `v1`, `2.0`, `v1beta1`, `2024-10`.

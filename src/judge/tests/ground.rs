@@ -80,6 +80,7 @@ pub(super) fn operation(id: &str, class: Class) -> Operation {
         how: Recognition::Exact,
         facts: Facts::default(),
         because: "test".into(),
+        ai: None,
     }
 }
 

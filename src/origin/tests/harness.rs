@@ -100,6 +100,7 @@ impl Ask {
             how: Recognition::Unknown,
             facts: crate::call::Facts::default(),
             because: "test".into(),
+            ai: None,
         });
         let task = Arc::new(Task {
             id: self.task,

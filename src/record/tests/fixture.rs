@@ -97,6 +97,7 @@ pub(crate) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decide
         how: Recognition::Exact,
         facts: crate::call::Facts::default(),
         because: "catalog".into(),
+        ai: None,
     };
     let task = task();
     let principal = Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken };

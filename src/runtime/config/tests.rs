@@ -287,3 +287,38 @@ fn the_sample_is_sound_and_complete() {
         }
     }
 }
+
+#[test]
+fn metrics_go_where_spans_go_unless_said_otherwise() {
+    let file = "[telemetry]\notlp_endpoint = \"http://c.test:4318\"\n";
+    let metrics =
+        |text: &str, variables: &[(&str, &str)]| parse_with(text, variables).unwrap().telemetry.metrics;
+    let (otlp, every) = metrics(file, &[]).unwrap();
+    assert_eq!((otlp.endpoint.as_str(), every.as_secs()), ("http://c.test:4318/v1/metrics", 60));
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "grpc://m.test:4317");
+    let (otlp, every) = metrics(file, &[own, ("OTEL_METRIC_EXPORT_INTERVAL", "2500")]).unwrap();
+    assert_eq!((otlp.protocol, every.as_millis()), (OtlpProtocol::Grpc, 2500));
+    assert!(metrics(&format!("{file}metrics_interval_s = 0\n"), &[]).is_none());
+    for off in [("OTEL_METRICS_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "prometheus")] {
+        assert!(metrics(file, &[off]).is_none(), "{off:?}");
+        assert!(parse_with(file, &[off]).unwrap().telemetry.otlp.is_some());
+    }
+    assert!(metrics("", &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t.test/x")]).is_none());
+}
+
+#[test]
+fn a_collector_has_trust_and_batches_of_its_own() {
+    let file = "[telemetry]\notlp_endpoint = \"grpcs://c.test:4317\"\ncertificate = \"ca.pem\"\n";
+    assert_eq!(otlp(file, &[]).certificate.unwrap(), Path::new("/etc/remit/ca.pem"));
+    let set = [
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/traces.pem"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "7"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ];
+    let found = otlp(file, &set);
+    assert_eq!(found.certificate.unwrap(), Path::new("/traces.pem"));
+    assert_eq!((found.batch_spans, found.batch_delay.as_millis()), (7, 20));
+    let told = parse_with(file, &[("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem")]).unwrap_err().to_string();
+    assert_eq!(told.matches("OTEL_EXPORTER_OTLP_CLIENT_KEY").count(), 1, "{told}");
+}

@@ -7,9 +7,7 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use flate2::write::GzEncoder;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use url::Url;
 
@@ -45,7 +43,7 @@ impl Sender {
         Ok(Self { url, headers, timeout: otlp.timeout, compression: otlp.compression, post })
     }
 
-    pub(super) async fn send(&self, request: &ExportTraceServiceRequest) -> Verdict {
+    pub(super) async fn send(&self, request: &impl prost::Message) -> Verdict {
         let body = match self.body(request) {
             Ok(body) => body,
             Err(e) => return Verdict::Later { after: None, why: format!("cannot compress: {e}") },
@@ -61,7 +59,7 @@ impl Sender {
         }
     }
 
-    fn body(&self, request: &ExportTraceServiceRequest) -> std::io::Result<Bytes> {
+    fn body(&self, request: &impl prost::Message) -> std::io::Result<Bytes> {
         let plain = request.encode_to_vec();
         match self.compression {
             Compression::None => Ok(plain.into()),
@@ -77,7 +75,7 @@ impl Sender {
 fn verdict(posted: &Posted) -> Verdict {
     let why = || format!("the collector answered {}{}", posted.status, said(&posted.body));
     match posted.status {
-        // Some backends answer with JSON or with nothing; the status alone says that they have it.
+        // The answers of all signals have one form. Some backends answer with JSON or with nothing; the status alone says that they have it.
         200..=299 => {
             Verdict::taken(ExportTraceServiceResponse::decode(posted.body.clone()).unwrap_or_default())
         }

@@ -3,7 +3,7 @@
 //! A span is given up only where the collector says that this one span will never do. A collector that says no to us
 //! (401, 404, a wrong port) is asked again later: the journal keeps the spans, and an operator will mend it.
 
-mod grpc;
+pub(super) mod grpc;
 mod http;
 
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -46,7 +47,8 @@ pub struct Otlp {
     pub retry_first: Duration,
     /// The longest pause.
     pub retry_longest: Duration,
-    /// PEM certificates that a gRPC collector's certificate may lead to. OTLP/HTTP trusts what its [`Post`] trusts.
+    /// PEM certificates that a gRPC collector's certificate may lead to; empty: no TLS is possible. OTLP/HTTP trusts
+    /// what its [`Post`] trusts.
     pub trust_pem: Vec<u8>,
 }
 
@@ -142,8 +144,8 @@ impl Verdict {
 
 /// The connection to a collector.
 pub(super) enum Wire {
-    Http(http::Sender),
-    Grpc(grpc::Sender),
+    Http(Box<http::Sender>),
+    Grpc(Box<grpc::Sender>),
 }
 
 impl Wire {
@@ -151,8 +153,8 @@ impl Wire {
     pub(super) fn new(otlp: &Otlp, post: std::sync::Arc<dyn Post>) -> Result<Self, TelemetryError> {
         let headers = headers(&otlp.headers)?;
         Ok(match &otlp.endpoint {
-            Endpoint::Http(url) => Self::Http(http::Sender::new(url.clone(), headers, otlp, post)?),
-            Endpoint::Grpc(url) => Self::Grpc(grpc::Sender::new(url, headers, otlp)?),
+            Endpoint::Http(url) => Self::Http(Box::new(http::Sender::new(url.clone(), headers, otlp, post)?)),
+            Endpoint::Grpc(url) => Self::Grpc(Box::new(grpc::Sender::new(url, headers, otlp)?)),
         })
     }
 
@@ -160,6 +162,13 @@ impl Wire {
         match self {
             Self::Http(sender) => sender.send(&request).await,
             Self::Grpc(sender) => sender.send(request).await,
+        }
+    }
+
+    pub(super) async fn send_metrics(&mut self, request: ExportMetricsServiceRequest) -> Verdict {
+        match self {
+            Self::Http(sender) => sender.send(&request).await,
+            Self::Grpc(sender) => sender.send_metrics(request).await,
         }
     }
 }
@@ -180,6 +189,15 @@ fn headers(given: &[(String, Secret<String>)]) -> Result<HeaderMap, TelemetryErr
 
 /// Puts spans into an envelope that says who sends them.
 pub(super) fn request(resource: &[(String, String)], spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let (resource, scope) = sender(resource);
+    let schema_url = semconv::SCHEMA_URL.to_owned();
+    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, schema_url: schema_url.clone() }];
+    let of = ResourceSpans { resource: Some(resource), scope_spans, schema_url };
+    ExportTraceServiceRequest { resource_spans: vec![of] }
+}
+
+/// Who sends.
+pub(super) fn sender(resource: &[(String, String)]) -> (Resource, InstrumentationScope) {
     let version = env!("CARGO_PKG_VERSION");
     let own = [(semconv::SERVICE_NAME, "remit"), (semconv::SERVICE_VERSION, version)];
     let missing = own.into_iter().filter(|(key, _)| resource.iter().all(|(given, _)| given != key));
@@ -190,13 +208,10 @@ pub(super) fn request(resource: &[(String, String)], spans: Vec<Span>) -> Export
         version: version.to_owned(),
         ..InstrumentationScope::default()
     };
-    let schema_url = semconv::SCHEMA_URL.to_owned();
-    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans, schema_url: schema_url.clone() }];
-    let resource = Some(Resource { attributes, ..Resource::default() });
-    ExportTraceServiceRequest { resource_spans: vec![ResourceSpans { resource, scope_spans, schema_url }] }
+    (Resource { attributes, ..Resource::default() }, scope)
 }
 
-fn text(key: &str, value: &str) -> KeyValue {
+pub(super) fn text(key: &str, value: &str) -> KeyValue {
     let value = Some(AnyValue { value: Some(Value::StringValue(value.to_owned())) });
     KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
 }

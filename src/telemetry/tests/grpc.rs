@@ -79,3 +79,26 @@ async fn spans_arrive_by_grpc_once_although_the_collector_falters() {
     assert!(parts.headers["user-agent"].to_str().unwrap().starts_with("remit/"));
     assert_eq!(followers.lag()[0].spans_exported, 20);
 }
+
+#[test]
+fn a_collector_says_when_to_come_again_and_what_is_too_much() {
+    use crate::telemetry::otlp::Verdict;
+    use crate::telemetry::otlp::grpc::verdict;
+    use tonic::{Code, Status};
+    // google.rpc.Status { code: 8, details: [Any { RetryInfo { retry_delay: 2.5 s } }] }
+    let delay = [0x0a, 0x07, 0x08, 0x02, 0x10, 0x80, 0xca, 0xb5, 0xee, 0x01];
+    let info = prost_types::Any {
+        type_url: "type.googleapis.com/google.rpc.RetryInfo".into(),
+        value: [&[0x0a, 0x08][..], &delay[2..]].concat(),
+    };
+    let any = info.encode_to_vec();
+    let details = [&[0x08, 8, 0x1a, u8::try_from(any.len()).unwrap()][..], &any].concat();
+    for code in [Code::ResourceExhausted, Code::Unavailable] {
+        let told = verdict(&Status::with_details(code, "busy", details.clone().into()));
+        let Verdict::Later { after: Some(after), .. } = told else { panic!("{told:?}") };
+        assert_eq!(after, std::time::Duration::from_millis(2_500));
+    }
+    assert!(matches!(verdict(&Status::resource_exhausted("too long")), Verdict::TooMuch { .. }));
+    assert!(matches!(verdict(&Status::unavailable("")), Verdict::Later { after: None, .. }));
+    assert!(matches!(verdict(&Status::invalid_argument("")), Verdict::Unfit { .. }));
+}

@@ -10,6 +10,7 @@ use super::collector::{
     Answer, Collector, LONG, answered, cursor, follow, follow_with, opened, otlp, status,
 };
 use crate::call::{Closing, Outcome, Secret};
+use crate::record::Event;
 use crate::record::tests::fixture::start;
 use crate::telemetry::{Compression, Endpoint, Otlp, Posted, TelemetryError};
 
@@ -276,4 +277,23 @@ fn a_base_url_gets_the_path_of_traces() {
     ] {
         assert_eq!(Endpoint::http_base(base.parse().unwrap()), Endpoint::Http(whole.parse().unwrap()));
     }
+}
+
+#[tokio::test]
+async fn entries_of_which_nothing_is_told_are_no_backlog() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = start(dir.path());
+    let collector = Collector::new([]);
+    let followers = follow(&journal, &collector);
+    journal.note(Event::NodeStarted { version: "1" }).await.unwrap();
+    let none_behind = async {
+        while followers.lag()[0].entries_behind > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, none_behind).await.expect("a backlog stays");
+    assert_eq!(followers.lag()[0].waiting_since, None);
+    assert!(collector.ids().is_empty());
+    journal.stop().await;
+    followers.stop(LONG).await;
 }

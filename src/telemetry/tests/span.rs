@@ -1,7 +1,10 @@
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::collector::{attribute, span_id};
-use crate::call::{BodyFacts, CallId, Class, Closing, Outcome, Refusal};
+use crate::call::{
+    Ai, BodyFacts, CallId, Class, Closing, Operation, OperationId, Operations, Outcome, Recognition, Refusal,
+    ServiceName,
+};
 use crate::record::tests::fixture::{decided_from, entries, intercepted, start};
 use crate::telemetry::pair::Pairs;
 use crate::telemetry::span::span;
@@ -141,4 +144,78 @@ async fn a_refused_call_is_a_span_too() {
 async fn a_call_that_cannot_tell_how_long_it_took_ends_when_that_was_written() {
     let (_, spans) = spans(vec![Closing::bare(Outcome::Unknown)]).await;
     assert!(spans[0].end_time_unix_nano > spans[0].start_time_unix_nano);
+}
+
+/// The span of a call with this operation.
+async fn span_of(operation: Operation) -> Span {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = start(dir.path());
+    let call = intercepted("/mcp", &[]).recognise(Operations::one(operation));
+    journal.refuse(call.account(), &Refusal::IdentityRequired).await.unwrap();
+    journal.stop().await;
+    span(&Pairs::default().take(entries(dir.path()).remove(0)).unwrap())
+}
+
+#[tokio::test]
+async fn tools_and_models_are_told_in_the_words_of_the_conventions() {
+    let plain = Operation {
+        id: OperationId("example:things/list".into()),
+        service: ServiceName("example".into()),
+        class: Class::Read,
+        resource: None,
+        how: Recognition::Exact,
+        because: "test".into(),
+        facts: crate::call::Facts::default(),
+        ai: None,
+    };
+    let of = |how, ai| Operation { how, ai: Some(Box::new(ai)), ..plain.clone() };
+    let tool = Ai {
+        operation: Some("execute_tool".into()),
+        tool: Some("create_issue".into()),
+        mcp_method: Some("tools/call".into()),
+        ..Ai::default()
+    };
+    let model = Ai {
+        operation: Some("chat".into()),
+        provider: Some("acme".into()),
+        model: Some("m-1".into()),
+        ..Ai::default()
+    };
+    let listing = Ai { mcp_method: Some("tools/list".into()), ..Ai::default() };
+    let inferred = Recognition::Inferred;
+    let cases = [
+        (
+            of(inferred, tool),
+            [
+                Some("execute_tool"),
+                None,
+                None,
+                Some("create_issue"),
+                Some("tools/call"),
+                Some("TOOL"),
+                Some("create_issue"),
+            ],
+        ),
+        (
+            of(Recognition::Exact, model),
+            [Some("chat"), Some("acme"), Some("m-1"), None, None, Some("LLM"), None],
+        ),
+        (of(inferred, listing), [None, None, None, None, Some("tools/list"), None, None]),
+        (plain.clone(), [None, None, None, None, None, Some("TOOL"), Some("example:things/list")]),
+    ];
+    let keys = [
+        "gen_ai.operation.name",
+        "gen_ai.provider.name",
+        "gen_ai.request.model",
+        "gen_ai.tool.name",
+        "mcp.method.name",
+        "openinference.span.kind",
+        "tool.name",
+    ];
+    for (operation, wanted) in cases {
+        let span = span_of(operation).await;
+        for (key, wanted) in keys.iter().zip(wanted) {
+            assert_eq!(attribute(&span, key).as_deref(), wanted, "{key}");
+        }
+    }
 }

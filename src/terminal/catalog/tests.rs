@@ -1,5 +1,7 @@
 //! The verbs of `remit catalog`, on the shipped catalog.
 
+mod measure;
+
 use serde_json::{Value, json};
 
 use super::{Format, VerbError, classify, list, show};

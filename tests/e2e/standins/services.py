@@ -147,5 +147,13 @@ class Phoenix:
             found += self._get(f"/v1/projects/{project['id']}/spans?limit=1000")["data"]
         return found
 
+    def count(self, project: str) -> int:
+        """How many spans a project has; none where there is no such project."""
+        query = json.dumps({"query": "{projects{edges{node{name recordCount}}}}"}).encode()
+        request = urllib.request.Request(self.base + "/graphql", query, {"content-type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            edges = json.load(answer)["data"]["projects"]["edges"]
+        return sum(edge["node"]["recordCount"] for edge in edges if edge["node"]["name"] == project)
+
     def close(self) -> None:
         self._process.kill()
