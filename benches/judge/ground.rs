@@ -145,6 +145,7 @@ impl Asked {
             resource: None,
             how: Recognition::Exact,
             facts: Facts::default(),
+            ai: None,
             because: "bench".into(),
         };
         let (request, entities) = bare(&agent, &operation, spread(at + 3, GROUPS));

@@ -130,6 +130,12 @@ impl PolicySource {
         RulesDigest(hash.finalize().into())
     }
 
+    /// The same set with these policies in the place of its own, and without its cases.
+    #[must_use]
+    pub fn with_policies(&self, file: SourceFile) -> Self {
+        Self { policies: vec![file], cases: Vec::new(), ..self.clone() }
+    }
+
     /// The files of cases, for `lab`.
     pub fn cases(&self) -> &[SourceFile] {
         &self.cases

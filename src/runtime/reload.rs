@@ -112,7 +112,7 @@ impl Reload {
         let outcome = self.swap(by, keep).await;
         match &outcome {
             Reloaded::Swapped { from, to } => {
-                tracing::info!(%from, %to, by, "catalog and policies were read again")
+                tracing::info!(%from, %to, by, "catalog and policies were read again");
             }
             Reloaded::Kept(why) => {
                 tracing::error!(
@@ -134,12 +134,17 @@ impl Reload {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// How often rules were loaded, beginning with 1.
+    pub(super) fn generation(&self) -> u64 {
+        self.law.borrow().generation
+    }
+
     async fn swap(&self, by: &str, keep: Option<Arc<Catalog>>) -> Reloaded {
         let (config, loader) = (self.config.clone(), self.loader.clone());
-        let loaded = tokio::task::spawn_blocking(move || {
+        let reading = tokio::task::spawn_blocking(move || {
             load(&config, &mut loader.lock().unwrap_or_else(PoisonError::into_inner), keep)
         });
-        let law = match loaded.await {
+        let law = match reading.await {
             Ok(Ok(law)) => law,
             Ok(Err(error)) => return Reloaded::Kept(error.to_string()),
             Err(error) => return Reloaded::Kept(format!("loading broke: {error}")),
@@ -162,6 +167,13 @@ impl Reload {
         // A look that breaks has seen nothing, which is a change that the next reload explains.
         tokio::task::spawn_blocking(move || Look::at(&config)).await.unwrap_or_default()
     }
+}
+
+/// The first law of a node, with what was seen just before it was loaded.
+pub(super) fn first(config: &Config) -> Result<(Look, Loader, Law), StartError> {
+    let (read, mut loader) = (Look::at(config), Loader::default());
+    let law = load(config, &mut loader, None)?;
+    Ok((read, loader, law))
 }
 
 /// Catalog and rules that fit each other. Takes processor time: not to be called where calls are served.

@@ -15,7 +15,7 @@ use super::collector;
 use super::config::{self, Config};
 use super::measure::Measured;
 use super::ports::TaskPorts;
-use super::reload::{self, Look, Reload};
+use super::reload::{self, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
@@ -26,7 +26,7 @@ use crate::call::{Class, Clock, Entropy, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
 use crate::identity::{self, Identity, TaskTokens};
 use crate::intent::{self, Tasks};
-use crate::judge::{Loader, PolicySource, Rules, Vocabulary};
+use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
 use crate::pep::meters::Meters;
@@ -41,9 +41,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
-    let read = Look::at(&config);
-    let mut loader = Loader::default();
-    let law = reload::load(&config, &mut loader, None)?;
+    let (read, loader, law) = reload::first(&config)?;
     let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let doors = Doors::bind(&config).await?;
@@ -69,6 +67,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         ca: ca.clone(),
         upstream: upstream.clone(),
         tasks: tasks.clone(),
+        reload: reload.clone(),
         journal: journal.clone(),
         end: journal.follow(journal.began_at()),
         followers: late.clone(),
@@ -118,7 +117,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         doors.proxy.run(front, draining).await;
     })];
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, followers, listening, drain, proxy, around, reload })
+    Ok(Node { facts, journal, tasks, upstream, reload, followers, listening, drain, proxy, around })
 }
 
 /// Starts whoever tells of the calls, and of their numbers.

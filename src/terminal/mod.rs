@@ -22,6 +22,7 @@ mod run;
 mod screen;
 mod scroll;
 mod serve;
+mod suggest;
 mod table;
 mod task;
 #[cfg(test)]

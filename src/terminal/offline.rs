@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use super::catalog::{self as catalog_verbs, Format, VerbError};
 use super::failure::Failure;
-use super::{explain, find, import, policy, replay};
+use super::{explain, find, import, policy, replay, suggest};
 use crate::catalog::Catalog;
 use crate::judge::Rules;
 use crate::judge::lab::Extent;
@@ -60,6 +60,11 @@ enum PolicyVerb {
         #[arg(long)]
         json: bool,
     },
+    /// Draft the least that agents needed, from what the journal says they were allowed
+    #[command(after_help = "Example:\n  remit policy suggest > next/suggested.cedar\n\n\
+        The draft is tried on the journal before it is printed. Policies in force that decided nothing are told on standard error.\n\n\
+        Exit codes: 0 the draft allows all that was allowed, 1 it does not or nothing was, 2 wrong usage or bad configuration.")]
+    Suggest,
     /// Print the schema: what policies can talk about, for editors and for Cedar's own tools
     #[command(after_help = "Example:\n  remit policy schema --full > remit.full.cedarschema\n\n\
         Exit codes: 0 printed, 1 the policies cannot be loaded, 2 wrong usage or bad configuration.")]
@@ -96,6 +101,10 @@ pub(super) fn policy(arguments: PolicyArguments) -> Result<ExitCode, Failure> {
     let mut out = io::stdout();
     let finding = match arguments.verb {
         PolicyVerb::Explain { call, json } => return explain::run(&call, &state, &rules()?, &words, json),
+        PolicyVerb::Suggest => {
+            let source = source.as_ref().map_err(|errors| Failure::usage(errors.to_string()))?;
+            return suggest::run(&state, source, &rules()?, &words);
+        }
         PolicyVerb::Schema { full } => {
             let extent = if full { Extent::Full } else { Extent::Working };
             policy::schema(&source, &words, extent, &mut out)

@@ -65,6 +65,19 @@ async fn the_journal_is_explained_and_replayed_as_it_was_ruled() {
         (&all["newly_allowed"][0]["calls"], &all["newly_denied"]),
         (&1.into(), &Value::Array(Vec::new()))
     );
+    let draft = policy(&dir, &["suggest"]);
+    let (text, told) = (String::from_utf8_lossy(&draft.stdout), String::from_utf8_lossy(&draft.stderr));
+    assert_eq!(draft.status.code(), Some(0), "{told}");
+    assert!(
+        text.contains("action == Action::\"github:issues/list-for-repo\"") && !text.contains("create"),
+        "{text}"
+    );
+    assert!(text.contains("[\"octo/hello\"].contains(resource.id)"), "{text}");
+    std::fs::create_dir(kept.path().join("draft")).unwrap();
+    std::fs::write(kept.path().join("draft/p.cedar"), &draft.stdout).unwrap();
+    let drafted = replay("draft");
+    assert_eq!(drafted.status.code(), Some(0), "{}", json(&drafted));
+
     let none = replay("none");
     assert_eq!(none.status.code(), Some(1));
     assert_eq!(json(&none)["newly_denied"][0]["calls"], 2, "{}", json(&none));

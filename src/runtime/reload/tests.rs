@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Look, Reload, Reloaded, load, look};
+use super::{Reload, Reloaded, first, look};
 use crate::call::{Class, Clock};
-use crate::judge::Loader;
 use crate::record::{self, Journal};
 use crate::runtime::clock::SystemClock;
 use crate::runtime::config::{Config, Variables};
@@ -36,9 +35,8 @@ fn house() -> House {
     config.catalog_dirs = vec![own.path().to_owned()];
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let journal = Arc::new(Journal::start(record::Settings::new(state.path()), clock).unwrap());
-    let read = Look::at(&config);
-    let mut loader = Loader::default();
-    let (sender, law) = watch::channel(load(&config, &mut loader, None).unwrap());
+    let (read, loader, law) = first(&config).unwrap();
+    let (sender, law) = watch::channel(law);
     let reload = Arc::new(Reload::new(config, loader, sender, journal, read));
     House { reload, law, state, own }
 }
@@ -94,7 +92,7 @@ async fn a_reload_that_cannot_be_written_down_fails_closed() {
     assert_eq!(class(&house), None);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_changes_in_the_folders_is_found_once_it_has_come_to_rest() {
     let mut house = house();
     let before = look(&house.reload.config.catalog_dirs);
