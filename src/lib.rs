@@ -13,6 +13,7 @@ pub mod pep;
 pub mod record;
 
 pub mod runtime;
+pub mod store;
 pub mod telemetry;
 pub mod terminal;
 pub mod web;

@@ -8,6 +8,7 @@ mod messages;
 pub mod meters;
 mod refusals;
 mod standing;
+mod toll;
 mod tools;
 
 use std::sync::Arc;
@@ -17,13 +18,14 @@ use tokio::sync::watch;
 
 use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
+use crate::call::stage::Upgrade;
 use crate::call::{
     Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Operations, Outcome,
     Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
 use crate::identity::{Claim, Identity};
-use crate::intent::{InFlight, TaskEnd, Tasks};
+use crate::intent::{Attached, Place, TaskEnd, Tasks};
 use crate::judge::Rules;
 use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
@@ -32,6 +34,7 @@ use closing::Closer;
 use messages::{Messages, Speaker};
 use meters::{Meters, Step};
 use standing::Standing;
+use toll::Toll;
 use tools::Listener;
 
 /// What names operations, and what rules on them by these names: swapped together, or not at all.
@@ -69,7 +72,8 @@ pub struct Pep {
 /// What holds a call to its task while it is under way.
 struct Leash {
     ended: watch::Receiver<Option<TaskEnd>>,
-    in_flight: InFlight,
+    place: Arc<Place>,
+    toll: Toll,
 }
 
 impl Leash {
@@ -93,10 +97,10 @@ impl Walk for Pep {
         match claim {
             // Asked again at every call; here only so that a client learns it before it builds a tunnel.
             Claim::Token { task, .. } | Claim::Port { task } => {
-                let ended = *self.tasks.ended(task).map_err(refusals::intent)?.borrow();
+                let ended = *self.tasks.ended(task).map_err(|error| refusals::intent(&error))?.borrow();
                 ended.map_or(Ok(()), |why| Err(Refusal::TaskEnded { why: why.to_string() }))
             }
-            Claim::Assumed { .. } => Ok(()),
+            Claim::Svid { .. } | Claim::Assumed { .. } => Ok(()),
         }
     }
 
@@ -133,11 +137,11 @@ impl Pep {
         let began = self.clock.now();
         let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body).await?;
         let began = self.step(Step::Recognise, began);
-        let (call, leash) = self.attribute(call).await?;
+        let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
         let began = self.step(Step::Attribute, began);
-        let call = self.decide(&law.rules, call).await?;
+        let call = self.decide(&law.rules, call, &leash.place).await?;
         let began = self.step(Step::Judge, began);
-        let opened = self.open(&call).await?;
+        let opened = self.open(&call, &leash.place).await?;
         let ended = self.step(Step::Record, began);
         self.meters.opened(call.stage().operations.class(), ended.since(began));
         let listener = lists_tools.then(|| Listener::new(law.catalog.clone(), call.head().clone()));
@@ -170,28 +174,54 @@ impl Pep {
         Ok((call.recognise(operations), lists_tools))
     }
 
-    async fn attribute(&self, call: Call<Recognised>) -> Result<(Call<Attributed>, Leash), Refusal> {
+    async fn attribute(
+        &self,
+        call: Call<Recognised>,
+        announced_bytes: u64,
+    ) -> Result<(Call<Attributed>, Leash), Refusal> {
         let claim = match self.identity.attribute(&call.stage().presented) {
             Ok(claim) => claim,
             Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
         };
         let task = match &claim {
             Claim::Token { task, .. } | Claim::Port { task } => *task,
-            Claim::Assumed { agent } => self.tasks.standing(agent).id,
+            Claim::Svid { agent, .. } | Claim::Assumed { agent } => self.tasks.standing(agent).id,
         };
         let attached = match self.tasks.attach(task, &call.stage().operations) {
             Ok(attached) => attached,
-            Err(error) => return Err(self.refuse(call.account(), refusals::intent(error)).await),
+            Err(error) => return Err(self.refuse(call.account(), refusals::intent(&error)).await),
         };
         let principal = match claim.principal(&attached.task) {
             Ok(principal) => principal,
             Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
         };
-        let leash = Leash { ended: attached.ended, in_flight: attached.in_flight };
-        Ok((call.attribute(principal, attached.task, attached.history), leash))
+        let Attached { task, profile, history, links, ended, obstacle, place } = attached;
+        let call = call.attribute(principal, task, history).standing_in(profile, links);
+        let place = Arc::new(place);
+        let paid = match obstacle {
+            Some(obstacle) => Err(refusals::obstacle(&obstacle)),
+            None if call.head().upgrade == Some(Upgrade::WebSocket) && place.has_budget_of_bytes() => {
+                Err(refusals::uncounted_upgrade())
+            }
+            None => {
+                Toll::prepay(place.clone(), announced_bytes).map_err(|obstacle| refusals::obstacle(&obstacle))
+            }
+        };
+        match paid {
+            Ok(toll) => Ok((call, Leash { ended, place, toll })),
+            Err(refusal) => {
+                self.settle(&place, call.stage(), Decision::Deny, Some(refusal.code()));
+                Err(self.refuse(call.account(), refusal).await)
+            }
+        }
     }
 
-    async fn decide(&self, rules: &Rules, call: Call<Attributed>) -> Result<Call<Decided>, Refusal> {
+    async fn decide(
+        &self,
+        rules: &Rules,
+        call: Call<Attributed>,
+        place: &Place,
+    ) -> Result<Call<Decided>, Refusal> {
         let ruling = rules.rule(&call);
         match call.decide(ruling) {
             Ruled::Allowed(call) => Ok(call),
@@ -202,23 +232,23 @@ impl Pep {
                     operation: strongest.id.clone(),
                     ruling: Box::new(call.stage().ruling.clone()),
                 };
-                self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
+                self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
                 Err(self.refuse(call.account(), refusal).await)
             }
         }
     }
 
     /// INVARIANT I2: nothing is forwarded whose intention is not written.
-    async fn open(&self, call: &Call<Decided>) -> Result<Opened, Refusal> {
+    async fn open(&self, call: &Call<Decided>, place: &Place) -> Result<Opened, Refusal> {
         match self.journal.open(call).await {
             Ok(opened) => {
-                self.settle(call.stage(), Decision::Allow, None);
+                self.settle(place, call.stage(), Decision::Allow, None);
                 Ok(opened)
             }
             Err(error) => {
                 let refusal = refusals::journal(&error);
                 self.meters.decided(Some(call.stage().operations.class()), Decision::Deny);
-                self.settle(call.stage(), Decision::Deny, Some(refusal.code()));
+                self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
                 Err(refusal)
             }
         }
@@ -232,13 +262,16 @@ impl Pep {
         body: Body,
         mut agent: Agent,
     ) -> Result<Walked, Refusal> {
-        let Leash { mut ended, in_flight } = leash;
+        let Leash { mut ended, place, toll } = leash;
         let mut standing = Standing::of(&call, &self.law);
         let speaker = agent.upgrade.is_some().then(|| Speaker::of(&call));
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
-        let mut closer = Closer::new(opened, at, self.clock.clone(), in_flight, self.meters.clone());
-        let body = body.watched(closer.request_watch());
+        let mut closer = Closer::new(opened, at, self.clock.clone(), place, self.meters.clone());
+        let stopped = toll.stopped();
+        // In this order: cut first, then paid for, then measured. Nothing goes out that was not paid for.
+        let body =
+            body.leashed(Leash::cut_for_good(ended.clone())).gated(toll).watched(closer.request_watch());
         let sent = tokio::select! {
             biased;
             why = Leash::cut(&mut ended) => {
@@ -259,7 +292,10 @@ impl Pep {
         let Answer { call: _forwarded, response, upgraded } = match sent {
             Ok(answer) => answer,
             Err(error) => {
-                let (outcome, refusal) = refusals::origin(&error, &origin);
+                let (outcome, refusal) = match stopped.why() {
+                    Some(obstacle) => (Outcome::Revoked, refusals::obstacle(&obstacle)),
+                    None => refusals::origin(&error, &origin),
+                };
                 closer.refused(outcome, &refusal, Some(error.to_string()));
                 return Err(refusal);
             }
@@ -301,7 +337,7 @@ impl Pep {
         now
     }
 
-    fn settle(&self, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {
-        self.tasks.settle(stage.task.id, &stage.operations, decision, refusal);
+    fn settle(&self, place: &Place, stage: &Attributed, decision: Decision, refusal: Option<&'static str>) {
+        place.settle(&stage.operations, decision, refusal, self.clock.now());
     }
 }

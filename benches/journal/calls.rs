@@ -78,6 +78,7 @@ impl Calls {
                 labels: [("team".to_owned(), "blue".to_owned())].into(),
                 opened: now,
                 deadline: now.plus(std::time::Duration::from_secs(900)),
+                terms: remit::call::Terms::default(),
             }))
         };
         let tasks: Vec<_> = (0..TASKS).map(task).collect::<anyhow::Result<_>>()?;
@@ -141,7 +142,8 @@ fn attributed(
         trace: TraceContext::of(id, None, entropy),
         upgrade: None,
     };
-    let presented = Presented { peer: "127.0.0.1:50000".parse()?, by: Entrance::Proxy, token: None };
+    let presented =
+        Presented { peer: "127.0.0.1:50000".parse()?, by: Entrance::Proxy, token: None, certificates: None };
     let operation = Operation {
         id: OperationId(format!("service-{service}:things/verb-{}", number % VERBS).into()),
         service: ServiceName(format!("service-{service}").into()),

@@ -174,10 +174,11 @@ fn call(agent: &str, operation: Operation) -> Call<Attributed> {
         labels: [("team".to_owned(), "support".to_owned())].into(),
         opened: Still.now(),
         deadline: Still.now().plus(Duration::from_secs(300)),
+        terms: remit::call::Terms::default(),
     };
     let principal = Principal { agent, evidence: Evidence::TaskToken };
     let peer = "127.0.0.1:40000".parse().unwrap();
-    Call::intercepted(head, Presented { peer, by: Entrance::Proxy, token: None })
+    Call::intercepted(head, Presented { peer, by: Entrance::Proxy, token: None, certificates: None })
         .recognise(Operations::one(operation))
         .attribute(principal, Arc::new(task), History::default())
 }

@@ -18,6 +18,8 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 
@@ -31,6 +33,8 @@ const LEAF_BACKDATE: Duration = Duration::from_secs(3600);
 const LEAF_USE: Duration = Duration::from_secs(12 * 3600);
 /// Hosts whose leaf is kept. The least used goes first; minting one anew takes a fraction of a millisecond.
 const LEAVES: u64 = 4_096;
+/// Names by which the proxy itself is reached.
+const DOORS: u64 = 64;
 /// The root lives for two years; it is one per installation and can be made anew at any time.
 const ROOT_LIFE: Duration = Duration::from_secs(2 * 365 * 24 * 3600);
 
@@ -40,6 +44,9 @@ pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     leaf_key: KeyPair,
     leaves: Cache<Host, Arc<ServerConfig>>,
+    doors: Cache<Host, Arc<ServerConfig>>,
+    /// What clients of the proxy itself are asked to show.
+    ask: Arc<dyn ClientCertVerifier>,
     mints: Histogram,
     base: ServerConfigBase,
     clock: Arc<dyn Clock>,
@@ -118,7 +125,26 @@ impl Ca {
         let leaves = Cache::builder().max_capacity(LEAVES).time_to_live(LEAF_USE).build();
         let leaf_key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
         let base = ServerConfigBase::new()?;
-        Ok(Self { root, issuer, leaf_key, leaves, mints: Histogram::default(), base, clock, files })
+        let doors = Cache::builder().max_capacity(DOORS).time_to_live(LEAF_USE).build();
+        let ask = WebPkiClientVerifier::no_client_auth();
+        Ok(Self {
+            root,
+            issuer,
+            leaf_key,
+            leaves,
+            doors,
+            ask,
+            mints: Histogram::default(),
+            base,
+            clock,
+            files,
+        })
+    }
+
+    /// Lets clients of the proxy itself show certificates, as `ask` has it.
+    #[must_use]
+    pub fn asking(self, ask: Arc<dyn ClientCertVerifier>) -> Self {
+        Self { ask, ..self }
     }
 
     /// TLS settings with a leaf for exactly this host. Of concurrent calls for one host, one mints and the others wait.
@@ -136,6 +162,15 @@ impl Ca {
         &self.mints
     }
 
+    /// TLS settings for the proxy itself: a leaf for the name or address by which a client reached it, and the question
+    /// for a certificate of the client's. There is no HTTP/2 towards the proxy.
+    pub fn door_config(&self, host: &Host) -> Result<Arc<ServerConfig>, Arc<CaError>> {
+        self.doors.try_get_with_by_ref(host, || {
+            let (chain, key) = self.leaf(host)?;
+            Ok(Arc::new(self.base.door(chain, &key, self.ask.clone())?))
+        })
+    }
+
     /// Where the public parts are.
     pub fn files(&self) -> &Files {
         &self.files
@@ -147,6 +182,11 @@ impl Ca {
     }
 
     fn mint(&self, host: &Host) -> Result<ServerConfig, CaError> {
+        let (chain, key) = self.leaf(host)?;
+        self.base.with(chain, &key)
+    }
+
+    fn leaf(&self, host: &Host) -> Result<(Vec<CertificateDer<'static>>, Vec<u8>), CaError> {
         let name = match host {
             Host::Name(name) => SanType::DnsName(name.as_str().try_into()?),
             Host::V4(address) => SanType::IpAddress((*address).into()),
@@ -167,7 +207,7 @@ impl Ca {
         leaf.not_before = date(Timestamp::from_unix_ns(now.unix_ns().saturating_sub(nanos(LEAF_BACKDATE))));
         leaf.not_after = date(now.plus(LEAF_LIFE));
         let leaf = leaf.signed_by(&self.leaf_key, &self.issuer)?;
-        self.base.with(vec![leaf.der().clone(), self.root.clone()], self.leaf_key.serialized_der())
+        Ok((vec![leaf.der().clone(), self.root.clone()], self.leaf_key.serialized_der().to_vec()))
     }
 }
 
@@ -198,6 +238,24 @@ impl ServerConfigBase {
         config.ticketer = self.ticketer.clone();
         config.session_storage = self.sessions.clone();
         config.send_tls13_tickets = 1;
+        Ok(config)
+    }
+
+    /// Without tickets: a session that is resumed would bring a certificate of before.
+    fn door(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: &[u8],
+        ask: Arc<dyn ClientCertVerifier>,
+    ) -> Result<ServerConfig, CaError> {
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.to_vec()));
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+            .with_client_cert_verifier(ask)
+            .with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         Ok(config)
     }
 }

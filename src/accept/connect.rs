@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Front, Walk, intercept, refuse, serve, turns_true};
+use super::{Front, Walk, door, intercept, refuse, serve, turns_true};
 use crate::body::framing::head::{self as framing, Frame, Kind, RequestHead, Violation};
 use crate::call::principal::Entrance;
 use crate::call::veil::without_user;
-use crate::call::{Origin, Presented, Refusal, Scheme, Secret};
+use crate::call::{Certificates, Origin, Presented, Refusal, Scheme, Secret};
 
 /// Ports where no web API lives: the Fetch Standard's list of bad ports (§2.9 "Port blocking") below 1024, less those of
 /// HTTP itself, and the databases that agents are most often pointed at.
@@ -32,6 +32,8 @@ pub(super) struct Connection {
     pub peer: SocketAddr,
     /// The listener.
     pub entrance: Entrance,
+    /// What it showed in the TLS handshake with the proxy itself.
+    pub certificates: Option<Certificates>,
     /// Inside a tunnel: where it leads, and what was presented for it.
     pub tunnel: Option<(Origin, Presented)>,
     /// Requests that were read.
@@ -41,10 +43,29 @@ pub(super) struct Connection {
 /// Serves one connection to its end.
 pub(super) async fn serve<W: Walk>(
     front: Arc<Front<W>>,
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     entrance: Entrance,
 ) {
+    match entrance {
+        Entrance::Proxy | Entrance::TaskPort(_) => converse(front, stream, peer, entrance, None).await,
+        Entrance::TlsProxy => match door::open(&front, stream).await {
+            Ok((stream, certificates)) => converse(front, stream, peer, entrance, certificates).await,
+            Err(refusal) => front.turn_away(peer, None, refusal).await,
+        },
+    }
+}
+
+/// The requests of one connection, up to a tunnel or the first that needs none.
+async fn converse<W: Walk, IO>(
+    front: Arc<Front<W>>,
+    mut stream: IO,
+    peer: SocketAddr,
+    entrance: Entrance,
+    certificates: Option<Certificates>,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut raw = BytesMut::with_capacity(4096);
     loop {
         let head = match read_head(&front, &mut stream, &mut raw).await {
@@ -59,15 +80,16 @@ pub(super) async fn serve<W: Walk>(
         if parsed.frame != Frame::Connect {
             let mut unread = head.clone();
             unread.unsplit(raw);
-            let connection = Connection { peer, entrance, tunnel: None, requests: AtomicU64::new(0) };
+            let requests = AtomicU64::new(0);
+            let connection = Connection { peer, entrance, certificates, tunnel: None, requests };
             return serve::http1(front, stream, unread, Arc::new(connection)).await;
         }
         let asked: String = parsed.target.chars().take(300).collect();
-        match open(&front, &parsed, peer, entrance) {
+        match open(&front, &parsed, peer, entrance, certificates.clone()) {
             Ok(tunnel) => {
                 if stream.write_all(b"HTTP/1.1 200 Connection Established\r\n\r\n").await.is_ok() {
-                    let connection =
-                        Connection { peer, entrance, tunnel: Some(tunnel), requests: AtomicU64::new(0) };
+                    let (tunnel, requests) = (Some(tunnel), AtomicU64::new(0));
+                    let connection = Connection { peer, entrance, certificates, tunnel, requests };
                     through(front, Rewind { ahead: raw, io: stream }, connection).await;
                 }
                 return;
@@ -88,7 +110,7 @@ pub(super) async fn serve<W: Walk>(
 
 async fn turn_away<W: Walk>(
     front: &Front<W>,
-    mut stream: TcpStream,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     asked: Option<String>,
     refusal: Refusal,
@@ -106,7 +128,7 @@ async fn turn_away<W: Walk>(
 /// The next whole head; `None` when the connection ends, or idles too long, before one begins.
 async fn read_head<W>(
     front: &Front<W>,
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     raw: &mut BytesMut,
 ) -> Result<Option<BytesMut>, Violation> {
     let limits = &front.settings.limits;
@@ -154,6 +176,7 @@ fn open<W: Walk>(
     head: &RequestHead<'_>,
     peer: SocketAddr,
     entrance: Entrance,
+    certificates: Option<Certificates>,
 ) -> Result<(Origin, Presented), Refusal> {
     let bad = |why: String| Refusal::BadRequest { why };
     let (host, port) = Origin::parse_authority(head.target, None).map_err(|error| bad(error.to_string()))?;
@@ -171,7 +194,7 @@ fn open<W: Walk>(
         }
     }
     let token = head.field("proxy-authorization").map(credentials).transpose()?;
-    let presented = Presented { peer, by: entrance, token };
+    let presented = Presented { peer, by: entrance, token, certificates };
     front.walk.admit(&presented)?;
     if REFUSED_PORTS.contains(&port) {
         return Err(Refusal::PortRefused { port });
@@ -200,7 +223,10 @@ pub(super) fn credentials(value: &[u8]) -> Result<Secret<String>, Refusal> {
 
 /// What comes through an open tunnel: TLS, or, to another port than 443, plain HTTP. Some clients build a tunnel for
 /// `http://` too.
-async fn through<W: Walk>(front: Arc<Front<W>>, mut io: Rewind<TcpStream>, mut connection: Connection) {
+async fn through<W: Walk, IO>(front: Arc<Front<W>>, mut io: Rewind<IO>, mut connection: Connection)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let peer = connection.peer;
     let Some((origin, _)) = &mut connection.tunnel else { return };
     let authority = Some(format!("{}:{}", origin.host, origin.port));

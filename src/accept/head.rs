@@ -63,7 +63,8 @@ fn absolute<B>(connection: &Connection, request: &Request<B>) -> Result<(Origin,
         .map_err(|error| Refusal::BadRequest { why: error.to_string() })?;
     let token = request.headers().get(header::PROXY_AUTHORIZATION);
     let token = token.map(|value| credentials(value.as_bytes())).transpose()?;
-    let presented = Presented { peer: connection.peer, by: connection.entrance, token };
+    let certificates = connection.certificates.clone();
+    let presented = Presented { peer: connection.peer, by: connection.entrance, token, certificates };
     Ok((Origin { scheme: Scheme::Http, host, port }, presented))
 }
 

@@ -9,6 +9,7 @@
 
 pub mod ca;
 pub mod connect;
+mod door;
 pub mod head;
 pub mod intercept;
 pub mod listen;

@@ -5,6 +5,7 @@
 //! byte for byte (INVARIANT I4). It must not know any protocol above HTTP.
 
 pub mod framing;
+mod gate;
 mod leash;
 mod meter;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use http_body_util::BodyExt as _;
 
 use crate::call::Peek;
 
+pub use gate::Gate;
 pub use meter::{Metered, Watch};
 pub use upgrade::{Pending, Raw};
 
@@ -71,6 +73,12 @@ impl Body {
     #[must_use]
     pub fn leashed(self, cut: impl Future<Output = &'static str> + Send + 'static) -> Self {
         Self::wrap(leash::Leashed::new(self, cut))
+    }
+
+    /// This body, as far as `gate` lets it pass.
+    #[must_use]
+    pub fn gated(self, gate: impl Gate + Unpin) -> Self {
+        Self::wrap(gate::Gated::new(self, gate))
     }
 
     /// This body, with somebody looking on.

@@ -56,6 +56,7 @@
 
 pub mod decision;
 pub mod facts;
+pub mod grant;
 pub mod host;
 pub mod id;
 pub mod meter;
@@ -74,11 +75,12 @@ pub mod veil;
 
 pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
 pub use facts::{Args, Direction, Facts};
+pub use grant::{Budget, Grant};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, TaskId};
 pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
 pub use port::{Clock, Entropy};
-pub use principal::{Evidence, Presented, Principal, SpiffeId, TrustDomain};
+pub use principal::{Certificates, Evidence, Presented, Principal, SpiffeId, TrustDomain};
 pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};
 pub use refusal::{Fault, Refusal, Retry};
 pub use secret::Secret;
@@ -87,7 +89,9 @@ pub use stage::{
     Recognised, Ruled, Stage,
 };
 pub use target::Target;
-pub use task::{History, IntentName, Task};
+pub use task::{
+    AgentHistory, AgentKind, AgentProfile, Binding, History, IntentName, Link, Subject, Task, Terms,
+};
 pub use time::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};
 

@@ -10,7 +10,7 @@ use super::id::TaskId;
 use super::secret::Secret;
 
 /// A SPIFFE trust domain (SPIFFE-ID §2.1): lower-case letters, digits, `.`, `-`, `_`, at most 255 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TrustDomain(Arc<str>);
 
@@ -138,13 +138,21 @@ pub struct Presented {
     pub by: Entrance,
     /// The token in `Proxy-Authorization`: the password of Basic, or the token of Bearer.
     pub token: Option<Secret<String>>,
+    /// The certificates that it showed in the TLS handshake with the proxy, leaf first; that it has the leaf's key was
+    /// shown there too, and nothing else was looked at.
+    pub certificates: Option<Certificates>,
 }
+
+/// A chain of certificates in DER, leaf first.
+pub type Certificates = Arc<[Vec<u8>]>;
 
 /// Which listener took the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entrance {
     /// The forward proxy's own port.
     Proxy,
+    /// The forward proxy's port for TLS, where clients can show certificates.
+    TlsProxy,
     /// A loopback port that stands for one task, for clients that cannot send proxy credentials.
     TaskPort(TaskId),
 }
@@ -153,6 +161,11 @@ pub enum Entrance {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evidence {
+    /// An X.509-SVID, and possession of its key.
+    #[serde(rename = "x509-svid")]
+    X509Svid,
+    /// A JWT-SVID: whoever has it is taken for its subject.
+    JwtSvid,
     /// A task token that this node signed.
     TaskToken,
     /// The connection came in by a port that stands for one task: whoever can reach the port has it.
@@ -162,9 +175,11 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    /// `task-token`, `task-port` or `assumed`.
+    /// `x509-svid`, `jwt-svid`, `task-token`, `task-port` or `assumed`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::X509Svid => "x509-svid",
+            Self::JwtSvid => "jwt-svid",
             Self::TaskToken => "task-token",
             Self::TaskPort => "task-port",
             Self::Assumed => "assumed",

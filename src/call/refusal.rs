@@ -50,10 +50,22 @@ pub enum Refusal {
     /// Whoever asked has left. Nobody reads this but the journal.
     #[error("the agent left before an answer came")]
     AgentGone,
+    /// Somebody in the chain of the task is in quarantine.
+    #[error("the task may do nothing for now: {why}")]
+    AgentQuarantined {
+        /// Who.
+        why: String,
+    },
     /// The request breaks a rule of its protocol.
     #[error("the request breaks the rules of HTTP: {why}")]
     BadRequest {
         /// Which rule.
+        why: String,
+    },
+    /// The task has done as much as it may.
+    #[error("{why}")]
+    BudgetExhausted {
+        /// Whose budget, and which line of it.
         why: String,
     },
     /// remit is stopping.
@@ -143,6 +155,12 @@ pub enum Refusal {
         /// What is wrong with the certificate.
         why: String,
     },
+    /// The task, or one that it was delegated from, was not granted this.
+    #[error("{why}")]
+    OutsideGrant {
+        /// Whose grant, and which part of it.
+        why: String,
+    },
     /// The policies.
     #[error("{}", denied(*.class, .operation, .ruling))]
     PolicyDenied {
@@ -202,6 +220,10 @@ fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> String {
         text.push_str(": ");
         text.push_str(reason);
     }
+    if let (false, Some(note)) = (by.is_empty(), ruling.note()) {
+        text.push_str("; ");
+        text.push_str(note);
+    }
     text
 }
 
@@ -239,7 +261,9 @@ impl Refusal {
         match self {
             Self::AddressForbidden { .. } => "address_forbidden",
             Self::AgentGone => "agent_gone",
+            Self::AgentQuarantined { .. } => "agent_quarantined",
             Self::BadRequest { .. } => "bad_request",
+            Self::BudgetExhausted { .. } => "budget_exhausted",
             Self::Draining => "draining",
             Self::HeadTooLarge { .. } => "head_too_large",
             Self::IdentityInvalid { .. } => "identity_invalid",
@@ -254,6 +278,7 @@ impl Refusal {
             Self::OriginTimeout { .. } => "origin_timeout",
             Self::OriginUnreachable { .. } => "origin_unreachable",
             Self::OriginUntrusted { .. } => "origin_untrusted",
+            Self::OutsideGrant { .. } => "outside_grant",
             Self::PolicyDenied { .. } => "policy_denied",
             Self::PortRefused { .. } => "port_refused",
             Self::TaskEnded { .. } => "task_ended",
@@ -271,9 +296,12 @@ impl Refusal {
                 StatusCode::BAD_REQUEST
             }
             Self::AddressForbidden { .. }
+            | Self::AgentQuarantined { .. }
+            | Self::OutsideGrant { .. }
             | Self::PolicyDenied { .. }
             | Self::PortRefused { .. }
             | Self::UpgradeRefused { .. } => StatusCode::FORBIDDEN,
+            Self::BudgetExhausted { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TaskEnded { .. } => StatusCode::UNAUTHORIZED,
             Self::MethodRefused { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::IdentityInvalid { .. } | Self::IdentityRequired => {
@@ -299,12 +327,14 @@ impl Refusal {
         match self {
             Self::AgentGone
             | Self::BadRequest { .. }
+            | Self::BudgetExhausted { .. }
             | Self::HeadTooLarge { .. }
             | Self::IdentityInvalid { .. }
             | Self::IdentityRequired
             | Self::MethodRefused { .. }
             | Self::NotTls { .. }
             | Self::OriginMismatch { .. }
+            | Self::OutsideGrant { .. }
             | Self::PolicyDenied { .. }
             | Self::PortRefused { .. }
             | Self::TaskEnded { .. }
@@ -312,7 +342,9 @@ impl Refusal {
             | Self::TargetTooLong { .. }
             | Self::TooSlow { .. }
             | Self::UpgradeRefused { .. } => Fault::Agent,
-            Self::AddressForbidden { .. } | Self::JournalUnavailable { .. } => Fault::Operator,
+            Self::AddressForbidden { .. }
+            | Self::AgentQuarantined { .. }
+            | Self::JournalUnavailable { .. } => Fault::Operator,
             Self::OriginLacksHttp2 { .. }
             | Self::OriginProtocol { .. }
             | Self::OriginTimeout { .. }
@@ -350,6 +382,12 @@ impl Refusal {
                 "Private, loopback, link-local and metadata addresses are closed to agents; the operator can map the name under [upstream.resolve]."
             }
             Self::AgentGone => "Keep the connection open until the answer has come.",
+            Self::AgentQuarantined { .. } => {
+                "Stop; the operator looks into it, and lets the agent out with `remit agent release ID`."
+            }
+            Self::BudgetExhausted { .. } => {
+                "Finish with what is there, and ask whoever opened the task for a new one with a larger budget."
+            }
             Self::BadRequest { .. } => "Send a well-formed request; remit does not repair one.",
             Self::Draining => "Send the call again in a few seconds, to another node if there is one.",
             Self::HeadTooLarge { .. } => "Send fewer or shorter header fields.",
@@ -380,6 +418,9 @@ impl Refusal {
             Self::OriginUnreachable { .. } => "Nothing was sent; check the name, or try again later.",
             Self::OriginUntrusted { .. } => {
                 "Nothing was sent. The operator can add a trust anchor under upstream.trust."
+            }
+            Self::OutsideGrant { .. } => {
+                "Stay within what the task was opened for, or ask whoever opened it for a task that reaches further."
             }
             Self::PolicyDenied { .. } => {
                 "Do without this call, or ask the operator for a policy that permits it."

@@ -13,7 +13,7 @@ use super::operation::Operations;
 use super::principal::{Presented, Principal};
 use super::receipt::Opened;
 use super::target::Target;
-use super::task::{History, Task};
+use super::task::{AgentProfile, History, Link, Task};
 use super::time::Timestamp;
 use super::trace::TraceContext;
 
@@ -114,6 +114,10 @@ pub struct Attributed {
     pub task: Arc<Task>,
     /// What the task had done before.
     pub history: History,
+    /// What the agent is.
+    pub profile: Arc<AgentProfile>,
+    /// The tasks above, nearest first. Each has to be one that could make this call too (INVARIANT I6).
+    pub links: Vec<Link>,
 }
 
 /// Stage 4: it may go on.
@@ -196,11 +200,21 @@ impl Call<Intercepted> {
 impl Call<Recognised> {
     /// `identity` and `intent` have told whose it is.
     pub fn attribute(self, principal: Principal, task: Arc<Task>, history: History) -> Call<Attributed> {
-        Call { head: self.head, stage: Attributed { before: self.stage, principal, task, history } }
+        let (profile, links) = (Arc::default(), Vec::new());
+        let stage = Attributed { before: self.stage, principal, task, history, profile, links };
+        Call { head: self.head, stage }
     }
 }
 
 impl Call<Attributed> {
+    /// What is known of the agent, and the tasks above that it was delegated from, nearest first.
+    #[must_use]
+    pub fn standing_in(mut self, profile: Arc<AgentProfile>, links: Vec<Link>) -> Self {
+        self.stage.profile = profile;
+        self.stage.links = links;
+        self
+    }
+
     /// `judge` has ruled.
     pub fn decide(self, ruling: Ruling) -> Ruled {
         let Self { head, stage: before } = self;

@@ -1,11 +1,12 @@
 //! For which purpose: the task that a call belongs to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::grant::{Budget, Grant};
 use super::id::TaskId;
 use super::principal::SpiffeId;
 use super::time::Timestamp;
@@ -71,11 +72,158 @@ pub struct Task {
     pub opened: Timestamp,
     /// When it ends by itself.
     pub deadline: Timestamp,
+    /// For whom, from whom, and how far it reaches.
+    #[serde(default)]
+    pub terms: Terms,
+}
+
+impl Task {
+    /// How many delegations lie above it.
+    pub fn depth(&self) -> usize {
+        self.terms.actors.len()
+    }
+}
+
+/// On which terms a task was given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Terms {
+    /// The person or system for whom the work is done (the subject of RFC 8693 §4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<Subject>,
+    /// The task that it was delegated from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
+    /// Who delegated, nearest first: the nested `act` claims of RFC 8693 §4.1. Evidence; it gives no right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actors: Vec<SpiffeId>,
+    /// What it may touch.
+    #[serde(skip_serializing_if = "Grant::is_everything")]
+    pub grant: Grant,
+    /// How much it may do.
+    #[serde(skip_serializing_if = "Budget::is_endless")]
+    pub budget: Budget,
+    /// What its tokens are bound to.
+    #[serde(skip_serializing_if = "Binding::is_none")]
+    pub binding: Binding,
+}
+
+/// What a token has to come with (RFC 8705 §3, "proof of possession"), beside itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Binding {
+    /// Nothing: whoever has it may use it.
+    #[default]
+    None,
+    /// A channel on which the agent showed an X.509-SVID of its own. The name is bound and not the key, since SVIDs
+    /// rotate within the hour.
+    #[serde(rename = "x509-svid")]
+    X509Svid,
+}
+
+impl Binding {
+    /// Whether the token stands alone.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// A person or a system on whose behalf an agent works: 1 to 256 printable characters, such as `user:ada@example.org`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// Parses a name.
+    pub fn parse(text: &str) -> Result<Self, BadSubject> {
+        let sound = (1..=256).contains(&text.len()) && !text.chars().any(char::is_control);
+        if sound { Ok(Self(text.into())) } else { Err(BadSubject(text.chars().take(80).collect())) }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = BadSubject;
+    fn try_from(text: String) -> Result<Self, BadSubject> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Subject> for String {
+    fn from(subject: Subject) -> Self {
+        subject.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that names nobody.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` names nobody: 1 to 256 printable bytes are wanted, such as `user:ada@example.org`")]
+pub struct BadSubject(String);
+
+/// What an agent is, as the operator put it down.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentProfile {
+    /// Whether anybody put it down. The rest is empty where not.
+    pub registered: bool,
+    /// What kind of thing it is.
+    pub kind: AgentKind,
+    /// Who answers for it.
+    pub owner: String,
+    /// Where it runs: `production`, `staging`.
+    pub environment: String,
+    /// What it is there for.
+    pub purpose: String,
+    /// Words of the operator's own.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether something decides for itself what it does next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgentKind {
+    /// It does.
+    #[default]
+    Agent,
+    /// It does the same few things each time.
+    Integration,
+}
+
+impl AgentKind {
+    /// `agent` or `integration`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Integration => "integration",
+        }
+    }
+}
+
+/// A task above the one that a call is made for, with what it had done: the call has to be one that it could make too.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The ancestor.
+    pub task: Arc<Task>,
+    /// What its agent is.
+    pub profile: Arc<AgentProfile>,
+    /// What it had done, its descendants' calls among it.
+    pub history: History,
 }
 
 /// What the task had done before this call, as the policies see it. Counts are of calls that were let through,
 /// this one not among them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts, each by itself, and no state")]
 pub struct History {
     /// Calls of class read.
     pub reads: u64,
@@ -89,4 +237,62 @@ pub struct History {
     pub service_seen: bool,
     /// Whether the task has been let through with this operation before.
     pub operation_seen: bool,
+    /// Whether the task has been let through to the very objects of this call before; false where it has none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub resource_seen: bool,
+    /// Whether the task has read the very objects of this call before; false where it has none.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub resource_read: bool,
+    /// Labels of all that the task was let through to.
+    #[serde(default, skip_serializing_if = "no_labels")]
+    pub labels: Arc<BTreeSet<Arc<str>>>,
+    /// Recipients outside of the operator's domains that the task sent to, counted each time.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub external: u64,
+    /// Bytes of request bodies that went out.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub bytes_out: u64,
+    /// What the agent did in all its tasks.
+    #[serde(default, skip_serializing_if = "AgentHistory::is_empty")]
+    pub agent: AgentHistory,
+}
+
+/// What an agent did in all its tasks, this call not among it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentHistory {
+    /// Calls of class read.
+    pub reads: u64,
+    /// Calls of class act.
+    pub acts: u64,
+    /// Calls of class delegate.
+    pub delegates: u64,
+    /// Calls that were refused.
+    pub denials: u64,
+    /// Whether it has been let through to this service before.
+    pub service_seen: bool,
+    /// Whether it has been let through with this operation before.
+    pub operation_seen: bool,
+    /// Whether it is an integration that does something else than what it was learnt to do.
+    pub drift: bool,
+}
+
+impl AgentHistory {
+    /// Whether it did nothing yet.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+fn no_labels(labels: &Arc<BTreeSet<Arc<str>>>) -> bool {
+    labels.is_empty()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` gives a reference")]
+fn is_nought(value: &u64) -> bool {
+    *value == 0
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::call::{TaskId, Timestamp};
+use crate::call::{SpiffeId, TaskId, Timestamp};
 
 /// Why a caller is not believed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +17,96 @@ pub enum IdentityError {
     /// No evidence, and no agent is assumed.
     #[error("the caller has not said who it is; send the task token in Proxy-Authorization")]
     Missing,
+    /// Two pieces of evidence name two agents.
+    #[error("the certificate says that the caller is `{certificate}`, its token that it is `{token}`")]
+    Several {
+        /// By the X.509-SVID.
+        certificate: SpiffeId,
+        /// By the token.
+        token: SpiffeId,
+    },
+    /// An SVID that does not hold.
+    #[error(transparent)]
+    Svid(#[from] SvidError),
     /// A task token that does not hold.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A token that came without what it is bound to.
+    #[error(
+        "the task token is bound to its agent's X.509-SVID, and this connection shows none; use the TLS proxy listener with the SVID"
+    )]
+    Unbound,
+}
+
+/// Why an SVID does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SvidError {
+    /// An algorithm that nobody agreed on, `none` among them (RFC 8725 §3.1).
+    #[error("the JWT-SVID's `alg` is `{alg}`, which its trust domain's key is not for")]
+    Algorithm {
+        /// The first characters of what it said, escaped.
+        alg: String,
+    },
+    /// Meant for somebody else.
+    #[error("the JWT-SVID is for another audience than `{wanted}`")]
+    Audience {
+        /// Whom it has to be for.
+        wanted: String,
+    },
+    /// The certificate of an authority, shown as that of a workload.
+    #[error("the X.509-SVID is a CA's certificate, and no CA is a workload")]
+    CaLeaf,
+    /// Its time is over.
+    #[error("the SVID expired at {at}; fetch a new one")]
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// Not for signing.
+    #[error("the X.509-SVID's key usage does not say digitalSignature")]
+    KeyUsage,
+    /// Not of the shape.
+    #[error("the SVID is malformed: {why}")]
+    Malformed {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Its name is no SPIFFE ID.
+    #[error("the SVID's name is refused: {why}")]
+    Name {
+        /// What is wrong.
+        why: String,
+    },
+    /// A certificate without a name.
+    #[error("the certificate has no URI SAN, so it is no X.509-SVID")]
+    NoUri,
+    /// Its time has not come.
+    #[error("the SVID is not valid before {from}; compare the clocks")]
+    NotYetValid {
+        /// When it begins.
+        from: Timestamp,
+    },
+    /// Two names.
+    #[error("the certificate has several URI SANs, and an X.509-SVID has exactly one")]
+    SeveralUris,
+    /// It was changed, or signed by another key.
+    #[error("the JWT-SVID's signature does not hold")]
+    Signature,
+    /// A key that the bundle does not have.
+    #[error("the JWT-SVID is signed by a key that its trust domain's bundle does not have")]
+    UnknownKey,
+    /// Nobody whom we know.
+    #[error("no bundle of the trust domain `{domain}` is known here; name one under [identity.bundles]")]
+    UnknownTrustDomain {
+        /// Which one.
+        domain: String,
+    },
+    /// No path to an authority.
+    #[error("the X.509-SVID does not lead to an authority of its trust domain: {why}")]
+    Untrusted {
+        /// What is wrong.
+        why: String,
+    },
 }
 
 /// Why a task token does not hold, or cannot be made. No variant carries any part of the token but its `alg`.

@@ -6,25 +6,37 @@
 //!
 //! Task tokens are JWTs (RFC 7519) under the rules of RFC 8725; agents are named by SPIFFE IDs.
 
+mod bundle;
 mod error;
+mod jwt_svid;
 pub mod private_file;
 mod task_token;
 #[cfg(test)]
 mod tests;
+mod x509_svid;
 
 use std::sync::Arc;
 
 use crate::call::principal::Entrance;
-use crate::call::{Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId};
+use jwt_svid::JwtSvids;
+use x509_svid::X509Svids;
 
-pub use error::{IdentityError, KeyError, TokenError};
-pub use task_token::{AUDIENCE, CLOCK_STEP_S, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS};
+use crate::call::{Binding, Clock, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId};
+
+pub use bundle::{Bundle, Bundles, ByDomain};
+pub use error::{IdentityError, KeyError, SvidError, TokenError};
+pub use task_token::{
+    AUDIENCE, CLOCK_STEP_S, DEFAULT_LIFE, Issued, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS,
+};
+pub use x509_svid::PossessionOnly;
 
 /// What the operator decided about identities.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Who a caller without any evidence is; `None` refuses such callers.
     pub default_agent: Option<SpiffeId>,
+    /// Whom JWT-SVIDs have to be for.
+    pub audience: String,
 }
 
 /// Turns what a connection presented into a claim about who asks.
@@ -32,6 +44,9 @@ pub struct Settings {
 pub struct Identity {
     settings: Settings,
     tokens: Arc<TaskTokens>,
+    bundles: Arc<Bundles>,
+    x509: X509Svids,
+    jwt: JwtSvids,
 }
 
 /// Who asks, as far as the evidence goes.
@@ -45,6 +60,17 @@ pub enum Claim {
         agent: SpiffeId,
         /// The purpose that was declared then.
         intent: IntentName,
+        /// What it has to come with.
+        binding: Binding,
+        /// Whether the connection showed the agent's X.509-SVID too.
+        proven: bool,
+    },
+    /// An SVID, and no task.
+    Svid {
+        /// The workload.
+        agent: SpiffeId,
+        /// Which kind.
+        evidence: Evidence,
     },
     /// The connection came in by a task's own port.
     Port {
@@ -59,15 +85,27 @@ pub enum Claim {
 }
 
 impl Identity {
-    /// Verifies with `tokens` and falls back on what `settings` say.
-    pub fn new(settings: Settings, tokens: Arc<TaskTokens>) -> Self {
-        Self { settings, tokens }
+    /// Verifies with `tokens` and `bundles`, and falls back on what `settings` say.
+    pub fn new(
+        settings: Settings,
+        tokens: Arc<TaskTokens>,
+        bundles: Arc<Bundles>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let x509 = X509Svids::new(bundles.clone(), clock.clone());
+        let jwt = JwtSvids::new(bundles.clone(), settings.audience.clone(), clock);
+        Self { settings, tokens, bundles, x509, jwt }
     }
 
-    /// Who asks: by the token, else by the task's port, else the default agent.
+    /// Who asks. A token tells the task, or else the agent; a certificate has to name the same agent, and tells it alone
+    /// where there is no token; then the task's port; then the default agent. Whatever is shown has to hold.
     pub fn attribute(&self, presented: &Presented) -> Result<Claim, IdentityError> {
+        let shown = presented.certificates.as_ref().map(|chain| self.x509.verify(chain)).transpose()?;
         if let Some(token) = &presented.token {
-            return Ok(self.tokens.verify(token.reveal())?);
+            return self.by_token(token.reveal(), shown.as_ref());
+        }
+        if let Some(agent) = shown {
+            return Ok(Claim::Svid { agent, evidence: Evidence::X509Svid });
         }
         if let Entrance::TaskPort(task) = presented.by {
             return Ok(Claim::Port { task });
@@ -75,15 +113,53 @@ impl Identity {
         let agent = self.settings.default_agent.clone().ok_or(IdentityError::Missing)?;
         Ok(Claim::Assumed { agent })
     }
+
+    fn by_token(&self, token: &str, shown: Option<&SpiffeId>) -> Result<Claim, IdentityError> {
+        let mut claim = match self.tokens.verify(token) {
+            // Not one of ours: somebody else's, if there is anybody else.
+            Err(TokenError::Type | TokenError::Algorithm { .. } | TokenError::Malformed { .. })
+                if !self.bundles.is_empty() =>
+            {
+                let agent = self.jwt.verify(token)?;
+                Claim::Svid { agent, evidence: Evidence::JwtSvid }
+            }
+            claim => claim?,
+        };
+        if let Some(certificate) = shown
+            && let Some(token) = claim.agent()
+            && certificate != token
+        {
+            return Err(IdentityError::Several { certificate: certificate.clone(), token: token.clone() });
+        }
+        match &mut claim {
+            Claim::Token { binding: Binding::X509Svid, .. } if shown.is_none() => {
+                return Err(IdentityError::Unbound);
+            }
+            Claim::Token { proven, .. } => *proven = shown.is_some(),
+            Claim::Svid { evidence, .. } if shown.is_some() => *evidence = Evidence::X509Svid,
+            _ => {}
+        }
+        Ok(claim)
+    }
 }
 
 impl Claim {
     /// What the claim rests on.
     pub fn evidence(&self) -> Evidence {
         match self {
+            Self::Svid { evidence, .. } => *evidence,
+            Self::Token { proven: true, .. } => Evidence::X509Svid,
             Self::Token { .. } => Evidence::TaskToken,
             Self::Port { .. } => Evidence::TaskPort,
             Self::Assumed { .. } => Evidence::Assumed,
+        }
+    }
+
+    /// The agent that the evidence names.
+    fn agent(&self) -> Option<&SpiffeId> {
+        match self {
+            Self::Assumed { agent } | Self::Svid { agent, .. } | Self::Token { agent, .. } => Some(agent),
+            Self::Port { .. } => None,
         }
     }
 
@@ -93,11 +169,11 @@ impl Claim {
     /// and the call is refused.
     pub fn principal(&self, task: &Task) -> Result<Principal, IdentityError> {
         let agrees = match self {
-            Self::Token { task: id, agent, intent } => {
+            Self::Token { task: id, agent, intent, .. } => {
                 *id == task.id && *agent == task.agent && *intent == task.intent
             }
             Self::Port { task: id } => *id == task.id,
-            Self::Assumed { agent } => *agent == task.agent,
+            Self::Assumed { agent } | Self::Svid { agent, .. } => *agent == task.agent,
         };
         if !agrees {
             return Err(IdentityError::Disagrees { task: task.id });

@@ -27,14 +27,18 @@ use zeroize::Zeroizing;
 use super::Claim;
 use super::error::{KeyError, TokenError};
 use super::private_file;
-use crate::call::{Clock, Entropy, IntentName, Secret, SpiffeId, Task, TaskId, Timestamp};
+use crate::call::{Binding, Clock, Entropy, IntentName, Secret, SpiffeId, Task, TaskId, Timestamp};
 
 /// Who the tokens are for (`aud`).
 pub const AUDIENCE: &str = "remit-proxy";
 /// Longest token that is looked at, bytes. The longest that this node makes has about 3,300 (a SPIFFE ID of 2,048).
 pub const MAX_TOKEN_BYTES: usize = 4 * 1024;
-/// Longest life of a token: that of the longest task. OWASP NHI7:2025, long-lived secrets.
-pub const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Life of a token where the operator says nothing.
+pub const DEFAULT_LIFE: Duration = Duration::from_secs(15 * 60);
+/// Longest life of a token, and of one renewal. OWASP NHI7:2025, long-lived secrets.
+pub const MAX_LIFE: Duration = Duration::from_secs(60 * 60);
+/// How many renewed tokens are known at one time; the one that was used least is forgotten first, and ends then.
+const RENEWED_TOKENS: u64 = 100_000;
 /// How many tokens that held are remembered; the least used goes first, and costs one more verification.
 pub const VERIFIED_TOKENS: u64 = 4_096;
 /// The only leeway, seconds: `nbf` may lie this far ahead, because a clock may be set back between minting and use.
@@ -55,6 +59,18 @@ pub struct TaskTokens {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     verified: Cache<[u8; 32], Arc<Claims>>,
+    /// Until when tokens hold that were renewed, by `jti`.
+    renewed: Cache<String, Timestamp>,
+    life: Duration,
+}
+
+/// A token, and until when it holds.
+#[derive(Debug)]
+pub struct Issued {
+    /// The token.
+    pub token: Secret<String>,
+    /// Its end, unless it is renewed.
+    pub expires: Timestamp,
 }
 
 /// The header (RFC 7515 §4). Closed: `crit`, `jku`, `jwk`, `x5u` and their like are refused unread (RFC 8725 §3.10).
@@ -70,7 +86,8 @@ struct SaidHeader {
 #[serde(deny_unknown_fields)]
 struct Claims {
     iss: String,
-    sub: SpiffeId,
+    /// For whom the work is done: a person or a system, or else the agent at the root of the delegation.
+    sub: String,
     aud: String,
     /// Tells two tokens of one task apart.
     jti: String,
@@ -79,6 +96,52 @@ struct Claims {
     exp: u64,
     task: TaskId,
     intent: IntentName,
+    /// Who acts (RFC 8693 §4.1); absent where that is the subject itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Box<Actor>>,
+    /// What the token has to come with (RFC 7800 §3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+}
+
+/// An actor. The outermost one is who acts now; those inside are prior ones, and give no right.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Actor {
+    sub: SpiffeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Box<Actor>>,
+}
+
+/// A method of confirmation that this version does not know is refused with the whole token.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirmation {
+    /// The channel has to show an X.509-SVID with this name.
+    spiffe_id: SpiffeId,
+}
+
+impl Claims {
+    /// Who acts: the outermost actor, else the subject.
+    fn agent(&self) -> Result<SpiffeId, TokenError> {
+        match &self.act {
+            Some(actor) => Ok(actor.sub.clone()),
+            None => SpiffeId::parse(&self.sub)
+                .map_err(|_| TokenError::Malformed { why: "nobody acts, and its subject is no agent" }),
+        }
+    }
+}
+
+/// The subject and the nested actors of a task.
+fn parties(task: &Task) -> (String, Option<Box<Actor>>) {
+    // From the root to the one who acts now.
+    let agents = task.terms.actors.iter().rev().chain(std::iter::once(&task.agent));
+    let nest = |act: Option<Box<Actor>>, agent: &SpiffeId| Some(Box::new(Actor { sub: agent.clone(), act }));
+    match (&task.terms.on_behalf_of, task.terms.actors.last()) {
+        (Some(subject), _) => (subject.as_str().to_owned(), agents.fold(None, nest)),
+        (None, Some(root)) => (root.as_str().to_owned(), agents.skip(1).fold(None, nest)),
+        (None, None) => (task.agent.as_str().to_owned(), None),
+    }
 }
 
 impl TaskTokens {
@@ -101,7 +164,37 @@ impl TaskTokens {
             clock,
             entropy,
             verified: Cache::new(VERIFIED_TOKENS),
+            renewed: Cache::new(RENEWED_TOKENS),
+            life: DEFAULT_LIFE,
         })
+    }
+
+    /// These, with another life of their tokens; at most [`MAX_LIFE`].
+    #[must_use]
+    pub fn living(self, life: Duration) -> Self {
+        Self { life: life.min(MAX_LIFE), ..self }
+    }
+
+    /// A token for `task` that holds for as long as tokens live, and no longer than the task.
+    pub fn issue(&self, task: &Task) -> Result<Issued, TokenError> {
+        let expires = self.until(task);
+        Ok(Issued { token: self.mint(task, expires)?, expires })
+    }
+
+    /// Lets a token of `task` hold for another life from now on, whether or not it has expired. The caller MUST know that
+    /// the task is open. Another start of the node does not know of it.
+    pub fn renew(&self, task: &Task, token: &str) -> Result<Timestamp, TokenError> {
+        let claims = self.claims(token)?;
+        if claims.task != task.id {
+            return Err(TokenError::Malformed { why: "it belongs to another task" });
+        }
+        let until = self.until(task);
+        self.renewed.insert(claims.jti.clone(), until);
+        Ok(until)
+    }
+
+    fn until(&self, task: &Task) -> Timestamp {
+        self.clock.now().plus(self.life).min(task.deadline)
     }
 
     /// A token for `task` that holds until `expires`, rounded up to the whole second that JWTs count in (the registry
@@ -113,9 +206,10 @@ impl TaskTokens {
         }
         let mut id = [0; 16];
         self.entropy.fill(&mut id);
+        let (sub, act) = parties(task);
         let claims = Claims {
             iss: ISSUER.into(),
-            sub: task.agent.clone(),
+            sub,
             aud: AUDIENCE.into(),
             jti: URL_SAFE_NO_PAD.encode(id),
             iat: now.unix_s(),
@@ -123,15 +217,35 @@ impl TaskTokens {
             exp: expires.unix_ns().div_ceil(1_000_000_000),
             task: task.id,
             intent: task.intent.clone(),
+            act,
+            cnf: (task.terms.binding == Binding::X509Svid)
+                .then(|| Confirmation { spiffe_id: task.agent.clone() }),
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.into());
         let token = jsonwebtoken::encode(&header, &claims, &self.signing).map_err(|_| TokenError::Signing)?;
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::TooLong { bytes: token.len(), limit_bytes: MAX_TOKEN_BYTES });
+        }
         Ok(Secret::new(token))
     }
 
     /// Whose token it is, if it holds.
     pub(super) fn verify(&self, token: &str) -> Result<Claim, TokenError> {
+        let claims = self.claims(token)?;
+        self.check_times(&claims)?;
+        let binding = if claims.cnf.is_some() { Binding::X509Svid } else { Binding::None };
+        Ok(Claim::Token {
+            task: claims.task,
+            agent: claims.agent()?,
+            intent: claims.intent.clone(),
+            binding,
+            proven: false,
+        })
+    }
+
+    /// The claims of a token that this node signed.
+    fn claims(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         let limit_bytes = MAX_TOKEN_BYTES;
         if token.len() > limit_bytes {
             return Err(TokenError::TooLong { bytes: token.len(), limit_bytes });
@@ -144,8 +258,7 @@ impl TaskTokens {
             self.verified.insert(digest, Arc::clone(&claims));
             claims
         };
-        self.check_times(&claims)?;
-        Ok(Claim::Token { task: claims.task, agent: claims.sub.clone(), intent: claims.intent.clone() })
+        Ok(claims)
     }
 
     /// Everything but the times, in the order: shape, algorithm, type, signature, issuer, audience.
@@ -167,6 +280,7 @@ impl TaskTokens {
         let now = self.clock.now();
         let (from, at) = (Timestamp::from_unix_s(claims.nbf), Timestamp::from_unix_s(claims.exp));
         // RFC 7519 §4.1.4: "on or after which the JWT MUST NOT be accepted".
+        let at = self.renewed.get(&claims.jti).map_or(at, |until| until.max(at));
         if now >= at {
             return Err(TokenError::Expired { at });
         }

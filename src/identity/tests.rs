@@ -13,6 +13,9 @@ use crate::call::{Clock, Entropy, Secret, Timestamp};
 
 const START_S: u64 = 1_800_000_000;
 
+mod delegated;
+mod svid;
+
 /// A clock that stands until it is set, and a generator that counts.
 struct World {
     now_ns: AtomicU64,
@@ -61,6 +64,15 @@ fn stand_in(world: Arc<World>) -> Stand {
 }
 
 impl Stand {
+    fn identity(&self, default_agent: Option<SpiffeId>) -> Identity {
+        self.believing(default_agent, Arc::default())
+    }
+
+    fn believing(&self, default_agent: Option<SpiffeId>, bundles: Arc<Bundles>) -> Identity {
+        let settings = Settings { default_agent, audience: AUDIENCE.into() };
+        Identity::new(settings, self.tokens.clone(), bundles, self.world.clone())
+    }
+
     fn task(&self) -> Task {
         Task {
             id: TaskId::fresh(&*self.world, &*self.world),
@@ -69,6 +81,7 @@ impl Stand {
             labels: BTreeMap::new(),
             opened: self.world.now(),
             deadline: self.world.now().plus(Duration::from_secs(900)),
+            terms: crate::call::Terms::default(),
         }
     }
 
@@ -113,7 +126,7 @@ fn claims(task: &Task) -> Value {
 
 fn presented(by: Entrance, token: Option<&str>) -> Presented {
     let token = token.map(|token| Secret::new(token.to_owned()));
-    Presented { peer: "127.0.0.1:4000".parse().unwrap(), by, token }
+    Presented { peer: "127.0.0.1:4000".parse().unwrap(), by, token, certificates: None }
 }
 
 #[test]
@@ -122,7 +135,16 @@ fn a_minted_token_names_agent_intent_and_task() {
     let task = stand.task();
     let token = stand.tokens.mint(&task, task.deadline).unwrap();
     let claim = stand.tokens.verify(token.reveal()).unwrap();
-    assert_eq!(claim, Claim::Token { task: task.id, agent: task.agent.clone(), intent: task.intent.clone() });
+    assert_eq!(
+        claim,
+        Claim::Token {
+            task: task.id,
+            agent: task.agent.clone(),
+            intent: task.intent.clone(),
+            binding: Binding::None,
+            proven: false
+        }
+    );
     assert_eq!(claim.principal(&task).unwrap().evidence, Evidence::TaskToken);
 }
 
@@ -398,7 +420,7 @@ fn the_strongest_evidence_wins() {
     let token = stand.tokens.mint(&task, task.deadline).unwrap();
     let other = TaskId::fresh(&*stand.world, &*stand.world);
     let agent = SpiffeId::parse("spiffe://example.org/agent/anyone").unwrap();
-    let identity = Identity::new(Settings { default_agent: Some(agent.clone()) }, stand.tokens.clone());
+    let identity = stand.identity(Some(agent.clone()));
 
     let by_token = identity.attribute(&presented(Entrance::TaskPort(other), Some(token.reveal()))).unwrap();
     assert!(matches!(&by_token, Claim::Token { task: id, .. } if *id == task.id), "{by_token:?}");
@@ -411,7 +433,7 @@ fn the_strongest_evidence_wins() {
 fn a_bad_token_never_makes_room_for_weaker_evidence() {
     let stand = stand();
     let agent = SpiffeId::parse("spiffe://example.org/agent/anyone").unwrap();
-    let identity = Identity::new(Settings { default_agent: Some(agent) }, stand.tokens.clone());
+    let identity = stand.identity(Some(agent));
     let port = Entrance::TaskPort(TaskId::fresh(&*stand.world, &*stand.world));
     for by in [Entrance::Proxy, port] {
         for token in ["", "x", "a.b.c"] {
@@ -423,7 +445,7 @@ fn a_bad_token_never_makes_room_for_weaker_evidence() {
 
 #[test]
 fn nobody_is_assumed_unless_the_operator_says_so() {
-    let identity = Identity::new(Settings::default(), stand().tokens);
+    let identity = stand().identity(None);
     assert_eq!(identity.attribute(&presented(Entrance::Proxy, None)), Err(IdentityError::Missing));
 }
 
@@ -436,9 +458,21 @@ fn evidence_that_disagrees_with_the_registry_is_refused() {
     let else_intent = IntentName::parse("other").unwrap();
     let else_task = TaskId::fresh(&*stand.world, &*stand.world);
     for claim in [
-        Claim::Token { task: task.id, agent: else_agent.clone(), intent: intent.clone() },
-        Claim::Token { task: task.id, agent: agent.clone(), intent: else_intent },
-        Claim::Token { task: else_task, agent: agent.clone(), intent },
+        Claim::Token {
+            task: task.id,
+            agent: else_agent.clone(),
+            intent: intent.clone(),
+            binding: Binding::None,
+            proven: false,
+        },
+        Claim::Token {
+            task: task.id,
+            agent: agent.clone(),
+            intent: else_intent,
+            binding: Binding::None,
+            proven: false,
+        },
+        Claim::Token { task: else_task, agent: agent.clone(), intent, binding: Binding::None, proven: false },
         Claim::Port { task: else_task },
         Claim::Assumed { agent: else_agent },
     ] {

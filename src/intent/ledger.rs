@@ -4,14 +4,18 @@
 //! remembered as seen (so it looks new each time, which can only make policies stricter), and its calls are counted in
 //! one row per class and decision. The counts themselves stay exact.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::agents::remember;
 use super::view::Counts;
-use crate::call::{Class, Decision, History, OperationId, Operations, ServiceName};
+use crate::call::{
+    AgentHistory, Class, Decision, History, Operation, OperationId, Operations, Resource, ServiceName,
+};
 
-/// Distinct services, operations and summary rows that are kept for one task, each.
+/// Distinct services, operations, objects and summary rows that are kept for one task, each.
 pub const DISTINCT_PER_TASK: usize = 4_096;
 
 /// Names the row of calls that found no row of their own.
@@ -37,7 +41,24 @@ pub(super) struct Ledger {
     counts: Counts,
     services: HashSet<ServiceName>,
     operations: HashSet<OperationId>,
+    /// Objects that it was let through to, and those among them that it read.
+    touched: HashSet<Object>,
+    read: HashSet<Object>,
+    /// Labels of what it was let through to; shared with the histories that were handed out.
+    labels: Arc<BTreeSet<Arc<str>>>,
+    external: u64,
     rows: HashMap<Row, u64>,
+}
+
+type Object = (ServiceName, Resource);
+
+/// Whose call it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The task's own.
+    Own,
+    /// One of a task below it.
+    Descendants,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +75,7 @@ impl Ledger {
     }
 
     /// The history as a call with these operations finds it. A batch has been seen if all of it has.
-    pub(super) fn history(&self, operations: &Operations) -> History {
+    pub(super) fn history(&self, operations: &Operations, agent: AgentHistory, bytes_out: u64) -> History {
         History {
             reads: self.counts.reads,
             acts: self.counts.acts,
@@ -62,6 +83,12 @@ impl Ledger {
             denials: self.counts.denials,
             service_seen: operations.iter().all(|operation| self.services.contains(&operation.service)),
             operation_seen: operations.iter().all(|operation| self.operations.contains(&operation.id)),
+            resource_seen: knows_all(&self.touched, operations),
+            resource_read: knows_all(&self.read, operations),
+            labels: Arc::clone(&self.labels),
+            external: self.external,
+            bytes_out,
+            agent,
         }
     }
 
@@ -70,17 +97,38 @@ impl Ledger {
         operations: &Operations,
         decision: Decision,
         refusal: Option<&'static str>,
+        whose: Whose,
     ) {
         self.counts.add(operations.class(), decision);
         if decision == Decision::Allow {
             for operation in operations.iter() {
+                self.note(operation);
                 remember(&mut self.services, &operation.service);
                 remember(&mut self.operations, &operation.id);
+                if let Some(resource) = &operation.resource {
+                    let object = (operation.service.clone(), resource.clone());
+                    remember(&mut self.touched, &object);
+                    if operation.class == Class::Read {
+                        remember(&mut self.read, &object);
+                    }
+                }
             }
+        }
+        if whose == Whose::Descendants {
+            return;
         }
         let strongest = operations.strongest();
         let row = Row { operation: strongest.id.clone(), class: strongest.class, decision, refusal };
         *self.row(row) += 1;
+    }
+
+    /// Labels are never dropped for want of room: a forgotten one would loosen policies. They are the catalog's and the
+    /// operator's, so there are few.
+    fn note(&mut self, operation: &Operation) {
+        self.external = self.external.saturating_add(operation.facts.args.external.unwrap_or_default());
+        if !operation.facts.labels.iter().all(|label| self.labels.contains(label)) {
+            Arc::make_mut(&mut self.labels).extend(operation.facts.labels.iter().cloned());
+        }
     }
 
     fn row(&mut self, row: Row) -> &mut u64 {
@@ -94,6 +142,8 @@ impl Ledger {
     pub(super) fn forget_seen(&mut self) {
         self.services = HashSet::new();
         self.operations = HashSet::new();
+        self.touched = HashSet::new();
+        self.read = HashSet::new();
     }
 
     /// In the order of the names, the overflow first.
@@ -117,8 +167,10 @@ impl Ledger {
     }
 }
 
-fn remember<T: Clone + Eq + std::hash::Hash>(seen: &mut HashSet<T>, name: &T) {
-    if seen.len() < DISTINCT_PER_TASK && !seen.contains(name) {
-        seen.insert(name.clone());
-    }
+/// Whether every operation names an object, and each is known.
+fn knows_all(objects: &HashSet<Object>, operations: &Operations) -> bool {
+    operations.iter().all(|operation| {
+        let object = operation.resource.clone().map(|resource| (operation.service.clone(), resource));
+        object.is_some_and(|object| objects.contains(&object))
+    })
 }

@@ -1,33 +1,45 @@
-//! Attributed, second half: for which task, and with what history?
+//! Attributed, second half: for which task, with what right, and with what history?
 //!
-//! [`Tasks`] knows the open tasks of this node and what each has done. It lives in memory: after a restart every task of
-//! before is unknown, and its tokens, though their signatures hold, lead nowhere. It must not decide anything: whether a
-//! call may go on is for the policies, which read the [`History`] that is kept here.
+//! [`Tasks`] knows the open tasks of this node, what each may do and what each has done. Tasks and their ends are kept
+//! by a [`TaskBook`] and survive the process; what they did is rebuilt from the journal ([`Tasks::replay`]). It must not
+//! decide anything that policies decide: it says what a task was granted, and they read the [`History`] that is kept here.
 //!
 //! A call is registered with its task before the task is found open, so there is no moment in which a task can end
-//! without the call hearing of it: either the call is refused, or its receiver shows the end.
+//! without the call hearing of it: either the call is refused, or its receiver shows the end. An end is written down
+//! before it is published, and published before it is acknowledged.
 
+mod agents;
+mod book;
+mod chain;
+mod declared;
+mod entry;
 mod error;
+mod known;
 mod ledger;
+mod place;
 mod registry;
+mod replay;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
-use crate::call::{History, IntentName, SpiffeId, Task};
+use crate::call::{Binding, Budget, Grant, IntentName, SpiffeId, Subject};
 
-pub use error::IntentError;
+pub use agents::{AgentLine, DEFAULT_LEARNING, Registration};
+pub use book::{BookError, Kept, KeptTask, TaskBook};
+pub use chain::Delegation;
+pub use declared::Intents;
+pub use error::{IntentError, Obstacle, Within};
 pub use ledger::{DISTINCT_PER_TASK, SummaryRow};
-pub use registry::Tasks;
+pub use place::{Attached, Place};
+pub use registry::{Ended, Ports, Tasks};
+pub use replay::Past;
 pub use view::{Counts, TaskLine, TaskState, TaskView};
 
 /// Shortest life of a task.
@@ -44,18 +56,39 @@ pub const MAX_LABELS: usize = 32;
 /// Longest label name and longest label value, bytes.
 pub const MAX_LABEL_BYTES: usize = 256;
 
-/// How much is kept.
-#[derive(Clone, Copy, Debug)]
+/// How much is kept, and what the operator put down.
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Open tasks at most; further ones are refused, since putting one out would end somebody's work.
     pub open_tasks: usize,
     /// Ended tasks that can still be shown; the one that ended first goes first.
     pub ended_tasks: usize,
+    /// Longest life of a task, at most [`MAX_TTL`].
+    pub max_ttl: Duration,
+    /// Delegations one under the other, at most.
+    pub depth: usize,
+    /// Open delegations of one task, at most.
+    pub fan_out: usize,
+    /// Agents that are remembered, at most; beyond, they share one memory.
+    pub agents: usize,
+    /// The agents that were put down.
+    pub registered: BTreeMap<SpiffeId, Registration>,
+    /// The intents that were declared.
+    pub intents: Intents,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { open_tasks: 10_000, ended_tasks: 1_000 }
+        Self {
+            open_tasks: 10_000,
+            ended_tasks: 1_000,
+            max_ttl: MAX_TTL,
+            depth: 4,
+            fan_out: 32,
+            agents: 10_000,
+            registered: BTreeMap::new(),
+            intents: Intents::default(),
+        }
     }
 }
 
@@ -68,33 +101,70 @@ pub struct NewTask {
     pub intent: IntentName,
     /// The operator's own words.
     pub labels: BTreeMap<String, String>,
-    /// From now to its deadline, within [`MIN_TTL`] and [`MAX_TTL`].
+    /// From now to its deadline, within [`MIN_TTL`] and the longest that is allowed.
     pub ttl: Duration,
+    /// For whom.
+    pub on_behalf_of: Option<Subject>,
+    /// What it may touch, within what its intent may.
+    pub grant: Grant,
+    /// How much, within what its intent may.
+    pub budget: Budget,
+    /// What its tokens are bound to; none: what was put down for the agent.
+    pub binding: Option<Binding>,
 }
 
 /// Why a task is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskEnd {
+    /// Its budget was used up.
+    Budget,
     /// Somebody said so: an operator, or `remit run` whose child is gone.
     Command,
     /// Its time was up.
     Deadline,
-    /// The node stops.
+    /// The node stops. Only calls hear of this; the task goes on when the node does.
     Drain,
+    /// The task that it was delegated from is over.
+    Parent,
+    /// Its agent was put into quarantine.
+    Quarantine,
+    /// All tasks were ended at once.
+    Stop,
     /// It never properly began: its opening could not be recorded, or nobody could be told its token.
     Withdrawn,
 }
 
 impl TaskEnd {
-    /// `command`, `deadline`, `drain` or `withdrawn`.
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Budget,
+        Self::Command,
+        Self::Deadline,
+        Self::Drain,
+        Self::Parent,
+        Self::Quarantine,
+        Self::Stop,
+        Self::Withdrawn,
+    ];
+
+    /// `budget`, `command`, `deadline`, `drain`, `parent`, `quarantine`, `stop` or `withdrawn`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Budget => "budget",
             Self::Command => "command",
             Self::Deadline => "deadline",
             Self::Drain => "drain",
+            Self::Parent => "parent",
+            Self::Quarantine => "quarantine",
+            Self::Stop => "stop",
             Self::Withdrawn => "withdrawn",
         }
+    }
+
+    /// By its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|end| end.as_str() == name)
     }
 }
 
@@ -102,40 +172,14 @@ impl fmt::Display for TaskEnd {
     /// As the rest of `the task is over: ...`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Budget => "its budget is used up",
             Self::Command => "it was ended by command",
             Self::Deadline => "its deadline has passed",
             Self::Drain => "the node is stopping",
+            Self::Parent => "the task that it was delegated from is over",
+            Self::Quarantine => "an agent of its chain was put into quarantine",
+            Self::Stop => "all tasks were ended",
             Self::Withdrawn => "its opening could not be completed",
         })
-    }
-}
-
-/// A call's place in its task. Dropping it takes the call off the task's list of calls in flight.
-#[derive(Debug)]
-pub struct Attached {
-    /// The task.
-    pub task: Arc<Task>,
-    /// What the task had done before this call.
-    pub history: History,
-    /// Shows the task's end. MUST be looked at before every wait of the call, and while it waits.
-    pub ended: watch::Receiver<Option<TaskEnd>>,
-    /// Last, and apart, so that the other fields can be moved out while it stays.
-    pub in_flight: InFlight,
-}
-
-/// Counts one call as in flight for as long as it is kept.
-#[derive(Debug)]
-pub struct InFlight(Arc<AtomicU64>);
-
-impl InFlight {
-    fn register(calls: &Arc<AtomicU64>) -> Self {
-        calls.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(calls))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -1,237 +1,421 @@
-//! The tasks of this node, in memory.
+//! The tasks of this node: opened, delegated, joined, ended.
 //!
-//! One lock guards everything; it is held for look-ups and additions, never over a wait. Each room asks once per call,
-//! so the lock is taken twice per call (attach, settle) for about a microsecond.
+//! Two kinds of lock, never held over a wait: one over the map of all tasks, which calls only read, and one in each task
+//! (`entry`). What changes a task goes through the book in between: first it takes no call any more, then its end is
+//! durable, then everybody is told.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::ledger::Ledger;
-use super::view::{TaskLine, TaskState, TaskView};
-use super::{Attached, InFlight, IntentError, NewTask, Settings, TaskEnd};
-use super::{MAX_LABEL_BYTES, MAX_LABELS, MAX_TTL, MIN_TTL, STANDING_INTENT};
+use super::agents::{Agent, Agents};
+use super::chain::{self, Delegation};
+use super::entry::{Entry, Phase};
+use super::known::Known;
+use super::place::{Attached, Place};
+use super::view::{TaskLine, TaskView};
+use super::{AgentLine, BookError, IntentError, NewTask, Settings, TaskBook, TaskEnd};
+use super::{MAX_LABEL_BYTES, MAX_LABELS, MIN_TTL, STANDING_INTENT};
 use crate::call::{
-    Clock, Decision, Entropy, History, IntentName, Operations, SpiffeId, Task, TaskId, Timestamp,
+    AgentProfile, Clock, Entropy, IntentName, Link, Operations, SpiffeId, Task, TaskId, Terms, Timestamp,
 };
+
+/// A task that is over, and why.
+pub type Ended = (Arc<Task>, TaskEnd);
+
+/// What the registry needs of the world.
+pub struct Ports {
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Keeps the tasks.
+    pub book: Arc<dyn TaskBook>,
+}
 
 /// The tasks of this node.
 pub struct Tasks {
     settings: Settings,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    /// Guards all that is known of tasks.
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    tasks: HashMap<TaskId, Entry>,
-    open: usize,
-    /// The ended ones among `tasks`, in the order of their ends.
-    ended: VecDeque<TaskId>,
-    standing: HashMap<SpiffeId, Arc<Task>>,
-}
-
-struct Entry {
-    task: Arc<Task>,
-    state: TaskState,
-    ended: watch::Sender<Option<TaskEnd>>,
-    in_flight: Arc<AtomicU64>,
-    ledger: Ledger,
+    ports: Ports,
+    agents: Agents,
+    /// Guards which tasks there are.
+    known: RwLock<Known>,
 }
 
 impl Tasks {
-    /// A registry without tasks.
-    pub fn new(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { settings, clock, entropy, known: Mutex::default() }
+    /// The tasks that the book kept; those that were open go on, but for the ones whose time passed meanwhile. Blocks.
+    pub fn load(settings: Settings, ports: Ports) -> Result<Self, BookError> {
+        let kept = ports.book.load(settings.ended_tasks)?;
+        let agents = Agents::new(settings.registered.clone(), settings.agents);
+        let tasks = Self { settings, ports, agents, known: RwLock::default() };
+        for (agent, _since) in kept.quarantined {
+            tasks.agents.of(&agent).set_quarantined(true);
+        }
+        for one in kept.tasks {
+            let mut known = tasks.write();
+            let above = known.above(one.task.terms.parent);
+            let phase = match one.ended {
+                None if one.task.terms.parent.is_some()
+                    && above.last().is_none_or(|up| up.is_over().is_some()) =>
+                {
+                    // Ends come in one piece with those below; a store that says otherwise was tampered with.
+                    Phase::Ended { why: TaskEnd::Parent, at: tasks.ports.clock.now() }
+                }
+                None => Phase::Open,
+                Some((why, at)) => Phase::Ended { why, at },
+            };
+            let agent = tasks.agents.of(&one.task.agent);
+            known.add(Arc::new(Entry::new(Arc::new(one.task), agent, above, phase)), phase);
+        }
+        Ok(tasks)
     }
 
-    /// Opens a task.
-    pub fn open(&self, wanted: NewTask) -> Result<Arc<Task>, IntentError> {
-        check(&wanted)?;
-        let NewTask { agent, intent, labels, ttl } = wanted;
-        let opened = self.clock.now();
-        let id = TaskId::fresh(&*self.clock, &*self.entropy);
-        let task = Arc::new(Task { id, agent, intent, labels, opened, deadline: opened.plus(ttl) });
-        let mut known = self.lock();
+    /// Opens a task. It takes calls once the book has it.
+    pub async fn open(&self, wanted: NewTask) -> Result<Arc<Task>, IntentError> {
+        self.open_under(wanted, None).await
+    }
+
+    /// Opens a task under `parent`, inside of what that has.
+    pub async fn delegate(&self, parent: TaskId, wanted: Delegation) -> Result<Arc<Task>, IntentError> {
+        let above = self.find(parent).ok_or(IntentError::Unknown(parent))?;
+        let now = self.ports.clock.now();
+        above.check_open(&above.lock(), now)?;
+        let wanted = chain::under(&above.task, wanted, self.settings.depth, now)?;
+        self.open_under(wanted, Some(parent)).await
+    }
+
+    async fn open_under(&self, wanted: NewTask, parent: Option<TaskId>) -> Result<Arc<Task>, IntentError> {
+        let entry = self.enter(wanted, parent)?;
+        // Dropped half-way, or refused by the book, it goes out again.
+        let withdrawing = Withdrawing { tasks: self, entry: &entry };
+        self.ports.book.open(&entry.task).await?;
+        let over = {
+            let mut state = entry.lock();
+            if state.phase == Phase::Opening {
+                state.phase = Phase::Open;
+            }
+            match state.phase {
+                Phase::Opening | Phase::Open => None,
+                Phase::Ending { why, .. } | Phase::Ended { why, .. } => Some(why),
+            }
+        };
+        std::mem::forget(withdrawing);
+        let Some(why) = over else { return Ok(Arc::clone(&entry.task)) };
+        // It was ended before the book had it, so the book may have missed its end.
+        let task = entry.task.id;
+        self.ports.book.end(&[(task, why)], self.ports.clock.now()).await?;
+        Err(IntentError::Ended { task, why })
+    }
+
+    /// Takes a place among the tasks, without taking calls yet.
+    fn enter(&self, wanted: NewTask, parent: Option<TaskId>) -> Result<Arc<Entry>, IntentError> {
+        let bounded =
+            self.settings.intents.bound(&wanted.intent, &wanted.agent, &wanted.grant, &wanted.budget)?;
+        let longest = bounded.longest.unwrap_or(self.settings.max_ttl).min(self.settings.max_ttl);
+        check(&wanted, longest)?;
+        bounded.grant.check()?;
+        let agent = self.agents.of(&wanted.agent);
+        if agent.is_quarantined() {
+            return Err(IntentError::Quarantined(wanted.agent));
+        }
+        let opened = self.ports.clock.now();
+        let id = TaskId::fresh(&*self.ports.clock, &*self.ports.entropy);
+        let mut known = self.write();
+        let above = known.above(parent);
+        let actors = match above.last() {
+            Some(nearest) => {
+                nearest.check_open(&nearest.lock(), opened)?;
+                known.check_fan_out(&nearest.task, self.settings.fan_out)?;
+                let task = &nearest.task;
+                std::iter::once(&task.agent).chain(&task.terms.actors).cloned().collect()
+            }
+            None if parent.is_some() => return Err(IntentError::Unknown(id)),
+            None => Vec::new(),
+        };
         if known.open >= self.settings.open_tasks {
             return Err(IntentError::TooMany { limit: self.settings.open_tasks });
         }
-        known.add(&task);
-        Ok(task)
+        let NewTask { agent: name, intent, labels, ttl, on_behalf_of, binding, .. } = wanted;
+        let binding = binding.unwrap_or(agent.binding);
+        let (grant, budget) = (bounded.grant, bounded.budget);
+        let terms = Terms { on_behalf_of, parent, actors, grant, budget, binding };
+        let deadline = opened.plus(ttl);
+        let task = Arc::new(Task { id, agent: name, intent, labels, opened, deadline, terms });
+        let entry = Arc::new(Entry::new(task, agent, above, Phase::Opening));
+        known.add(Arc::clone(&entry), Phase::Opening);
+        Ok(entry)
     }
 
-    /// The task of an agent that the operator assumes: made at its first call, without a deadline, once while the node
-    /// runs. Ended by command it stays ended, and the agent is refused until the node starts again.
+    /// The task of an agent that shows who it is but no task: made at its first call, without a deadline, once while the
+    /// node runs. Ended by command it stays ended, and the agent is refused until the node starts again.
     pub fn standing(&self, agent: &SpiffeId) -> Arc<Task> {
-        let mut known = self.lock();
+        if let Some(task) = self.read().standing.get(agent) {
+            return Arc::clone(task);
+        }
+        let mut known = self.write();
         if let Some(task) = known.standing.get(agent) {
             return Arc::clone(task);
         }
+        let intent = standing_intent();
+        let (grant, budget) = self.settings.intents.standing(&intent);
         let task = Arc::new(Task {
-            id: TaskId::fresh(&*self.clock, &*self.entropy),
+            id: TaskId::fresh(&*self.ports.clock, &*self.ports.entropy),
             agent: agent.clone(),
-            intent: standing_intent(),
-            labels: std::collections::BTreeMap::new(),
-            opened: self.clock.now(),
+            intent,
+            labels: BTreeMap::new(),
+            opened: self.ports.clock.now(),
             deadline: Timestamp::from_unix_ns(u64::MAX),
+            terms: Terms { grant, budget, ..Terms::default() },
         });
-        known.add(&task);
+        let entry = Entry::new(Arc::clone(&task), self.agents.of(agent), Vec::new(), Phase::Open);
+        known.add(Arc::new(entry), Phase::Open);
         known.standing.insert(agent.clone(), Arc::clone(&task));
         task
     }
 
-    /// Joins a call to its task. The call is registered first and only then the task is found open or over: under the
-    /// one lock the order cannot be seen, but it is what stays right once an end is written elsewhere first.
+    /// Joins a call to its task, and reserves its share of the budgets of the task and of every task above it. The call
+    /// is registered first and only then the task is found open or over.
     ///
     /// A task past its deadline is over here at once, before [`Tasks::expire`] has come by to say so.
     pub fn attach(&self, task: TaskId, operations: &Operations) -> Result<Attached, IntentError> {
-        let known = self.lock();
-        let entry = known.tasks.get(&task).ok_or(IntentError::Unknown(task))?;
-        let in_flight = InFlight::register(&entry.in_flight);
+        let entry = self.find(task).ok_or(IntentError::Unknown(task))?;
+        let class = operations.class();
+        let place = Place::register(Arc::clone(&entry), class);
         let ended = entry.ended.subscribe();
-        entry.check_open(self.clock.now())?;
-        let history = entry.ledger.history(operations);
-        Ok(Attached { task: Arc::clone(&entry.task), history, ended, in_flight })
+        let now = self.ports.clock.now();
+        // From the root downwards: whoever locks several locks in this order.
+        let chain: Vec<&Arc<Entry>> = entry.above.iter().chain(std::iter::once(&entry)).collect();
+        let mut locked: Vec<_> = chain.iter().map(|link| link.lock()).collect();
+        for (link, state) in chain.iter().zip(&locked) {
+            link.check_open(state, now).map_err(|error| match error {
+                // To the caller its own task is what is over.
+                IntentError::Ended { task: over, .. } if over != task => {
+                    IntentError::Ended { task, why: TaskEnd::Parent }
+                }
+                error => error,
+            })?;
+        }
+        let terms =
+            chain.iter().zip(&mut locked).try_for_each(|(link, state)| link.check_terms(state, operations));
+        if terms.is_ok() {
+            for state in &mut locked {
+                state.reserve(class);
+            }
+            place.has_reserved();
+        }
+        let histories = chain.iter().zip(&locked).map(|(link, state)| link.history(state, operations, now));
+        let mut links: Vec<_> = chain
+            .iter()
+            .zip(histories)
+            .map(|(link, history)| Link {
+                task: Arc::clone(&link.task),
+                profile: Arc::clone(&link.agent.profile),
+                history,
+            })
+            .collect();
+        drop(locked);
+        let Some(Link { task, profile, history }) = links.pop() else {
+            return Err(IntentError::Unknown(task));
+        };
+        links.reverse();
+        Ok(Attached { task, profile, history, links, ended, obstacle: terms.err(), place })
     }
 
-    /// The history as a call with these operations would find it now; for a call that is judged again.
-    pub fn history(&self, task: TaskId, operations: &Operations) -> Result<History, IntentError> {
-        let known = self.lock();
-        let entry = known.tasks.get(&task).ok_or(IntentError::Unknown(task))?;
-        entry.check_open(self.clock.now())?;
-        Ok(entry.ledger.history(operations))
+    /// Ends a task and every task under it: no new call is taken, the end is durable, every call under way sees it. Of
+    /// several that end the same task one gets `Ok`, with all that ended; the others are told that, and why, it is over,
+    /// once it is.
+    ///
+    /// Where the book fails the task ends all the same, and the error says that it would come back with a restart.
+    pub async fn end(&self, task: TaskId, why: TaskEnd) -> Result<Vec<Ended>, IntentError> {
+        let entry = self.find(task).ok_or(IntentError::Unknown(task))?;
+        if entry.is_over().is_none() {
+            let ended = self.end_these(vec![(task, why)]).await;
+            if !matches!(&ended, Ok(ended) if ended.is_empty()) {
+                return ended;
+            }
+        }
+        let why = match entry.ended.subscribe().wait_for(Option::is_some).await {
+            Ok(told) => told.unwrap_or(why),
+            Err(_) => why,
+        };
+        Err(IntentError::Ended { task, why })
     }
 
-    /// Counts a call, once its decision is known and whatever became of it later; MUST be called once per attached
-    /// call. Calls that outlive their task are counted too, while the task can still be shown.
-    pub fn settle(
-        &self,
-        task: TaskId,
-        operations: &Operations,
-        decision: Decision,
-        refusal: Option<&'static str>,
-    ) {
-        if let Some(entry) = self.lock().tasks.get_mut(&task) {
-            entry.ledger.settle(operations, decision, refusal);
+    /// Ends every task whose deadline is not after `now`, or whose budget is used up and that has no call under way.
+    pub async fn expire(&self, now: Timestamp) -> Result<Vec<Ended>, IntentError> {
+        let due: Vec<_> = {
+            let known = self.read();
+            known.tasks.values().filter_map(|entry| Some((entry.task.id, known.due(entry, now)?))).collect()
+        };
+        self.end_these(due).await
+    }
+
+    /// Ends every open task.
+    pub async fn end_all(&self, why: TaskEnd) -> Result<Vec<Ended>, IntentError> {
+        let all: Vec<_> = self.read().tasks.keys().map(|task| (*task, why)).collect();
+        self.end_these(all).await
+    }
+
+    /// Puts an agent into quarantine, and ends every task that it has a part in; or lets it out. What it was delegated,
+    /// and what it delegated, ends with it.
+    pub async fn quarantine(&self, id: &SpiffeId, quarantined: bool) -> Result<Vec<Ended>, IntentError> {
+        let agent = self.agents.own(id)?;
+        if quarantined {
+            // Before it is durable: from here on nothing new passes.
+            agent.set_quarantined(true);
+        }
+        let since = quarantined.then(|| self.ports.clock.now());
+        self.ports.book.quarantine(id, since).await?;
+        if !quarantined {
+            agent.set_quarantined(false);
+            return Ok(Vec::new());
+        }
+        let theirs: Vec<_> = {
+            let known = self.read();
+            let has_part = |entry: &&Arc<Entry>| entry.task.agent == *id;
+            let its = |entry: &Arc<Entry>| (entry.task.id, TaskEnd::Quarantine);
+            known.tasks.values().filter(has_part).map(its).collect()
+        };
+        self.end_these(theirs).await
+    }
+
+    /// Shows every call the end of the node; the tasks themselves stay open, and go on with the next start.
+    pub fn cut_all(&self) {
+        for entry in self.read().tasks.values() {
+            entry.ended.send_if_modified(|told| {
+                let open = told.is_none();
+                told.get_or_insert(TaskEnd::Drain);
+                open
+            });
         }
     }
 
-    /// Ends a task: every call in flight sees it, and no new one is taken. Of several that end the same task one gets
-    /// `Ok`; the others are told that, and why, it is over.
-    pub fn end(&self, task: TaskId, why: TaskEnd) -> Result<(), IntentError> {
-        let at = self.clock.now();
-        self.lock().end(task, why, at, self.settings.ended_tasks)
-    }
-
-    /// Ends every task whose deadline is not after `now`, and returns those that ended here, for the journal.
-    pub fn expire(&self, now: Timestamp) -> Vec<Arc<Task>> {
-        self.end_where(TaskEnd::Deadline, now, |task| task.deadline <= now)
-    }
-
-    /// Ends every open task, and returns those that ended here, for the journal.
-    pub fn end_all(&self, why: TaskEnd) -> Vec<Arc<Task>> {
-        self.end_where(why, self.clock.now(), |_| true)
+    /// Waits until no call of these tasks is under way, for at most `patience`; whether that came about.
+    pub async fn quiet(&self, tasks: &[TaskId], patience: Duration) -> bool {
+        let entries: Vec<_> = tasks.iter().filter_map(|task| self.find(*task)).collect();
+        let all = async {
+            for entry in entries {
+                entry.is_quiet().await;
+            }
+        };
+        tokio::time::timeout(patience, all).await.is_ok()
     }
 
     /// Shows a task's end to whoever stands for it besides its calls: its port.
     pub fn ended(&self, task: TaskId) -> Result<watch::Receiver<Option<TaskEnd>>, IntentError> {
-        let known = self.lock();
-        let entry = known.tasks.get(&task).ok_or(IntentError::Unknown(task))?;
+        let entry = self.find(task).ok_or(IntentError::Unknown(task))?;
+        if let Some(why) = entry.is_over()
+            && entry.ended.borrow().is_none()
+        {
+            return Err(IntentError::Ended { task, why });
+        }
         Ok(entry.ended.subscribe())
     }
 
     /// All tasks that can be shown, oldest first.
     pub fn list(&self) -> Vec<TaskLine> {
-        let mut lines: Vec<_> = self.lock().tasks.values().map(Entry::line).collect();
+        let mut lines: Vec<_> = self.read().tasks.values().map(|entry| entry.line()).collect();
         lines.sort_by_key(|line| line.task.id);
         lines
     }
 
     /// One task.
     pub fn show(&self, task: TaskId) -> Option<TaskView> {
-        let known = self.lock();
-        let entry = known.tasks.get(&task)?;
-        let TaskLine { task, state, counts, in_flight } = entry.line();
-        Some(TaskView { task, state, counts, in_flight, summary: entry.ledger.summary() })
+        let entry = self.find(task)?;
+        let TaskLine { task, state, counts, in_flight, bytes_out } = entry.line();
+        let summary = entry.lock().ledger.summary();
+        Some(TaskView { task, state, counts, in_flight, bytes_out, summary })
     }
 
-    fn end_where(&self, why: TaskEnd, at: Timestamp, is_due: impl Fn(&Task) -> bool) -> Vec<Arc<Task>> {
-        let mut known = self.lock();
-        let open = known.tasks.values().filter(|entry| entry.state == TaskState::Open);
-        let mut due: Vec<_> =
-            open.filter(|entry| is_due(&entry.task)).map(|entry| Arc::clone(&entry.task)).collect();
-        due.sort_by_key(|task| task.id);
-        due.retain(|task| known.end(task.id, why, at, self.settings.ended_tasks).is_ok());
-        due
+    /// All agents that were put down or seen.
+    pub fn agents(&self) -> Vec<AgentLine> {
+        self.agents.list()
     }
 
-    /// A panic elsewhere cannot leave the maps half changed in a way that lets a call through, so poison is ignored.
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What was put down of an agent.
+    pub fn profile(&self, agent: &SpiffeId) -> Arc<AgentProfile> {
+        Arc::clone(&self.agents.of(agent).profile)
     }
-}
 
-impl Known {
-    fn add(&mut self, task: &Arc<Task>) {
-        let entry = Entry {
-            task: Arc::clone(task),
-            state: TaskState::Open,
-            ended: watch::Sender::new(None),
-            in_flight: Arc::default(),
-            ledger: Ledger::default(),
+    pub(super) fn agent(&self, id: &SpiffeId) -> Arc<Agent> {
+        self.agents.of(id)
+    }
+
+    pub(super) fn find(&self, task: TaskId) -> Option<Arc<Entry>> {
+        self.read().tasks.get(&task).cloned()
+    }
+
+    /// Ends these and all under them; those that are ending or over already are left out.
+    async fn end_these(&self, mut tasks: Vec<(TaskId, TaskEnd)>) -> Result<Vec<Ended>, IntentError> {
+        let at = self.ports.clock.now();
+        // In the order of opening, so parents first: what ends with its parent says so.
+        tasks.sort_by_key(|(task, _)| *task);
+        let batch = {
+            let known = self.read();
+            let mut batch = Vec::new();
+            for (task, why) in &tasks {
+                known.begin_end(*task, *why, at, &mut batch);
+            }
+            batch
         };
-        self.tasks.insert(task.id, entry);
-        self.open += 1;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Told even if this future is dropped: a task that takes no call must not keep its streams.
+        let publishing = Publishing { tasks: self, batch, at };
+        let ids: Vec<_> = publishing.batch.iter().map(|(entry, why)| (entry.task.id, *why)).collect();
+        let kept = self.ports.book.end(&ids, at).await;
+        let ended = publishing.batch.iter().map(|(entry, why)| (Arc::clone(&entry.task), *why)).collect();
+        drop(publishing);
+        kept?;
+        Ok(ended)
     }
 
-    fn end(&mut self, task: TaskId, why: TaskEnd, at: Timestamp, keep: usize) -> Result<(), IntentError> {
-        let entry = self.tasks.get_mut(&task).ok_or(IntentError::Unknown(task))?;
-        if let TaskState::Ended { why, .. } = entry.state {
-            return Err(IntentError::Ended { task, why });
-        }
-        entry.state = TaskState::Ended { why, at };
-        entry.ended.send_replace(Some(why));
-        entry.ledger.forget_seen();
-        self.open -= 1;
-        self.ended.push_back(task);
-        while self.ended.len() > keep {
-            if let Some(oldest) = self.ended.pop_front() {
-                self.tasks.remove(&oldest);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Entry {
-    fn check_open(&self, now: Timestamp) -> Result<(), IntentError> {
-        let task = self.task.id;
-        match self.state {
-            TaskState::Ended { why, .. } => Err(IntentError::Ended { task, why }),
-            TaskState::Open if now >= self.task.deadline => {
-                Err(IntentError::Ended { task, why: TaskEnd::Deadline })
-            }
-            TaskState::Open => Ok(()),
-        }
+    fn read(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self) -> TaskLine {
-        TaskLine {
-            task: Arc::clone(&self.task),
-            state: self.state,
-            counts: self.ledger.counts(),
-            in_flight: self.in_flight.load(Ordering::SeqCst),
-        }
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn check(wanted: &NewTask) -> Result<(), IntentError> {
-    if !(MIN_TTL..=MAX_TTL).contains(&wanted.ttl) {
-        let (min_s, max_s) = (MIN_TTL.as_secs(), MAX_TTL.as_secs());
+/// Takes a task out again whose opening did not come to its end.
+struct Withdrawing<'a> {
+    tasks: &'a Tasks,
+    entry: &'a Arc<Entry>,
+}
+
+impl Drop for Withdrawing<'_> {
+    fn drop(&mut self) {
+        let at = self.tasks.ports.clock.now();
+        let mut batch = Vec::new();
+        self.tasks.read().begin_end(self.entry.task.id, TaskEnd::Withdrawn, at, &mut batch);
+        drop(Publishing { tasks: self.tasks, batch, at });
+    }
+}
+
+/// Tells the end of tasks when it goes.
+struct Publishing<'a> {
+    tasks: &'a Tasks,
+    batch: Vec<(Arc<Entry>, TaskEnd)>,
+    at: Timestamp,
+}
+
+impl Drop for Publishing<'_> {
+    fn drop(&mut self) {
+        let mut known = self.tasks.write();
+        for (entry, why) in &self.batch {
+            known.publish(entry, *why, self.at, self.tasks.settings.ended_tasks);
+        }
+    }
+}
+
+fn check(wanted: &NewTask, longest: Duration) -> Result<(), IntentError> {
+    if !(MIN_TTL..=longest).contains(&wanted.ttl) {
+        let (min_s, max_s) = (MIN_TTL.as_secs(), longest.as_secs());
         return Err(IntentError::Ttl { min_s, max_s, wanted_ms: wanted.ttl.as_millis() });
     }
     let fits = |(name, value): (&String, &String)| {

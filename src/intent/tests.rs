@@ -1,55 +1,20 @@
 use std::collections::HashSet;
 use std::sync::Barrier;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::*;
 use crate::call::{
-    Class, Clock, Decision, Entropy, Operation, OperationId, Operations, Recognition, ServiceName, TaskId,
-    Timestamp,
+    Class, Clock, Decision, History, Operation, OperationId, Operations, Recognition, ServiceName, TaskId,
 };
 
-const START_S: u64 = 1_800_000_000;
+mod budget;
+mod delegation;
+pub(crate) mod ground;
+mod model;
+mod terms;
 
-struct World {
-    now_ns: AtomicU64,
-    drawn: AtomicU64,
-}
-
-impl World {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { now_ns: AtomicU64::new(START_S * 1_000_000_000), drawn: AtomicU64::new(0) })
-    }
-
-    fn pass(&self, time: Duration) {
-        let ns = u64::try_from(time.as_nanos()).unwrap();
-        self.now_ns.fetch_add(ns, Ordering::SeqCst);
-    }
-}
-
-impl Clock for World {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ns(self.now_ns.load(Ordering::SeqCst))
-    }
-}
-
-impl Entropy for World {
-    fn fill(&self, buffer: &mut [u8]) {
-        let drawn = self.drawn.fetch_add(1, Ordering::SeqCst).to_be_bytes();
-        buffer.fill(0);
-        buffer[8..16].copy_from_slice(&drawn);
-    }
-}
-
-fn registry_with(settings: Settings) -> (Arc<World>, Tasks) {
-    let world = World::new();
-    let tasks = Tasks::new(settings, world.clone(), world.clone());
-    (world, tasks)
-}
-
-fn registry() -> (Arc<World>, Tasks) {
-    registry_with(Settings::default())
-}
+use ground::{registry, registry_with};
 
 fn agent() -> SpiffeId {
     SpiffeId::parse("spiffe://example.org/agent/coder").unwrap()
@@ -61,6 +26,10 @@ fn wanted() -> NewTask {
         intent: IntentName::parse("triage").unwrap(),
         labels: BTreeMap::new(),
         ttl: DEFAULT_TTL,
+        on_behalf_of: None,
+        grant: Grant::default(),
+        budget: Budget::default(),
+        binding: None,
     }
 }
 
@@ -132,19 +101,19 @@ fn labels_have_bounds() {
 }
 
 #[test]
-fn an_unknown_task_says_that_a_restart_forgets() {
+fn an_unknown_task_says_what_may_have_become_of_it() {
     let (world, tasks) = registry();
     let id = TaskId::fresh(&*world, &*world);
     let refused = tasks.attach(id, &read()).unwrap_err();
     assert_eq!(refused, IntentError::Unknown(id));
-    assert!(refused.to_string().contains("before the node last started"), "{refused}");
+    assert!(refused.to_string().contains("opened elsewhere, or ended long ago"), "{refused}");
     assert_eq!(tasks.end(id, TaskEnd::Command), Err(IntentError::Unknown(id)));
     assert!(tasks.show(id).is_none());
 }
 
 #[test]
 fn an_ended_task_takes_no_call_and_says_why() {
-    for why in [TaskEnd::Command, TaskEnd::Drain, TaskEnd::Withdrawn] {
+    for why in [TaskEnd::Command, TaskEnd::Stop, TaskEnd::Withdrawn] {
         let (_, tasks) = registry();
         let id = tasks.open(wanted()).unwrap().id;
         tasks.end(id, why).unwrap();
@@ -159,7 +128,7 @@ fn the_first_end_stays() {
     let (_, tasks) = registry();
     let id = tasks.open(wanted()).unwrap().id;
     tasks.end(id, TaskEnd::Command).unwrap();
-    let again = tasks.end(id, TaskEnd::Drain);
+    let again = tasks.end(id, TaskEnd::Stop);
     assert_eq!(again, Err(IntentError::Ended { task: id, why: TaskEnd::Command }));
     assert!(matches!(tasks.show(id).unwrap().state, TaskState::Ended { why: TaskEnd::Command, .. }));
 }
@@ -184,10 +153,10 @@ fn calls_in_flight_see_the_end_and_are_counted_until_they_go() {
 fn the_parts_of_an_attached_call_can_go_separate_ways() {
     let (_, tasks) = registry();
     let id = tasks.open(wanted()).unwrap().id;
-    let Attached { task, history: _, ended, in_flight } = tasks.attach(id, &read()).unwrap();
+    let Attached { task, ended, place, .. } = tasks.attach(id, &read()).unwrap();
     drop((task, ended));
     assert_eq!(tasks.show(id).unwrap().in_flight, 1);
-    drop(in_flight);
+    drop(place);
     assert_eq!(tasks.show(id).unwrap().in_flight, 0);
 }
 
@@ -213,8 +182,8 @@ fn the_end_of_all_ends_each_once() {
     let one = tasks.open(wanted()).unwrap();
     let two = tasks.open(wanted()).unwrap();
     tasks.end(one.id, TaskEnd::Command).unwrap();
-    assert_eq!(tasks.end_all(TaskEnd::Drain), [two]);
-    assert!(tasks.end_all(TaskEnd::Drain).is_empty());
+    assert_eq!(tasks.end_all(TaskEnd::Stop), [two]);
+    assert!(tasks.end_all(TaskEnd::Stop).is_empty());
 }
 
 #[test]
@@ -274,9 +243,8 @@ fn history_counts_what_was_let_through_and_what_was_refused() {
     tasks.settle(id, &act, Decision::Allow, None);
     tasks.settle(id, &delegate, Decision::Deny, Some("policy_denied"));
     let history = tasks.attach(id, &delegate).unwrap().history;
-    let expected =
-        History { reads: 2, acts: 1, delegates: 0, denials: 1, service_seen: false, operation_seen: false };
-    assert_eq!(history, expected);
+    assert_eq!((history.reads, history.acts, history.delegates, history.denials), (2, 1, 0, 1));
+    assert!(!history.service_seen && !history.operation_seen);
     let history = tasks.history(id, &read()).unwrap();
     assert!(history.service_seen && history.operation_seen);
     let history = tasks.history(id, &call("github", "issues/delete", Class::Act)).unwrap();

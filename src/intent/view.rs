@@ -58,6 +58,8 @@ pub struct TaskLine {
     pub counts: Counts,
     /// Calls that have begun and not ended.
     pub in_flight: u64,
+    /// Bytes of request bodies that went out, those of its delegations among them.
+    pub bytes_out: u64,
 }
 
 /// A task by itself, with the table of what it did.
@@ -71,6 +73,8 @@ pub struct TaskView {
     pub counts: Counts,
     /// Calls that have begun and not ended.
     pub in_flight: u64,
+    /// Bytes of request bodies that went out, those of its delegations among them.
+    pub bytes_out: u64,
     /// What it has done, call by call alike.
     pub summary: Vec<SummaryRow>,
 }

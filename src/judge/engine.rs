@@ -10,13 +10,13 @@ use cedar_policy::{Authorizer, Entities, Response};
 use moka::sync::Cache;
 
 use crate::call::{
-    Attributed, Call, Decision, Operation, PolicyId, Reason, Recognition, RulesDigest, Ruling, SpiffeId,
+    Attributed, Call, Decision, Operation, PolicyId, Reason, Recognition, RulesDigest, Ruling, SpiffeId, Task,
 };
 
 use super::groups::Groups;
 use super::load::Loaded;
 use super::names;
-use super::request::{self, Question, Untranslatable};
+use super::request::{self, Asker, Question, Untranslatable};
 use super::schema::Actions;
 use super::slice::Index;
 use super::vocabulary::Named;
@@ -57,10 +57,16 @@ impl Rules {
     pub fn rule(&self, call: &Call<Attributed>) -> Ruling {
         let operations = &call.stage().operations;
         let strongest = operations.strongest();
-        let verdicts: Vec<_> =
-            operations.iter().map(|operation| (operation, self.judge(call, operation))).collect();
+        let one =
+            |operation| Asker::all(call).map(move |asker| (operation, self.judge(call, asker, operation)));
+        let mut verdicts: Vec<_> = operations.iter().flat_map(one).collect();
         let denied = verdicts.iter().any(|(_, verdict)| verdict.decision == Decision::Deny);
         let decision = if denied { Decision::Deny } else { Decision::Allow };
+        if !denied {
+            // The permits that are told are those of the agent that makes the call.
+            let own = 1 + call.stage().links.len();
+            verdicts = verdicts.into_iter().step_by(own).collect();
+        }
         let (mut reasons, mut notes) = (Vec::new(), Vec::new());
         for (operation, verdict) in verdicts.into_iter().filter(|(_, verdict)| verdict.decision == decision) {
             reasons.extend(verdict.reasons);
@@ -102,8 +108,21 @@ impl Rules {
         self.actions.len()
     }
 
-    fn judge(&self, call: &Call<Attributed>, operation: &Operation) -> Verdict {
-        match self.question(call, operation).and_then(|question| self.answer(&question)) {
+    /// What is said of one operation in the place of one asker. Where that is not the agent itself, a refusal names
+    /// the link of the chain that it comes from (INVARIANT I6).
+    fn judge(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Verdict {
+        let mut verdict = self.judge_alone(call, asker, operation);
+        if asker.task.id != call.stage().task.id && verdict.decision == Decision::Deny {
+            let Task { id, agent, .. } = asker.task;
+            let link =
+                format!("task `{id}` of `{agent}`, which it was delegated from, could not make this call");
+            verdict.note = Some(verdict.note.map_or(link.clone(), |note| format!("{link}: {note}")));
+        }
+        verdict
+    }
+
+    fn judge_alone(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Verdict {
+        match self.question(call, asker, operation).and_then(|question| self.answer(&question)) {
             Ok(answer) => self.verdict(operation, &answer),
             Err(error) => {
                 tracing::error!(call.id = %call.head().id, op.id = %operation.id, error = ?error, "not judged");
@@ -121,9 +140,10 @@ impl Rules {
     pub(super) fn question(
         &self,
         call: &Call<Attributed>,
+        asker: Asker<'_>,
         operation: &Operation,
     ) -> Result<Question, Untranslatable> {
-        let id = &call.stage().principal.agent;
+        let id = &asker.task.agent;
         let agent = if let Some(known) = self.agents.get(id) {
             known
         } else {
@@ -131,7 +151,7 @@ impl Rules {
             self.agents.insert(id.clone(), agent.clone());
             agent
         };
-        request::question(call, operation, agent, &self.actions)
+        request::question(call, asker, operation, agent, &self.actions)
     }
 
     fn verdict(&self, operation: &Operation, answer: &Response) -> Verdict {

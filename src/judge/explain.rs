@@ -11,7 +11,7 @@ use cedar_policy::{
 };
 
 use super::engine::Rules;
-use super::request::Question;
+use super::request::{Asker, Question};
 use crate::call::{Attributed, Call, Class, Decision, OperationId, PolicyId, Reason};
 
 /// Permits that are told of at most, nearest first.
@@ -60,7 +60,7 @@ impl Rules {
                     failed: Vec::new(),
                     near: Vec::new(),
                 };
-                let asked = self.question(call, operation);
+                let asked = self.question(call, Asker::own(call), operation);
                 match asked.and_then(|question| Ok((self.answer(&question)?, question))) {
                     Err(error) => explanation.failed.push(error.to_string()),
                     Ok((answer, question)) => {

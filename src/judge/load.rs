@@ -14,7 +14,7 @@ use super::draft::{self, Draft, Earlier};
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
 use super::groups::Groups;
-use super::request::{self, Untranslatable};
+use super::request::{self, Asker, Untranslatable};
 use super::scenario::Scenario;
 use super::schema::{Actions, Types};
 use super::shape::{self, Numbers, Shape};
@@ -203,7 +203,12 @@ fn fits(actions: &Actions, file: &str) -> Option<Problem> {
         let operation = call.stage().operations.strongest();
         let agent =
             request::agent(&call.stage().principal.agent, &Groups::default()).map_err(|e| told(&e))?;
-        let question = request::question(&call, operation, agent, actions).map_err(|e| told(&e))?;
+        let asker = Asker {
+            task: &call.stage().task,
+            history: &call.stage().history,
+            profile: &call.stage().profile,
+        };
+        let question = request::question(&call, asker, operation, agent, actions).map_err(|e| told(&e))?;
         let action = question.request.action().cloned();
         let things = question.entities.into_iter().filter(|entity| Some(entity.uid()) != action);
         Entities::from_entities(things, Some(schema)).map(drop).map_err(|error| error.to_string())

@@ -3,11 +3,11 @@
 //! MUST put beside each request every entity that a policy can walk through: the action with its groups, the agent
 //! with its groups, the service, the object. Cedar takes an absent one for one that is in no group.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 
-use crate::call::{Args, Attributed, Call, Operation, SpiffeId};
+use crate::call::{AgentProfile, Args, Attributed, Call, History, Operation, SpiffeId, Task};
 
 use super::groups::Groups;
 use super::names;
@@ -36,9 +36,36 @@ pub(super) struct Question {
     pub entities: Entities,
 }
 
-/// The question whether `operation` of `call` may go on. `agent` is what [`agent`] makes.
+/// In whose place a call is judged: in that of the agent that makes it, or of one that delegated to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'a> {
+    pub task: &'a Task,
+    pub history: &'a History,
+    pub profile: &'a AgentProfile,
+}
+
+impl<'a> Asker<'a> {
+    /// Who makes the call.
+    pub(super) fn own(call: &'a Call<Attributed>) -> Self {
+        let stage = call.stage();
+        Asker { task: &stage.task, history: &stage.history, profile: &stage.profile }
+    }
+
+    /// Who makes the call, then everybody that it was delegated by, nearest first.
+    pub(super) fn all(call: &'a Call<Attributed>) -> impl Iterator<Item = Self> {
+        let stage = call.stage();
+        let own = Asker { task: &stage.task, history: &stage.history, profile: &stage.profile };
+        let above = stage.links.iter();
+        let above =
+            above.map(|link| Asker { task: &link.task, history: &link.history, profile: &link.profile });
+        std::iter::once(own).chain(above)
+    }
+}
+
+/// The question whether `operation` of `call` may go on for `asker`. `agent` is what [`agent`] makes.
 pub(super) fn question(
     call: &Call<Attributed>,
+    asker: Asker<'_>,
     operation: &Operation,
     agent: Entities,
     actions: &Actions,
@@ -46,8 +73,8 @@ pub(super) fn question(
     let judged = actions.of(operation)?;
     let action = judged.entity.clone();
     let (resource, things) = things(operation, actions)?;
-    let principal = names::agent(call.stage().principal.agent.as_str());
-    let context = context(call, operation)?;
+    let principal = names::agent(asker.task.agent.as_str());
+    let context = context(call, asker, operation)?;
     // What the schema says of an action's requests it says of all like it, and it lists one of them.
     let like = Request::new(
         principal.clone(),
@@ -123,21 +150,39 @@ fn args(args: &Args) -> Result<RestrictedExpression, Untranslatable> {
     RestrictedExpression::new_record(fields).map_err(unfit)
 }
 
-fn context(call: &Call<Attributed>, operation: &Operation) -> Result<Context, Untranslatable> {
+fn context(
+    call: &Call<Attributed>,
+    asker: Asker<'_>,
+    operation: &Operation,
+) -> Result<Context, Untranslatable> {
     let (head, stage) = (call.head(), call.stage());
-    let labels = stage.task.labels.iter().map(|(key, value)| text(&format!("{key}={value}")));
+    let Asker { task, history, profile } = asker;
+    let agent = agent_record(profile, history)?;
+    let on_behalf_of = task.terms.on_behalf_of.as_ref().map_or("", |subject| subject.as_str());
+    let depth = u64::try_from(task.depth()).unwrap_or(u64::MAX);
     let task = record([
-        ("id", text(&stage.task.id.to_string())),
-        ("intent", text(stage.task.intent.as_str())),
-        ("labels", RestrictedExpression::new_set(labels)),
+        ("id", text(&task.id.to_string())),
+        ("intent", text(task.intent.as_str())),
+        ("labels", labels(&task.labels)),
+        ("on_behalf_of", text(on_behalf_of)),
+        ("depth", long(depth)),
+        (
+            "delegated_by",
+            RestrictedExpression::new_set(task.terms.actors.iter().map(|who| text(who.as_str()))),
+        ),
     ])?;
     let history = record([
-        ("reads", long(stage.history.reads)),
-        ("acts", long(stage.history.acts)),
-        ("delegates", long(stage.history.delegates)),
-        ("denials", long(stage.history.denials)),
-        ("service_seen", RestrictedExpression::new_bool(stage.history.service_seen)),
-        ("operation_seen", RestrictedExpression::new_bool(stage.history.operation_seen)),
+        ("reads", long(history.reads)),
+        ("acts", long(history.acts)),
+        ("delegates", long(history.delegates)),
+        ("denials", long(history.denials)),
+        ("service_seen", RestrictedExpression::new_bool(history.service_seen)),
+        ("operation_seen", RestrictedExpression::new_bool(history.operation_seen)),
+        ("resource_seen", RestrictedExpression::new_bool(history.resource_seen)),
+        ("resource_read", RestrictedExpression::new_bool(history.resource_read)),
+        ("labels", RestrictedExpression::new_set(history.labels.iter().map(|label| text(label)))),
+        ("external", long(history.external)),
+        ("bytes_out", long(history.bytes_out)),
     ])?;
     let http = record([
         ("scheme", text(head.origin.scheme.as_str())),
@@ -147,6 +192,7 @@ fn context(call: &Call<Attributed>, operation: &Operation) -> Result<Context, Un
         ("path", text(head.target.path())),
     ])?;
     Context::from_pairs([
+        ("agent".to_owned(), agent),
         ("task".to_owned(), task),
         ("history".to_owned(), history),
         ("http".to_owned(), http),
@@ -159,6 +205,28 @@ fn context(call: &Call<Attributed>, operation: &Operation) -> Result<Context, Un
         ("time".to_owned(), RestrictedExpression::new_datetime(head.at.to_string())),
     ])
     .map_err(unfit)
+}
+
+fn agent_record(profile: &AgentProfile, history: &History) -> Result<RestrictedExpression, Untranslatable> {
+    let past = &history.agent;
+    record([
+        ("registered", RestrictedExpression::new_bool(profile.registered)),
+        ("kind", text(profile.kind.as_str())),
+        ("owner", text(&profile.owner)),
+        ("environment", text(&profile.environment)),
+        ("labels", labels(&profile.labels)),
+        ("reads", long(past.reads)),
+        ("acts", long(past.acts)),
+        ("delegates", long(past.delegates)),
+        ("denials", long(past.denials)),
+        ("service_seen", RestrictedExpression::new_bool(past.service_seen)),
+        ("operation_seen", RestrictedExpression::new_bool(past.operation_seen)),
+        ("drift", RestrictedExpression::new_bool(past.drift)),
+    ])
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> RestrictedExpression {
+    RestrictedExpression::new_set(labels.iter().map(|(key, value)| text(&format!("{key}={value}"))))
 }
 
 fn record<const N: usize>(

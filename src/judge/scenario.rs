@@ -1,6 +1,6 @@
 //! A call made of a few keys: what test cases are written in, and what a schema is tried with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    Args, Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
-    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme,
-    ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext, TrustDomain,
+    AgentHistory, AgentKind, AgentProfile, Args, Attributed, Call, CallId, Class, Clock, Entropy, Evidence,
+    Facts, Head, History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented, Principal,
+    Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId, Terms, Timestamp,
+    TraceContext, TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;
@@ -30,6 +31,9 @@ pub(super) struct Scenario {
     evidence: Evidence,
     intent: String,
     labels: BTreeMap<String, String>,
+    on_behalf_of: Option<Subject>,
+    /// What the agent is.
+    who: Who,
     operation: Option<String>,
     service: Option<String>,
     class: Option<Class>,
@@ -45,8 +49,9 @@ pub(super) struct Scenario {
 }
 
 /// The history of the task; what is not said is nought.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are facts, each by itself, and no state")]
 struct Past {
     reads: u64,
     acts: u64,
@@ -54,6 +59,25 @@ struct Past {
     denials: u64,
     service_seen: bool,
     operation_seen: bool,
+    resource_seen: bool,
+    resource_read: bool,
+    labels: BTreeSet<Arc<str>>,
+    external: u64,
+    bytes_out: u64,
+}
+
+/// What the agent is, and what it did in all its tasks; what is not said is that of an agent that nobody put down.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Who {
+    registered: bool,
+    kind: AgentKind,
+    owner: String,
+    environment: String,
+    labels: BTreeMap<String, String>,
+    acts: u64,
+    denials: u64,
+    drift: bool,
 }
 
 impl Default for Scenario {
@@ -63,6 +87,8 @@ impl Default for Scenario {
             evidence: Evidence::TaskToken,
             intent: "test".into(),
             labels: BTreeMap::new(),
+            on_behalf_of: None,
+            who: Who::default(),
             operation: None,
             service: None,
             class: None,
@@ -128,11 +154,31 @@ impl Scenario {
         let head = self.head(&operation).map_err(BadScenario::Value)?;
         let (principal, task) = self.whose(head.at).map_err(BadScenario::Value)?;
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
-        let presented = Presented { peer, by: Entrance::Proxy, token: None };
-        let Past { reads, acts, delegates, denials, service_seen, operation_seen } = self.history;
-        let history = History { reads, acts, delegates, denials, service_seen, operation_seen };
+        let presented = Presented { peer, by: Entrance::Proxy, token: None, certificates: None };
         let recognised = Call::intercepted(head, presented).recognise(Operations::one(operation));
-        Ok(recognised.attribute(principal, Arc::new(task), history))
+        let attributed = recognised.attribute(principal, Arc::new(task), self.history());
+        Ok(attributed.standing_in(Arc::new(self.who.profile()), Vec::new()))
+    }
+
+    fn history(&self) -> History {
+        let Past { reads, acts, delegates, denials, service_seen, operation_seen, .. } = self.history;
+        let Past { resource_seen, resource_read, bytes_out, external, .. } = self.history;
+        let Who { acts: all_acts, denials: all_denials, drift, .. } = self.who;
+        let agent = AgentHistory { acts: all_acts, denials: all_denials, drift, ..AgentHistory::default() };
+        History {
+            reads,
+            acts,
+            delegates,
+            denials,
+            service_seen,
+            operation_seen,
+            resource_seen,
+            resource_read,
+            labels: Arc::new(self.history.labels.clone()),
+            external,
+            bytes_out,
+            agent,
+        }
     }
 
     fn operation(&self, vocabulary: Option<&dyn Vocabulary>) -> Result<Operation, BadScenario> {
@@ -207,8 +253,16 @@ impl Scenario {
             labels: self.labels.clone(),
             opened: now,
             deadline: now.plus(Duration::from_secs(900)),
+            terms: Terms { on_behalf_of: self.on_behalf_of.clone(), ..Terms::default() },
         };
         Ok((Principal { agent, evidence: self.evidence }, task))
+    }
+}
+
+impl Who {
+    fn profile(&self) -> AgentProfile {
+        let Self { registered, kind, owner, environment, labels, .. } = self.clone();
+        AgentProfile { registered, kind, owner, environment, purpose: String::new(), labels }
     }
 }
 

@@ -20,8 +20,9 @@ const MAX_FILES: usize = 10_000;
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 const SCHEMA: (&str, &str) = ("remit.cedarschema", include_str!("../../policies/remit.cedarschema"));
-const POLICIES: [(&str, &str); 4] = [
+const POLICIES: [(&str, &str); 5] = [
     ("00-guardrails.cedar", include_str!("../../policies/00-guardrails.cedar")),
+    ("05-history.cedar", include_str!("../../policies/05-history.cedar")),
     ("10-read.cedar", include_str!("../../policies/10-read.cedar")),
     ("20-act.cedar", include_str!("../../policies/20-act.cedar")),
     ("30-delegate.cedar", include_str!("../../policies/30-delegate.cedar")),

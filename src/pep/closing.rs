@@ -9,7 +9,7 @@ use http::{HeaderMap, Response};
 use super::meters::Meters;
 use crate::body::{Body, BodyError, Pending, Watch};
 use crate::call::{BodyFacts, Clock, Closing, Opened, Outcome, Refusal, Timestamp};
-use crate::intent::InFlight;
+use crate::intent::Place;
 use crate::origin::{Gate, PumpEnd, Upgraded};
 
 /// Holds the proof that a call was opened, and what its closing entry will say. Dropped without an end it closes the
@@ -22,7 +22,7 @@ pub(super) struct Closer {
     request: Arc<Mutex<BodyFacts>>,
     meters: Arc<Meters>,
     /// The call counts as in flight until it is closed.
-    _in_flight: InFlight,
+    _place: Arc<Place>,
 }
 
 impl Closer {
@@ -31,20 +31,12 @@ impl Closer {
         opened: Opened,
         at: Timestamp,
         clock: Arc<dyn Clock>,
-        in_flight: InFlight,
+        place: Arc<Place>,
         meters: Arc<Meters>,
     ) -> Self {
         let mut closing = Closing::bare(Outcome::Abandoned);
         closing.decided_ns = nanoseconds(&*clock, at);
-        Self {
-            opened: Some(opened),
-            at,
-            clock,
-            closing,
-            request: Arc::default(),
-            meters,
-            _in_flight: in_flight,
-        }
+        Self { opened: Some(opened), at, clock, closing, request: Arc::default(), meters, _place: place }
     }
 
     /// Looks on while the agent's body passes.

@@ -18,6 +18,7 @@ use crate::call::{
     Peek, Presented, Refusal, SpanId, Timestamp, TraceContext,
 };
 use crate::catalog::{MESSAGE_BYTES, Spoken};
+use crate::intent::Place;
 use crate::origin::{Gate, Verdict};
 
 /// How long messages are counted into one entry.
@@ -94,30 +95,39 @@ impl Messages {
         let at = head.at;
         let counted = covered || operations.class() == Class::Read;
         let call = Call::intercepted(head, self.speaker.presented.clone()).recognise(operations);
-        let (call, leash) = self.pep.attribute(call).await?;
+        let (call, mut leash) = self.pep.attribute(call, bytes).await?;
         if let Some(why) = *leash.ended.borrow() {
             return Err(Refusal::TaskEnded { why: why.to_string() });
         }
         // Under the rules of now, not of when the stream began.
         let rules = self.pep.law.borrow().rules.clone();
-        let call = self.pep.decide(&rules, call).await?;
+        let call = self.pep.decide(&rules, call, &leash.place).await?;
         if counted {
-            return self.count(call, at, bytes).await;
+            self.count(call, &leash.place, at, bytes).await?;
+            leash.toll.all_passes();
+            return Ok(());
         }
-        let entry = self.entry(&call, at, bytes).await?;
+        let entry = self.entry(&call, &leash.place, at, bytes).await?;
+        leash.toll.all_passes();
         self.under_way = Some(entry);
         Ok(())
     }
 
     /// Counts a message into the window of this second.
-    async fn count(&mut self, call: Call<Decided>, at: Timestamp, bytes: u64) -> Result<(), Refusal> {
+    async fn count(
+        &mut self,
+        call: Call<Decided>,
+        place: &Place,
+        at: Timestamp,
+        bytes: u64,
+    ) -> Result<(), Refusal> {
         if self.window.as_ref().is_some_and(|window| at.since(window.entry.at) >= WINDOW) {
             self.close_window();
         }
         let name = call.stage().operations.strongest().id.to_string();
         match &mut self.window {
             None => {
-                let mut entry = self.entry(&call, at, bytes).await?;
+                let mut entry = self.entry(&call, place, at, bytes).await?;
                 entry.closing.messages.insert(name, 1);
                 self.window = Some(Window { entry, last: at });
             }
@@ -128,14 +138,20 @@ impl Messages {
                 *messages.entry(name).or_default() += 1;
                 window.entry.closing.request.bytes += bytes;
                 window.last = at;
-                self.pep.settle(call.stage(), Decision::Allow, None);
+                self.pep.settle(place, call.stage(), Decision::Allow, None);
             }
         }
         Ok(())
     }
 
-    async fn entry(&self, call: &Call<Decided>, at: Timestamp, bytes: u64) -> Result<Entry, Refusal> {
-        let opened = self.pep.open(call).await?;
+    async fn entry(
+        &self,
+        call: &Call<Decided>,
+        place: &Place,
+        at: Timestamp,
+        bytes: u64,
+    ) -> Result<Entry, Refusal> {
+        let opened = self.pep.open(call, place).await?;
         let mut closing = Closing::bare(Outcome::Answered);
         closing.decided_ns = nanoseconds(&*self.pep.clock, at);
         closing.request.bytes = bytes;

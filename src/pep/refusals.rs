@@ -2,27 +2,53 @@
 
 use crate::call::{Origin, Outcome, Refusal};
 use crate::identity::IdentityError;
-use crate::intent::IntentError;
+use crate::intent::{IntentError, Obstacle};
 use crate::origin::{OriginError, Waiting};
 use crate::record::JournalError;
 
 pub(super) fn identity(error: &IdentityError) -> Refusal {
     match error {
         IdentityError::Missing => Refusal::IdentityRequired,
-        IdentityError::Disagrees { .. } | IdentityError::Token(_) => {
-            Refusal::IdentityInvalid { why: error.to_string() }
-        }
+        IdentityError::Disagrees { .. }
+        | IdentityError::Several { .. }
+        | IdentityError::Svid(_)
+        | IdentityError::Token(_)
+        | IdentityError::Unbound => Refusal::IdentityInvalid { why: error.to_string() },
     }
 }
 
-pub(super) fn intent(error: IntentError) -> Refusal {
+pub(super) fn intent(error: &IntentError) -> Refusal {
     match error {
         IntentError::Ended { why, .. } => Refusal::TaskEnded { why: why.to_string() },
-        IntentError::Unknown(_)
+        IntentError::Quarantined(_) => Refusal::AgentQuarantined { why: error.to_string() },
+        IntentError::Budget { .. }
+        | IntentError::Cycle { .. }
+        | IntentError::Depth { .. }
+        | IntentError::FanOut { .. }
+        | IntentError::Grant(_)
         | IntentError::Labels { .. }
+        | IntentError::NotTheirs { .. }
+        | IntentError::Outside { .. }
+        | IntentError::Store(_)
         | IntentError::TooMany { .. }
-        | IntentError::Ttl { .. } => Refusal::TaskEnded { why: error.to_string() },
+        | IntentError::Ttl { .. }
+        | IntentError::Undeclared(_)
+        | IntentError::Unknown(_) => Refusal::TaskEnded { why: error.to_string() },
     }
+}
+
+pub(super) fn obstacle(obstacle: &Obstacle) -> Refusal {
+    let why = obstacle.to_string();
+    match obstacle {
+        Obstacle::Exhausted { .. } => Refusal::BudgetExhausted { why },
+        Obstacle::Outside { .. } => Refusal::OutsideGrant { why },
+        Obstacle::Quarantined { .. } => Refusal::AgentQuarantined { why },
+    }
+}
+
+/// Bytes that pass a WebSocket are not asked for one by one, so a budget of them could be overspent.
+pub(super) fn uncounted_upgrade() -> Refusal {
+    Refusal::UpgradeRefused { protocol: "websocket under a budget of bytes".into() }
 }
 
 pub(super) fn journal(error: &JournalError) -> Refusal {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
 use super::facts::{CallFacts, RefusalFacts, TaskFacts, Text};
-use crate::call::{CallId, Closing, EntryId, TaskId, Timestamp};
+use crate::call::{CallId, Closing, EntryId, SpiffeId, TaskId, Timestamp};
 
 /// The version that this node writes.
 pub const VERSION: u8 = 1;
@@ -61,6 +61,24 @@ pub enum What {
         task: TaskId,
         /// By what.
         why: Text,
+    },
+    /// Its tokens hold longer.
+    TaskRenewed {
+        /// Which task.
+        task: TaskId,
+        /// Until when.
+        #[serde(with = "instant")]
+        until: Timestamp,
+    },
+    /// An agent may do nothing from here on.
+    AgentQuarantined {
+        /// Which agent.
+        agent: SpiffeId,
+    },
+    /// And again what it may.
+    AgentReleased {
+        /// Which agent.
+        agent: SpiffeId,
     },
     /// Other rules apply from here on.
     RulesLoaded {
@@ -152,6 +170,9 @@ impl What {
             Self::TurnedAway { .. } => "turned_away",
             Self::TaskOpened(_) => "task_opened",
             Self::TaskEnded { .. } => "task_ended",
+            Self::TaskRenewed { .. } => "task_renewed",
+            Self::AgentQuarantined { .. } => "agent_quarantined",
+            Self::AgentReleased { .. } => "agent_released",
             Self::RulesLoaded { .. } => "rules_loaded",
             Self::RulesRefused { .. } => "rules_refused",
             Self::ConfigurationLoaded { .. } => "configuration_loaded",

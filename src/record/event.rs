@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::entry::What;
 use super::facts::{RefusalFacts, TaskFacts, Text};
-use crate::call::{Refusal, RulesDigest, Task, TaskId};
+use crate::call::{Refusal, RulesDigest, SpiffeId, Task, TaskId, Timestamp};
 
 /// Something worth an entry of its own, see [`Journal::note`](super::Journal::note).
 #[derive(Clone, Debug)]
@@ -27,6 +27,17 @@ pub enum Event<'a> {
         /// By what: `operator`, `deadline`, `command ended`.
         why: &'a str,
     },
+    /// A task's tokens hold longer.
+    TaskRenewed {
+        /// Which.
+        task: TaskId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// An agent was put into quarantine.
+    AgentQuarantined(&'a SpiffeId),
+    /// An agent was let out of quarantine.
+    AgentReleased(&'a SpiffeId),
     /// Rules were loaded.
     RulesLoaded {
         /// Which.
@@ -79,6 +90,9 @@ impl Event<'_> {
             },
             Self::TaskOpened(task) => What::TaskOpened(TaskFacts::from(task)),
             Self::TaskEnded { task, why } => What::TaskEnded { task, why: Text::new(why) },
+            Self::TaskRenewed { task, until } => What::TaskRenewed { task, until },
+            Self::AgentQuarantined(agent) => What::AgentQuarantined { agent: agent.clone() },
+            Self::AgentReleased(agent) => What::AgentReleased { agent: agent.clone() },
             Self::RulesRefused { by, why } => What::RulesRefused { by: Text::new(by), why: Text::new(why) },
             Self::RulesLoaded { digest, policies, from, by } => What::RulesLoaded {
                 digest: digest.to_string(),

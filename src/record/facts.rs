@@ -16,7 +16,7 @@ use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
     Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, Operations, PolicyId,
-    Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId, Timestamp,
+    Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId, Terms, Timestamp,
 };
 
 /// Everything that is known of a call when it is opened or refused.
@@ -130,6 +130,9 @@ pub struct TaskFacts {
     /// When it ends by itself.
     #[serde(with = "instant")]
     pub deadline: Timestamp,
+    /// For whom, from whom, how far it reaches; absent in entries of before there were terms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Box<Terms>>,
 }
 
 /// Text that somebody else chose: one line, no control characters, at most [`Text::LIMIT_CHARS`] characters.
@@ -184,7 +187,7 @@ impl CallFacts {
             intent: attributed.map(|a| a.task.intent.clone()),
             operations: operations.map(|all| all.iter().map(bounded).collect()).unwrap_or_default(),
             http: HttpFacts::of(head, &named(operations)),
-            history: attributed.map(|a: &Attributed| a.history),
+            history: attributed.map(|a: &Attributed| a.history.clone()),
             decision: ruling.map(Ruling::decision),
             policies: ruling
                 .map(|r| r.reasons().iter().map(|r| r.policy.clone()).collect())
@@ -307,6 +310,7 @@ impl From<&Task> for TaskFacts {
             labels: task.labels.clone(),
             opened: task.opened,
             deadline: task.deadline,
+            terms: (task.terms != Terms::default()).then(|| Box::new(task.terms.clone())),
         }
     }
 }

@@ -75,6 +75,11 @@ impl web::Node for Administered {
                 TaskEvent::Ended { task, why } => {
                     self.journal.note(Event::TaskEnded { task: task.id, why: why.as_str() }).await
                 }
+                TaskEvent::Renewed { task, until } => {
+                    self.journal.note(Event::TaskRenewed { task: *task, until: *until }).await
+                }
+                TaskEvent::Quarantined { agent } => self.journal.note(Event::AgentQuarantined(agent)).await,
+                TaskEvent::Released { agent } => self.journal.note(Event::AgentReleased(agent)).await,
             };
             noted.map(drop).map_err(|error| error.to_string())
         }

@@ -5,6 +5,7 @@
 //! configuration or environment variables; each room gets its own small `Settings` made from this by `wire`.
 //! It must not open, create or check files other than the configuration itself.
 
+mod agents;
 mod otlp;
 mod problem;
 mod read;
@@ -22,7 +23,9 @@ use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use crate::call::{SpiffeId, TrustDomain};
+use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE};
 
+pub use agents::{Agent, Tasks};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
 pub use problem::{ConfigError, Problem};
 pub use resolve::{HostPattern, Mapping};
@@ -45,6 +48,10 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Whose agents these are.
     pub identity: Identity,
+    /// The agents that were put down.
+    pub agents: Vec<Agent>,
+    /// What a task may be.
+    pub tasks: Tasks,
     /// The folder of the operator's policies; none: those in the binary.
     pub policies_dir: Option<PathBuf>,
     /// The folders of the operator's own services, later ones win.
@@ -71,6 +78,8 @@ pub enum Mode {
 pub struct Listen {
     /// The forward proxy.
     pub proxy: SocketAddr,
+    /// The forward proxy over TLS, where clients can show X.509-SVIDs; none: there is none.
+    pub proxy_tls: Option<SocketAddr>,
     /// Admin API and health.
     pub admin: SocketAddr,
 }
@@ -82,6 +91,14 @@ pub struct Identity {
     pub trust_domain: TrustDomain,
     /// Who a caller without evidence is; none: it gets a 407.
     pub default_agent: Option<SpiffeId>,
+    /// How long a task's token holds unless it is renewed.
+    pub token_ttl: Duration,
+    /// Whom JWT-SVIDs have to be for.
+    pub audience: String,
+    /// The Workload API that tells of trust bundles too; none: there is none.
+    pub workload_api: Option<String>,
+    /// The files of the trust bundles by which SVIDs are believed.
+    pub bundles: BTreeMap<TrustDomain, PathBuf>,
 }
 
 /// How origins are reached and trusted.
@@ -174,7 +191,7 @@ impl Config {
     /// Takes free ports on loopback, for a node that only its own process needs to find.
     pub fn on_free_ports(&mut self) {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        self.listen = Listen { proxy: free, admin: free };
+        self.listen = Listen { proxy: free, proxy_tls: self.listen.proxy_tls.map(|_| free), admin: free };
     }
 
     /// `$XDG_STATE_HOME/remit`, else `~/.local/state/remit` (XDG Base Directory 0.8: a relative value is ignored).
@@ -230,13 +247,19 @@ impl Raw<'_> {
         let mut root = Section::root(document, self.problems);
         let mode = root.take("mode", mode).unwrap_or(Mode::Enforce);
         let digest = (!self.text.is_empty()).then(|| Sha256::digest(self.text).into());
+        let identity = self.identity(root.section("identity"));
+        let domain = &identity.trust_domain;
+        let agents =
+            root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
         let config = Config {
             source: self.file.display().to_string(),
             digest,
             mode,
             listen: listen(root.section("listen")),
             state_dir: self.state(root.section("state")),
-            identity: self.identity(root.section("identity")),
+            agents,
+            identity,
+            tasks: agents::tasks(root.section("tasks")),
             policies_dir: self.policies(root.section("policies")),
             catalog_dirs: self.catalog(root.section("catalog")),
             upstream: self.upstream(root.section("upstream")),
@@ -263,8 +286,27 @@ impl Raw<'_> {
             "" => Ok(None),
             name => SpiffeId::parse_or_name(name, &trust_domain).map(Some).map_err(|error| error.to_string()),
         });
+        let token_ttl = section.take("token_ttl_s", |value| value.integer(30, MAX_LIFE.as_secs(), "seconds"));
+        let audience = section.take("audience", |value| match value.text()? {
+            "" => Err("an audience is wanted, and it is empty".to_owned()),
+            text => Ok(text.to_owned()),
+        });
+        let workload_api = section.take("workload_api", |value| match value.text()? {
+            "" => Ok(None),
+            text if text.starts_with("unix:") || text.starts_with("tcp:") => Ok(Some(text.to_owned())),
+            other => {
+                Err(format!("`{other}` is no endpoint: `unix:/path` is wanted, or `tcp://ADDRESS:PORT`"))
+            }
+        });
+        let bundles = section.section("bundles").entries(|name, value| {
+            Ok((TrustDomain::parse(name).map_err(|error| error.to_string())?, self.path(value)?))
+        });
         section.finish();
-        Identity { default_agent: default_agent.flatten(), trust_domain }
+        let (audience, bundles) =
+            (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
+        let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
+        let (default_agent, workload_api) = (default_agent.flatten(), workload_api.flatten());
+        Identity { trust_domain, default_agent, token_ttl, audience, workload_api, bundles }
     }
 
     fn telemetry(&self, section: Section<'_>) -> Telemetry {
@@ -313,9 +355,12 @@ fn listen(mut section: Section<'_>) -> Listen {
             format!("`{text}` is not an address: `ADDRESS:PORT` is wanted, such as `127.0.0.1:8118` (port 0 picks a free one)")
         })
     };
+    let or_none =
+        |value: read::Value<'_>| if value.text() == Ok("") { Ok(None) } else { address(value).map(Some) };
     let or = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listen = Listen {
         proxy: section.take("proxy", address).unwrap_or(or(8118)),
+        proxy_tls: section.take("proxy_tls", or_none).flatten(),
         admin: section.take("admin", address).unwrap_or(or(8119)),
     };
     section.finish();

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use crate::accept::ca::CaError;
 use crate::catalog::CatalogError;
 use crate::identity::KeyError;
+use crate::intent::BookError;
 use crate::judge::LoadErrors;
 use crate::origin::SetupError;
 use crate::record::JournalError;
+use crate::store::StoreError;
 use crate::telemetry::TelemetryError;
 
 /// Why a node does not start. All of them are the operator's to mend.
@@ -24,6 +26,14 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A trust bundle.
+    #[error("identity.bundles: `{}` is no trust bundle: {why}", path.display())]
+    Bundle {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The CA.
     #[error(transparent)]
     Ca(#[from] CaError),
@@ -38,6 +48,17 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It was interrupted while it read what was kept.
+    #[error("the start was interrupted while tasks were read")]
+    Interrupted,
+    /// The declared intents.
+    #[error("`{}` cannot be used: {why}", path.display())]
+    Intents {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        why: String,
+    },
     /// The journal.
     #[error("the journal cannot be opened: {0}")]
     Journal(#[from] JournalError),
@@ -47,6 +68,12 @@ pub enum StartError {
     /// The policies.
     #[error("the policies cannot be loaded:\n{0}")]
     Policies(#[from] LoadErrors),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tasks in the store.
+    #[error(transparent)]
+    Tasks(#[from] BookError),
     /// A file of trust anchors.
     #[error("upstream.trust: `{}` holds no certificate: {why}", path.display())]
     Trust {

@@ -3,14 +3,18 @@
 //! Nothing imports it but `terminal`. [`wire`] is the only place that sees everything.
 
 mod admin;
+mod bundles;
 pub mod clock;
 mod collector;
 pub mod config;
 mod error;
+mod kept;
 mod measure;
 mod ports;
 mod reload;
+mod replay;
 mod wire;
+mod workload;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -26,6 +30,7 @@ use tokio::time::timeout;
 use crate::intent::{TaskEnd, Tasks};
 use crate::origin::Upstream;
 use crate::record::{Event, Journal};
+use crate::store::Sqlite;
 use crate::telemetry::Followers;
 
 pub use crate::telemetry::SpanLines;
@@ -62,6 +67,8 @@ pub enum TraceTo {
 pub struct NodeFacts {
     /// The forward proxy.
     pub proxy: SocketAddr,
+    /// The forward proxy over TLS, if there is one.
+    pub proxy_tls: Option<SocketAddr>,
     /// The admin API.
     pub admin: SocketAddr,
     /// CA, journal, tokens.
@@ -79,6 +86,7 @@ pub struct Node {
     facts: NodeFacts,
     journal: Arc<Journal>,
     tasks: Arc<Tasks>,
+    store: Arc<Sqlite>,
     upstream: Upstream,
     reload: Arc<reload::Reload>,
     followers: Arc<Followers>,
@@ -122,6 +130,7 @@ impl Node {
             facts,
             journal,
             tasks,
+            store,
             upstream,
             reload: _,
             followers,
@@ -138,10 +147,9 @@ impl Node {
         });
         if timeout(deadline, &mut done).await.is_err() {
             tracing::warn!(seconds = deadline.as_secs(), "some calls did not finish in time and are cut");
-            end_all(&tasks, &journal).await;
+            // The tasks themselves go on with the next start.
+            tasks.cut_all();
             let _or_abandoned = timeout(AFTER_CUT, done).await;
-        } else {
-            end_all(&tasks, &journal).await;
         }
         for task in around {
             task.abort();
@@ -152,14 +160,9 @@ impl Node {
         }
         // The journal first: its last entries are spans too.
         journal.stop().await;
+        let _closed = tokio::task::spawn_blocking(move || store.close()).await;
         followers.stop(FLUSH).await;
         let _gone_already = std::fs::remove_file(node_file(&facts.state_dir));
-    }
-}
-
-async fn end_all(tasks: &Tasks, journal: &Journal) {
-    for task in tasks.end_all(TaskEnd::Drain) {
-        record_end(journal, task.id, TaskEnd::Drain).await;
     }
 }
 
@@ -169,13 +172,19 @@ async fn record_end(journal: &Journal, task: crate::call::TaskId, why: TaskEnd) 
     }
 }
 
-/// Ends tasks when their time is up, so that their streams are cut.
+/// Ends tasks when their time is up or their budget is, so that their streams are cut.
 async fn reap(tasks: Arc<Tasks>, journal: Arc<Journal>, clock: Arc<dyn crate::call::Clock>) {
     let mut tick = tokio::time::interval(REAP_EVERY);
     loop {
         tick.tick().await;
-        for task in tasks.expire(clock.now()) {
-            record_end(&journal, task.id, TaskEnd::Deadline).await;
+        match tasks.expire(clock.now()).await {
+            Ok(ended) => {
+                for (task, why) in ended {
+                    record_end(&journal, task.id, why).await;
+                }
+            }
+            // They are over in this process all the same, and at the next start their time is up again.
+            Err(error) => tracing::error!(%error, "the end of tasks cannot be kept"),
         }
     }
 }
@@ -187,7 +196,7 @@ fn node_file(state_dir: &Path) -> PathBuf {
 /// Tells other processes where the node is (CONTRACT: `node.json`). Written beside and renamed: never half a file.
 fn write_node_file(facts: &NodeFacts) -> std::io::Result<()> {
     let text = json!({
-        "proxy": facts.proxy, "admin": facts.admin, "pid": std::process::id(), "version": VERSION,
+        "proxy": facts.proxy, "proxy_tls": facts.proxy_tls, "admin": facts.admin, "pid": std::process::id(), "version": VERSION,
         "ca": facts.ca, "ca_bundle": facts.ca_bundle,
     });
     let path = node_file(&facts.state_dir);

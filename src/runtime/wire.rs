@@ -8,8 +8,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::admin::Administered;
+use super::bundles;
 use super::clock::{SystemClock, SystemEntropy};
 use super::collector;
 use super::config::{self, Config};
@@ -17,15 +19,15 @@ use super::measure::Measured;
 use super::ports::TaskPorts;
 use super::reload::{self, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
+use super::{kept, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
-use crate::accept::{self, Front};
+use crate::accept::{self, Front, Walk};
 use crate::body::framing;
 use crate::call::principal::Entrance;
 use crate::call::{Class, Clock, Entropy, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
-use crate::identity::{self, Identity, TaskTokens};
-use crate::intent::{self, Tasks};
+use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
 use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::Pep;
@@ -44,20 +46,22 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (read, loader, law) = reload::first(&config)?;
     let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
+    let bundles = bundles::load(&config.identity.bundles)?;
     let doors = Doors::bind(&config).await?;
 
     let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
     let ca_is_new = !dir.join("ca/ca.key").exists();
-    let ca = Arc::new(Ca::load_or_make(&dir.join("ca"), clock.clone())?);
-    let tokens = Arc::new(TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?);
+    let ca = Ca::load_or_make(&dir.join("ca"), clock.clone())?;
+    let ca = Arc::new(ca.asking(PossessionOnly::verifier()));
+    let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
+    let tokens = Arc::new(tokens.living(config.identity.token_ttl));
     let facts = doors.facts(&dir, &ca);
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
 
-    let tasks = Arc::new(Tasks::new(intent::Settings::default(), clock.clone(), entropy.clone()));
-    let own = vec![facts.proxy, facts.admin];
+    let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
+    let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
-    let default_agent = config.identity.default_agent.clone();
     let (law, current) = watch::channel(law);
     let reload = Arc::new(Reload::new(config.clone(), loader, law, journal.clone(), read));
     let meters = Arc::new(Meters::default());
@@ -76,7 +80,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let scrape: Scrape = Arc::new(move || measured.families());
     let pep = Pep {
         law: current.clone(),
-        identity: Identity::new(identity::Settings { default_agent }, tokens.clone()),
+        identity: believe(&config, &tokens, &bundles, &clock),
         tasks: tasks.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
@@ -104,20 +108,49 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
     let _first = late.set(followers.clone());
+    let (files, workload_api) = (config.identity.bundles.clone(), config.identity.workload_api.clone());
     let around = vec![
         tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
+        tokio::spawn(bundles::watch(files, bundles.clone())),
+        tokio::spawn(workload::follow(workload_api, bundles)),
     ];
-    let (listens, listening) = watch::channel(());
-    let proxy = vec![tokio::spawn(async move {
-        // Dropped with the task, however it ends: that is how `Node::stopped` hears of it.
-        let _listens = listens;
-        doors.proxy.run(front, draining).await;
-    })];
+    let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, upstream, reload, followers, listening, drain, proxy, around })
+    Ok(Node { facts, journal, tasks, store, upstream, reload, followers, listening, drain, proxy, around })
+}
+
+/// Who is believed, and by what.
+fn believe(
+    config: &Config,
+    tokens: &Arc<TaskTokens>,
+    bundles: &Arc<Bundles>,
+    clock: &Arc<dyn Clock>,
+) -> Identity {
+    let asked = &config.identity;
+    let settings =
+        identity::Settings { default_agent: asked.default_agent.clone(), audience: asked.audience.clone() };
+    Identity::new(settings, tokens.clone(), bundles.clone(), clock.clone())
+}
+
+/// Runs the listeners of the proxy. What comes back beside them ends when the last of them has.
+fn listen<W: Walk>(
+    listeners: [Option<Listener>; 2],
+    front: &Arc<Front<W>>,
+    draining: &watch::Receiver<bool>,
+) -> (Vec<JoinHandle<()>>, watch::Receiver<()>) {
+    let (listens, listening) = watch::channel(());
+    let run = |listener: Listener| {
+        let (front, draining, listens) = (front.clone(), draining.clone(), listens.clone());
+        tokio::spawn(async move {
+            // Dropped with the task, however it ends: that is how `Node::stopped` hears of it.
+            let _listens = listens;
+            listener.run(front, draining).await;
+        })
+    };
+    (listeners.into_iter().flatten().map(run).collect(), listening)
 }
 
 /// Starts whoever tells of the calls, and of their numbers.
@@ -141,6 +174,8 @@ fn tell(
 struct Doors {
     proxy: Listener,
     proxy_address: SocketAddr,
+    proxy_tls: Option<Listener>,
+    proxy_tls_address: Option<SocketAddr>,
     admin: TcpListener,
     admin_address: SocketAddr,
 }
@@ -151,14 +186,24 @@ impl Doors {
         let proxy = Listener::bind(asked.proxy, Entrance::Proxy).await;
         let proxy = proxy.map_err(bind_error(asked.proxy, "listen.proxy"))?;
         let admin = TcpListener::bind(asked.admin).await.map_err(bind_error(asked.admin, "listen.admin"))?;
+        let proxy_tls = match asked.proxy_tls {
+            None => None,
+            Some(at) => {
+                let bound = Listener::bind(at, Entrance::TlsProxy).await;
+                Some(bound.map_err(bind_error(at, "listen.proxy_tls"))?)
+            }
+        };
+        let proxy_tls_address = proxy_tls.as_ref().map(Listener::address).transpose();
+        let proxy_tls_address = proxy_tls_address.map_err(bind_error(asked.proxy, "listen.proxy_tls"))?;
         let proxy_address = proxy.address().map_err(bind_error(asked.proxy, "listen.proxy"))?;
         let admin_address = admin.local_addr().map_err(bind_error(asked.admin, "listen.admin"))?;
-        Ok(Self { proxy, proxy_address, admin, admin_address })
+        Ok(Self { proxy, proxy_address, proxy_tls, proxy_tls_address, admin, admin_address })
     }
 
     fn facts(&self, state_dir: &Path, ca: &Ca) -> NodeFacts {
         NodeFacts {
             proxy: self.proxy_address,
+            proxy_tls: self.proxy_tls_address,
             admin: self.admin_address,
             state_dir: state_dir.to_owned(),
             ca: ca.files().root.clone(),

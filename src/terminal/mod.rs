@@ -3,6 +3,7 @@
 //! A verb turns arguments into a call on a node (its admin API) or on a room that works offline, and the answer into
 //! text. Data goes to standard output, everything else to standard error. It must not decide anything about a call.
 
+mod agent;
 mod arguments;
 mod audit;
 mod ca;
@@ -25,6 +26,7 @@ mod serve;
 mod suggest;
 mod table;
 mod task;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +57,7 @@ enum Verb {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
     Task(task::Arguments),
+    Agent(agent::Arguments),
     Policy(offline::PolicyArguments),
     Catalog(offline::CatalogArguments),
     Audit(audit::Arguments),
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
 impl Verb {
     fn start(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Agent(arguments) => block_on(agent::run(arguments)),
             Self::Audit(arguments) => audit::run(arguments),
             Self::Ca(arguments) => ca::run(&arguments),
             Self::Catalog(arguments) => offline::catalog(arguments),

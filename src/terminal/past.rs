@@ -49,11 +49,17 @@ impl Past {
             labels: opened.map(|task| task.labels.clone()).unwrap_or_default(),
             opened: opened.map_or(facts.began, |task| task.opened),
             deadline: opened.map_or(facts.began, |task| task.deadline),
+            terms: opened.and_then(|task| task.terms.as_deref().cloned()).unwrap_or_default(),
         };
-        let presented = Presented { peer: facts.peer.parse().ok()?, by: Entrance::Proxy, token: None };
+        let presented = Presented {
+            peer: facts.peer.parse().ok()?,
+            by: Entrance::Proxy,
+            token: None,
+            certificates: None,
+        };
         let principal = Principal { agent, evidence: facts.evidence? };
         let recognised = Call::intercepted(head(facts)?, presented).recognise(operations);
-        Some(recognised.attribute(principal, task.into(), facts.history?))
+        Some(recognised.attribute(principal, task.into(), facts.history.clone()?))
     }
 }
 

@@ -14,6 +14,7 @@ use super::find::NodeArguments;
 use super::run::summary;
 use super::screen::{self, Paint};
 use super::table::{Lean, Table};
+use super::terms::Terms;
 
 /// Open, list, show and end tasks on a running node
 #[derive(Debug, clap::Args)]
@@ -51,14 +52,51 @@ enum Verb {
         /// The task's id
         id: String,
     },
-    /// End a task: its calls are refused from now on, and its streams are cut
+    /// End a task and all that was delegated from it: calls are refused from now on, and streams are cut
     #[command(
-        after_help = "Example:\n  remit task end 01ARZ3NDEKTSV4RRFFQ69G5FAV\n\nExit codes: 0 ended, 1 no such task, 2 wrong usage, 3 the node cannot be reached."
+        after_help = "Example:\n  remit task end 01ARZ3NDEKTSV4RRFFQ69G5FAV\n  remit task end --all\n\nExit codes: 0 ended, 1 no such task, 2 wrong usage, 3 the node cannot be reached."
     )]
     End {
         /// The task's id
-        id: String,
+        #[arg(required_unless_present = "all")]
+        id: Option<String>,
+        /// End every task of the node
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
     },
+    /// Hand a part of a task to another agent; prints the new task as `open` does
+    #[command(
+        after_help = "Example:\n  remit task delegate 01ARZ3NDEKTSV4RRFFQ69G5FAV --to reviewer --grant class=read --budget calls=50\n\nExit codes: 0 delegated, 1 refused, 2 wrong usage, 3 the node cannot be reached."
+    )]
+    Delegate(Delegate),
+    /// Print another token for an open task, or let one that is there hold longer
+    #[command(
+        after_help = "Example:\n  remit task renew 01ARZ3NDEKTSV4RRFFQ69G5FAV --json\n\nExit codes: 0 renewed, 1 the task is over, 2 wrong usage, 3 the node cannot be reached."
+    )]
+    Renew {
+        /// The task's id
+        id: String,
+        /// A file with the token that is to hold longer, instead of another one
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<std::path::PathBuf>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Delegate {
+    /// The task's id
+    id: String,
+    /// To whom: a SPIFFE ID, or a short name in the node's trust domain
+    #[arg(long, value_name = "ID")]
+    to: String,
+    /// What for [default: what the task is for]
+    #[arg(long, value_name = "NAME")]
+    intent: Option<String>,
+    /// When it ends by itself, such as 5m [default: 15m, or what is left of the task's time]
+    #[arg(long, value_name = "TIME", value_parser = arguments::duration)]
+    ttl: Option<Duration>,
+    #[command(flatten)]
+    terms: Terms,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,6 +113,14 @@ struct Open {
     /// A word of your own for policies to ask, may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = arguments::label)]
     labels: Vec<(String, String)>,
+    /// For whom the work is done: a person or a system, such as user:ada@example.org
+    #[arg(long, value_name = "WHO")]
+    on_behalf_of: Option<String>,
+    /// The task that it is to lie under, as with `delegate`
+    #[arg(long, value_name = "TASK")]
+    parent: Option<String>,
+    #[command(flatten)]
+    terms: Terms,
     /// Also open a loopback port that stands for the task, for clients that cannot send proxy credentials
     #[arg(long)]
     port: bool,
@@ -86,7 +132,19 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Open(open) => (admin.post("/v1/tasks", &open.wanted()).await?, opened),
         Verb::List => (admin.get("/v1/tasks").await?, listed),
         Verb::Show { id } => (admin.get(&path(&id, "")?).await?, shown),
-        Verb::End { id } => (admin.post(&path(&id, "/end")?, &json!({})).await?, |_| String::new()),
+        Verb::End { id: Some(id), .. } => {
+            (admin.post(&path(&id, "/end")?, &json!({})).await?, |_| String::new())
+        }
+        Verb::End { id: None, .. } => (admin.post("/v1/tasks/end", &json!({})).await?, |answer| {
+            format!("tasks ended: {}\n", answer["ended"])
+        }),
+        Verb::Delegate(handed) => {
+            (admin.post(&path(&handed.id, "/delegate")?, &handed.wanted()).await?, opened)
+        }
+        Verb::Renew { id, token_file } => {
+            let body = token_file.map(|file| token_in(&file)).transpose()?.unwrap_or(json!({}));
+            (admin.post(&path(&id, "/renew")?, &body).await?, opened)
+        }
     };
     if arguments.json {
         screen::print_json(&answer)?;
@@ -99,14 +157,33 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 impl Open {
     fn wanted(&self) -> Value {
         let labels: BTreeMap<_, _> = self.labels.iter().cloned().collect();
-        wanted(
-            &self.agent,
-            &self.intent,
-            self.ttl,
-            &labels,
-            if self.port { TaskPort::Wanted } else { TaskPort::Not },
-        )
+        let port = if self.port { TaskPort::Wanted } else { TaskPort::Not };
+        let mut body = wanted(&self.agent, &self.intent, &labels, port);
+        for (key, value) in [("on_behalf_of", &self.on_behalf_of), ("parent", &self.parent)] {
+            if let (Some(value), Some(fields)) = (value, body.as_object_mut()) {
+                fields.insert(key.to_owned(), json!(value));
+            }
+        }
+        self.terms.add_to(&mut body, self.ttl);
+        body
     }
+}
+
+impl Delegate {
+    fn wanted(&self) -> Value {
+        let mut body = json!({ "to": self.to });
+        if let (Some(intent), Some(fields)) = (&self.intent, body.as_object_mut()) {
+            fields.insert("intent".to_owned(), json!(intent));
+        }
+        self.terms.add_to(&mut body, self.ttl);
+        body
+    }
+}
+
+fn token_in(file: &std::path::Path) -> Result<Value, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("`{}` cannot be read: {error}", file.display())))?;
+    Ok(json!({ "token": text.trim() }))
 }
 
 /// Whether a task gets a port of its own.
@@ -117,19 +194,8 @@ pub(super) enum TaskPort {
 }
 
 /// The body of `POST /v1/tasks`.
-pub(super) fn wanted(
-    agent: &str,
-    intent: &str,
-    ttl: Option<Duration>,
-    labels: &BTreeMap<String, String>,
-    port: TaskPort,
-) -> Value {
-    let mut wanted =
-        json!({"agent": agent, "intent": intent, "labels": labels, "port": port == TaskPort::Wanted});
-    if let (Some(ttl), Some(fields)) = (ttl, wanted.as_object_mut()) {
-        fields.insert("ttl_s".to_owned(), json!(ttl.as_secs()));
-    }
-    wanted
+pub(super) fn wanted(agent: &str, intent: &str, labels: &BTreeMap<String, String>, port: TaskPort) -> Value {
+    json!({"agent": agent, "intent": intent, "labels": labels, "port": port == TaskPort::Wanted})
 }
 
 /// The API path of a task. An id is letters and digits; anything else would name another path.
@@ -149,10 +215,11 @@ pub(super) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 
 fn opened(task: &Value) -> String {
     let mut lines = format!(
-        "task       {}\nproxy URL  {}\nexpires    {}\n",
+        "task       {}\nproxy URL  {}\nexpires    {} (its token {}, unless it is renewed)\n",
         text(task, "id"),
         text(task, "proxy_url"),
-        text(task, "expires_at")
+        text(task, "expires_at"),
+        text(task, "token_expires_at")
     );
     if let Some(port) = task.get("port_url").and_then(Value::as_str) {
         let _ = writeln!(lines, "its port   {port}");
@@ -181,13 +248,18 @@ fn listed(answer: &Value) -> String {
 
 fn shown(task: &Value) -> String {
     let mut lines = String::new();
-    for name in ["id", "state", "agent", "intent", "opened_at", "expires_at"] {
+    for name in ["id", "state", "agent", "on_behalf_of", "parent", "intent", "opened_at", "expires_at"] {
         if !text(task, name).is_empty() {
-            let _ = writeln!(lines, "{:<11} {}", name.trim_end_matches("_at"), text(task, name));
+            let _ = writeln!(lines, "{:<12} {}", name.trim_end_matches("_at"), text(task, name));
+        }
+    }
+    for name in ["actors", "grant", "budget"] {
+        if let Some(terms) = task.get(name) {
+            let _ = writeln!(lines, "{name:<12} {terms}");
         }
     }
     if let Some(ended) = task.get("ended") {
-        let _ = writeln!(lines, "{:<11} {} ({})", "ended", text(ended, "at"), text(ended, "why"));
+        let _ = writeln!(lines, "{:<12} {} ({})", "ended", text(ended, "at"), text(ended, "why"));
     }
     lines + "\n" + &summary::table(task, Paint::for_stdout())
 }

@@ -10,6 +10,7 @@
 mod admin_token;
 mod guard;
 mod health;
+mod opening;
 mod policies;
 mod problem;
 mod serve;
@@ -27,7 +28,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 
-use crate::call::{Host, RulesDigest, Task, TrustDomain};
+use crate::call::{Host, RulesDigest, SpiffeId, Task, TaskId, Timestamp, TrustDomain};
 use crate::identity::TaskTokens;
 use crate::intent::{TaskEnd, Tasks};
 
@@ -121,6 +122,23 @@ pub enum TaskEvent {
         /// Why.
         why: TaskEnd,
     },
+    /// Its tokens hold longer.
+    Renewed {
+        /// Which one.
+        task: TaskId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// An agent was put into quarantine.
+    Quarantined {
+        /// Which one.
+        agent: SpiffeId,
+    },
+    /// An agent was let out of quarantine.
+    Released {
+        /// Which one.
+        agent: SpiffeId,
+    },
 }
 
 struct Shared {
@@ -137,9 +155,15 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/v1/node", get(health::node))
         .route("/v1/policies/reload", post(policies::reload))
-        .route("/v1/tasks", get(tasks::list).post(tasks::open))
+        .route("/v1/agents", get(opening::agents))
+        .route("/v1/agents/quarantine", post(opening::quarantine))
+        .route("/v1/agents/release", post(opening::release))
+        .route("/v1/tasks", get(tasks::list).post(opening::open))
+        .route("/v1/tasks/end", post(tasks::end_all))
         .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}/delegate", post(opening::delegate))
         .route("/v1/tasks/{id}/end", post(tasks::end))
+        .route("/v1/tasks/{id}/renew", post(opening::renew))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::guard))

@@ -33,8 +33,20 @@ impl Problem {
 impl From<IntentError> for Problem {
     fn from(error: IntentError) -> Self {
         let (status, code) = match error {
+            IntentError::Budget { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_budget"),
+            IntentError::Cycle { .. } => (StatusCode::CONFLICT, "delegation_cycle"),
+            IntentError::Depth { .. } => (StatusCode::CONFLICT, "delegation_too_deep"),
             IntentError::Ended { .. } => (StatusCode::CONFLICT, "task_ended"),
+            IntentError::FanOut { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_delegations"),
+            IntentError::Grant(_) | IntentError::Outside { .. } => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "bad_grant")
+            }
             IntentError::Labels { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_labels"),
+            IntentError::NotTheirs { .. } | IntentError::Undeclared(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "bad_intent")
+            }
+            IntentError::Quarantined(_) => (StatusCode::CONFLICT, "agent_quarantined"),
+            IntentError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
             IntentError::TooMany { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_tasks"),
             IntentError::Ttl { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_ttl"),
             IntentError::Unknown(_) => (StatusCode::NOT_FOUND, "task_unknown"),

@@ -119,7 +119,12 @@ struct Stand {
 async fn stand() -> Stand {
     let world = Arc::new(World(AtomicU64::new(1)));
     let dir = TempDir::new().unwrap();
-    let tasks = Arc::new(Tasks::new(intent::Settings::default(), world.clone(), world.clone()));
+    let ports = intent::Ports {
+        clock: world.clone(),
+        entropy: world.clone(),
+        book: Arc::new(intent::tests::ground::Memory::default()),
+    };
+    let tasks = Arc::new(Tasks::load(intent::Settings::default(), ports).unwrap());
     let tokens = Arc::new(TaskTokens::load_or_make(dir.path(), world.clone(), world.clone()).unwrap());
     let admin = AdminToken::load_or_make(&dir.path().join("admin.token"), &*world).unwrap();
     let node = Arc::new(FakeNode {
@@ -233,6 +238,9 @@ impl Stand {
         let event = |event: &TaskEvent| match event {
             TaskEvent::Opened { task } => format!("opened {}", task.id),
             TaskEvent::Ended { task, why } => format!("ended {} {}", task.id, why.as_str()),
+            TaskEvent::Renewed { task, until } => format!("renewed {task} {until}"),
+            TaskEvent::Quarantined { agent } => format!("quarantined {agent}"),
+            TaskEvent::Released { agent } => format!("released {agent}"),
         };
         self.node.events.lock().unwrap().iter().map(event).collect()
     }
@@ -271,7 +279,9 @@ async fn a_task_lives_from_opening_to_end() {
     assert_eq!(body.get("port_url"), None);
     assert_eq!(answer.headers["location"], format!("/v1/tasks/{id}"));
 
-    stand.tasks.settle(id, &read(), Decision::Deny, Some("policy_denied"));
+    let place = stand.tasks.attach(id, &read()).unwrap().place;
+    place.settle(&read(), Decision::Deny, Some("policy_denied"), Timestamp::from_unix_s(START_S));
+    drop(place);
     let shown = stand.ask(&format!("GET /v1/tasks/{id}")).await.json();
     assert_eq!((&shown["state"], &shown["labels"]["ticket"]), (&json!("open"), &json!("42")));
     assert_eq!(
@@ -293,11 +303,15 @@ async fn a_task_lives_from_opening_to_end() {
 async fn the_token_of_the_answer_is_the_tasks_own() {
     let stand = stand().await;
     let body = stand.open(json!({"agent": "spiffe://other.test/x", "intent": "triage"})).await.json();
-    let identity = Identity::new(crate::identity::Settings::default(), stand.tokens.clone());
+    let bundles = Arc::default();
+    let clock = Arc::new(World(AtomicU64::new(1)));
+    let settings = crate::identity::Settings::default();
+    let identity = Identity::new(settings, stand.tokens.clone(), bundles, clock);
     let presented = Presented {
         peer: stand.at,
         by: Entrance::Proxy,
         token: Some(Secret::new(body["token"].as_str().unwrap().to_owned())),
+        certificates: None,
     };
     let Claim::Token { task, agent, .. } = identity.attribute(&presented).unwrap() else {
         panic!("another claim")
@@ -393,7 +407,7 @@ async fn a_client_that_hangs_up_leaves_no_unrecorded_end() {
 async fn tasks_are_listed_by_state() {
     let stand = stand().await;
     let (one, two) = (stand.opened().await, stand.opened().await);
-    stand.tasks.end(one, TaskEnd::Deadline).unwrap();
+    stand.tasks.end(one, TaskEnd::Deadline).await.unwrap();
     let ids = |answer: &Answer| -> Vec<String> {
         let tasks = answer.json()["tasks"].as_array().unwrap().clone();
         tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()

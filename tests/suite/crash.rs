@@ -5,6 +5,7 @@
 
 mod load;
 mod node;
+mod tasks;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

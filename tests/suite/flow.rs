@@ -174,23 +174,6 @@ async fn a_task_port_stands_for_its_task() {
 }
 
 #[tokio::test]
-async fn a_token_of_before_a_restart_is_refused_with_the_reason() {
-    let house = House::start(PERMIT_ALL, "").await;
-    let task = house.task().await;
-    let house = house.restart().await;
-    let facts = house.node.facts();
-    let mut stream = TcpStream::connect(facts.proxy).await.unwrap();
-    let token = task["token"].as_str().unwrap();
-    let ask = format!(
-        "CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\nProxy-Authorization: Bearer {token}\r\n\r\n"
-    );
-    stream.write_all(ask.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("task_ended"), "{answer}");
-}
-
-#[tokio::test]
 async fn the_end_of_the_node_is_the_last_entry() {
     let house = House::start(PERMIT_ALL, "").await;
     let file = house.dir.path().join("state/node.json");

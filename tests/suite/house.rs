@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A room, and the rooms that it may name. Itself is understood.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("accept", &["body", "call"]),
     ("body", &["call"]),
     ("call", &[]),
@@ -29,10 +29,12 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "origin",
             "pep",
             "record",
+            "store",
             "telemetry",
             "web",
         ],
     ),
+    ("store", &["call", "intent"]),
     ("telemetry", &["call", "record"]),
     ("terminal", &["accept", "call", "catalog", "judge", "record", "runtime"]),
     ("web", &["call", "catalog", "identity", "intent", "judge", "record"]),
@@ -40,11 +42,13 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 ];
 
 /// A package, and where it may be named.
-const FENCES: [(&str, &[&str]); 10] = [
+const FENCES: [(&str, &[&str]); 12] = [
     ("hyper::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("hyper_util::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("rustls::", &["accept", "origin", "identity", "web", "runtime"]),
     ("cedar_policy::", &["judge"]),
+    ("rusqlite::", &["store"]),
+    ("spiffe::", &["runtime"]),
     ("opentelemetry_proto::", &["telemetry"]),
     ("tonic::", &["telemetry"]),
     // The catalog reads descriptor sets, which are protobuf themselves.
@@ -62,7 +66,7 @@ const PROOFS: [(&str, &str); 3] = [
 ];
 
 /// The walk, in its order, then what stands around it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "accept",
     "body",
     "call",
@@ -74,6 +78,7 @@ const ORDER: [&str; 14] = [
     "pep",
     "record",
     "runtime",
+    "store",
     "telemetry",
     "terminal",
     "web",

@@ -17,3 +17,4 @@ mod house;
 mod laboratory;
 mod messages;
 mod reload;
+mod tasks;

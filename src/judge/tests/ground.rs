@@ -159,9 +159,10 @@ impl Given {
             labels: self.labels,
             opened: Still.now(),
             deadline: Still.now().plus(Duration::from_secs(300)),
+            terms: crate::call::Terms::default(),
         };
         let principal = Principal { agent, evidence: self.evidence };
-        Call::intercepted(head, Presented { peer, by: Entrance::Proxy, token: None })
+        Call::intercepted(head, Presented { peer, by: Entrance::Proxy, token: None, certificates: None })
             .recognise(operations)
             .attribute(principal, Arc::new(task), self.history)
     }

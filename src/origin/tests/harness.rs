@@ -90,7 +90,12 @@ impl Ask {
             trace: TraceContext::of(id, self.traceparent, &Fixed),
             upgrade: self.upgrade,
         };
-        let presented = Presented { peer: ([127, 0, 0, 1], 1).into(), by: Entrance::Proxy, token: None };
+        let presented = Presented {
+            peer: ([127, 0, 0, 1], 1).into(),
+            by: Entrance::Proxy,
+            token: None,
+            certificates: None,
+        };
         let agent = SpiffeId::parse("spiffe://example.org/agent/a").unwrap();
         let operations = Operations::one(Operation {
             id: OperationId::unknown(Class::Act),
@@ -109,6 +114,7 @@ impl Ask {
             labels: BTreeMap::new(),
             opened: Fixed.now(),
             deadline: Fixed.now(),
+            terms: crate::call::Terms::default(),
         });
         let principal = Principal { agent, evidence: Evidence::Assumed };
         let ruling = Ruling::assertion(Decision::Allow, vec![], None, RulesDigest([0; 32]));

@@ -73,7 +73,12 @@ pub(crate) fn intercepted(target: &str, headers: &[(&'static str, &str)]) -> Cal
         trace: TraceContext::of(id, Some(traceparent), &ENTROPY),
         upgrade: None,
     };
-    let presented = Presented { peer: "127.0.0.1:50000".parse().unwrap(), by: Entrance::Proxy, token: None };
+    let presented = Presented {
+        peer: "127.0.0.1:50000".parse().unwrap(),
+        by: Entrance::Proxy,
+        token: None,
+        certificates: None,
+    };
     Call::intercepted(head, presented)
 }
 
@@ -85,6 +90,7 @@ pub(crate) fn task() -> Task {
         labels: [("team".to_owned(), "blue".to_owned())].into(),
         opened: Timestamp::from_unix_s(1_795_500_000),
         deadline: Timestamp::from_unix_s(1_795_500_900),
+        terms: crate::call::Terms::default(),
     }
 }
 

@@ -25,7 +25,7 @@ async fn a_call_is_an_opening_and_a_closing() {
     let What::Opened(facts) = &all[0].what else { panic!("{all:?}") };
     assert_eq!(facts.call, call.head().id);
     assert_eq!(facts.policies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["things"]);
-    assert_eq!(facts.history.unwrap().reads, 3);
+    assert_eq!(facts.history.as_ref().unwrap().reads, 3);
     let What::Closed(closed) = &all[1].what else { panic!("{all:?}") };
     assert_eq!((closed.call, closed.opened.0, closed.closing.status), (call.head().id, 0, Some(201)));
 }

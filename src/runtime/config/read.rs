@@ -34,6 +34,35 @@ impl<'d> Section<'d> {
         Section { path, table, known: Vec::new(), problems: self.problems }
     }
 
+    /// The tables of a list such as `[[agents]]`.
+    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'d>> {
+        self.known.push(key);
+        let path = self.name(key);
+        let Some(value) = self.find(key) else { return Vec::new() };
+        let mut sections = Vec::new();
+        if let DeValue::Array(items) = value.get_ref() {
+            for item in items {
+                if let DeValue::Table(table) = item.get_ref() {
+                    let (path, table) = (path.clone(), Some(table));
+                    sections.push(Section { path, table, known: Vec::new(), problems: self.problems });
+                } else {
+                    let what = format!("`{path}`: a table is wanted, such as `[[{path}]]`");
+                    self.problems.at(Some(item.span()), what);
+                }
+            }
+        } else {
+            let what =
+                format!("`{path}`: tables are wanted, such as `[[{path}]]`, not {}", kind(value.get_ref()));
+            self.problems.at(Some(value.span()), what);
+        }
+        sections
+    }
+
+    /// Notes that a key without which the table means nothing is absent.
+    pub(super) fn lacks(&self, key: &str) {
+        self.problems.anywhere(format!("`{}` is missing in one of the [[{}]]", key, self.path));
+    }
+
     /// The key's value, parsed; a mistake is noted and reads as absent.
     pub(super) fn take<T>(
         &mut self,

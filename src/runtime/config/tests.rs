@@ -270,16 +270,45 @@ fn each_default_in_the_sample_is_the_real_one() {
 }
 
 #[test]
+fn agents_are_put_down_one_table_each() {
+    let text = "[[agents]]\nid = \"coder\"\nowner = \"team-a\"\nkind = \"integration\"\noperations = [\"github:*\"]\n\
+        learning_s = 60\nbind_tokens = \"x509-svid\"\nlabels = { tier = \"2\" }\n[[agents]]\nid = \"spiffe://x.test/y\"\n";
+    let agents = parse(text).unwrap().agents;
+    assert_eq!(agents.len(), 2);
+    assert_eq!(agents[0].id.as_str(), "spiffe://example.org/agent/coder");
+    assert_eq!((agents[0].profile.owner.as_str(), agents[0].operations.len()), ("team-a", 1));
+    assert_eq!(agents[0].learning, Some(Duration::from_secs(60)));
+    assert_eq!(agents[0].profile.labels["tier"], "2");
+    assert!(agents[1].profile.registered && agents[1].learning.is_none());
+    for (wrong, told) in [
+        ("[[agents]]\nowner = \"a\"\n", "`id` is missing"),
+        ("[[agents]]\nid = \"a\"\nkind = \"robot\"\n", "`robot` is not one of"),
+        ("[[agents]]\nid = \"a\"\nownr = \"b\"\n", "did you mean `owner`"),
+        ("agents = 3\n", "tables are wanted"),
+    ] {
+        assert!(complaint(wrong).contains(told), "{}", complaint(wrong));
+    }
+}
+
+#[test]
+fn lives_beyond_the_hard_cap_are_refused_at_start() {
+    assert!(complaint("[tasks]\nmax_ttl_s = 86401\n").contains("from 1 to 86400"));
+    assert!(complaint("[identity]\ntoken_ttl_s = 3601\n").contains("from 30 to 3600"));
+}
+
+#[test]
 fn the_sample_is_sound_and_complete() {
     let text = include_str!("../../../config.toml");
     let config = parse(text).unwrap();
     assert_eq!(config.policies_dir.as_deref(), Some(Path::new("/etc/remit/policies")));
     // Each known key is named by the message for an unknown one; all of them have to be in the sample.
     let keys = sample();
-    for section in ["listen", "state", "identity", "policies", "catalog", "limits", "telemetry", "journal"] {
+    for section in
+        ["listen", "state", "identity", "tasks", "policies", "catalog", "limits", "telemetry", "journal"]
+    {
         let told = complaint(&format!("[{section}]\nqqqqqqqq = 1\n"));
         let known = told.split("known keys: ").nth(1).unwrap_or_else(|| panic!("{told}"));
-        for key in known.split(", ").filter(|key| *key != "headers") {
+        for key in known.split(", ").filter(|key| !["headers", "bundles"].contains(key)) {
             assert!(
                 keys.iter().any(|(s, k, _)| s == section && k == key),
                 "`{section}.{key}` is not in the sample"

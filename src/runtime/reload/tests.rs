@@ -101,7 +101,7 @@ async fn what_changes_in_the_folders_is_found_once_it_has_come_to_rest() {
     let watching = tokio::spawn(house.reload.clone().watch());
     put(&own, "act");
     assert_ne!(look(std::slice::from_ref(&own)), before);
-    // Ends when the new catalog counts; the test's own time limit is the only clock here.
+    // The clock is a real one: under a paused one the journal, which is a thread, would be late for every entry.
     house.law.changed().await.unwrap();
     assert!(house.law.borrow().catalog.operation("billing:invoices.create").is_some());
     watching.abort();

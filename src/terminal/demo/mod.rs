@@ -95,9 +95,7 @@ async fn tell(story: &Story, state_dir: &Path, scroll: &Scroll, paint: Paint) ->
 
 async fn open(admin: &Admin, story: &Story) -> Result<Value, Failure> {
     let labels = std::collections::BTreeMap::new();
-    admin
-        .post("/v1/tasks", &task::wanted(&story.agent, &story.intent, None, &labels, task::TaskPort::Not))
-        .await
+    admin.post("/v1/tasks", &task::wanted(&story.agent, &story.intent, &labels, task::TaskPort::Not)).await
 }
 
 async fn make(agent: &Agent, story: &Story, step: &Step) -> Result<Answer, String> {

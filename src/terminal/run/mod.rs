@@ -25,10 +25,14 @@ use super::failure::Failure;
 use super::find::{self, NodeArguments};
 use super::screen::{self, Paint};
 use super::scroll::Scroll;
+use super::terms::Terms;
 use super::{arguments, task};
 use environment::{Environment, Given};
 use files::Files;
 use node::Host;
+
+/// How often the token is renewed where the node does not tell how long it lives.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
 
 /// Run a program behind remit, and tell what it did
 #[derive(Debug, clap::Args)]
@@ -50,6 +54,11 @@ pub(super) struct Arguments {
     /// A word of your own for policies to ask, may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = arguments::label)]
     labels: Vec<(String, String)>,
+    /// For whom the work is done: a person or a system, such as user:ada@example.org
+    #[arg(long, value_name = "WHO")]
+    on_behalf_of: Option<String>,
+    #[command(flatten)]
+    terms: Terms,
     /// Say nothing at the end
     #[arg(long)]
     quiet: bool,
@@ -121,14 +130,50 @@ async fn behind(arguments: &Arguments, host: &Host, task: &Value) -> Result<Exit
         files: &files,
     };
     let environment = Environment::of(&given, &inherited);
-    child::run(&arguments.command, &environment).await
+    tokio::select! {
+        biased;
+        status = child::run(&arguments.command, &environment) => status,
+        never = keep_alive(host.admin(), task) => match never {},
+    }
+}
+
+/// A third of a token's life: two renewals may fail.
+fn renew_every(task: &Value) -> Duration {
+    let ends: Option<jiff::Timestamp> = task::text(task, "token_expires_at").parse().ok();
+    let life = ends.map(|ends| ends.duration_since(jiff::Timestamp::now()).unsigned_abs());
+    life.map_or(RENEW_EVERY, |life| (life / 3).max(Duration::from_secs(1)))
+}
+
+/// Lets the token that CMD was given hold for as long as CMD runs: its environment cannot be changed any more. If this
+/// process dies, the token does within its life, which is minutes.
+async fn keep_alive(admin: &Admin, task: &Value) -> std::convert::Infallible {
+    let body = json!({ "token": task::text(task, "token") });
+    let mut tick = tokio::time::interval(renew_every(task));
+    // The first tick comes at once, and the token is new.
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        let renewed = match task::path(task::text(task, "id"), "/renew") {
+            Ok(path) => admin.post(&path, &body).await,
+            Err(failure) => Err(failure),
+        };
+        // A task that was ended is no failure of ours, and a node that is away may come back.
+        if let Err(failure) = renewed {
+            tracing::debug!(%failure, "the token was not renewed");
+        }
+    }
 }
 
 impl Arguments {
     fn wanted(&self) -> Value {
         let agent = self.agent.clone().unwrap_or_else(|| agent_of(self.command.first()));
         let labels = self.labels.iter().cloned().collect();
-        task::wanted(&agent, &self.intent, Some(self.ttl), &labels, task::TaskPort::Wanted)
+        let mut body = task::wanted(&agent, &self.intent, &labels, task::TaskPort::Wanted);
+        if let (Some(who), Some(fields)) = (&self.on_behalf_of, body.as_object_mut()) {
+            fields.insert("on_behalf_of".to_owned(), json!(who));
+        }
+        self.terms.add_to(&mut body, Some(self.ttl));
+        body
     }
 }
 

@@ -93,13 +93,18 @@ pub(crate) const PERMIT_READS: &str =
 impl House {
     /// A node under these policies; `more` is appended to its configuration.
     pub(crate) async fn start(policies: &str, more: &str) -> Self {
+        Self::start_listening(policies, "", more).await
+    }
+
+    /// A node that listens elsewhere too.
+    pub(crate) async fn start_listening(policies: &str, listen: &str, more: &str) -> Self {
         let origin = Origin::default();
         let address = origin.start().await;
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("policies")).unwrap();
         std::fs::write(dir.path().join("policies/test.cedar"), policies).unwrap();
         let text = format!(
-            "[listen]\nproxy = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[policies]\ndir = \"policies\"\n\
+            "[listen]\nproxy = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{listen}\n[policies]\ndir = \"policies\"\n\
              [upstream.resolve]\n\"api.github.com\" = \"http://{address}\"\n\"api.test\" = \"http://{address}\"\n{more}"
         );
         std::fs::write(dir.path().join("config.toml"), text).unwrap();

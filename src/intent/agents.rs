@@ -1,0 +1,223 @@
+//! The agents of this node: what the operator put down of each, what each did in all its tasks, and who is in quarantine.
+//!
+//! An agent that was not put down is not refused here; it is listed as unregistered and policies can ask. For an
+//! integration the operations of its learning time are its fixed set; another one afterwards is `drift`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::IntentError;
+use super::ledger::DISTINCT_PER_TASK;
+use super::view::Counts;
+use crate::call::grant::Pattern;
+use crate::call::{
+    AgentHistory, AgentKind, AgentProfile, Binding, Class, Decision, OperationId, Operations, ServiceName,
+    SpiffeId, Timestamp,
+};
+
+/// How long an integration is watched before another operation counts as drift, where nothing else is said.
+pub const DEFAULT_LEARNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What an operator put down of an agent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// Kind, owner, environment, purpose, labels.
+    pub profile: AgentProfile,
+    /// What its tokens are bound to.
+    pub binding: Binding,
+    /// How long it is watched from its first call on; for integrations.
+    pub learning: Option<Duration>,
+    /// Its fixed set of operations, where the operator knows it; nothing is learnt then.
+    pub operations: Vec<Pattern>,
+}
+
+/// All agents.
+#[derive(Debug)]
+pub(super) struct Agents {
+    registered: BTreeMap<SpiffeId, Registration>,
+    limit: usize,
+    known: RwLock<HashMap<SpiffeId, Arc<Agent>>>,
+    /// Stands for agents beyond the limit, so that what they do is bounded and still judged.
+    others: Arc<Agent>,
+}
+
+/// One agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) profile: Arc<AgentProfile>,
+    pub(super) binding: Binding,
+    learning: Duration,
+    fixed: Vec<Pattern>,
+    quarantined: AtomicBool,
+    /// Guards what it did.
+    done: Mutex<Done>,
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    counts: Counts,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    services: HashSet<ServiceName>,
+    operations: HashSet<OperationId>,
+    learnt: HashSet<OperationId>,
+}
+
+/// An agent as it is shown.
+#[derive(Clone, Debug)]
+pub struct AgentLine {
+    /// Who.
+    pub id: SpiffeId,
+    /// What was put down.
+    pub profile: Arc<AgentProfile>,
+    /// Whether it may do nothing.
+    pub quarantined: bool,
+    /// Its first settled call.
+    pub first: Option<Timestamp>,
+    /// Its last settled call.
+    pub last: Option<Timestamp>,
+    /// What it did in all its tasks.
+    pub counts: Counts,
+    /// How many different operations it was let through with.
+    pub operations: usize,
+}
+
+impl Agents {
+    pub(super) fn new(registered: BTreeMap<SpiffeId, Registration>, limit: usize) -> Self {
+        let known =
+            registered.iter().map(|(id, entry)| (id.clone(), Arc::new(Agent::new(Some(entry))))).collect();
+        Self { registered, limit, known: RwLock::new(known), others: Arc::new(Agent::new(None)) }
+    }
+
+    /// The agent, remembered from now on.
+    pub(super) fn of(&self, id: &SpiffeId) -> Arc<Agent> {
+        if let Some(agent) = self.read().get(id) {
+            return Arc::clone(agent);
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= self.limit.max(self.registered.len()) && !known.contains_key(id) {
+            return Arc::clone(&self.others);
+        }
+        Arc::clone(known.entry(id.clone()).or_insert_with(|| Arc::new(Agent::new(None))))
+    }
+
+    /// The agent, if it can be put into quarantine by itself.
+    pub(super) fn own(&self, id: &SpiffeId) -> Result<Arc<Agent>, IntentError> {
+        let agent = self.of(id);
+        if Arc::ptr_eq(&agent, &self.others) {
+            return Err(IntentError::TooMany { limit: self.limit });
+        }
+        Ok(agent)
+    }
+
+    pub(super) fn list(&self) -> Vec<AgentLine> {
+        let mut lines: Vec<_> = self.read().iter().map(|(id, agent)| agent.line(id)).collect();
+        lines.sort_by(|a, b| a.id.cmp(&b.id));
+        lines
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<SpiffeId, Arc<Agent>>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agent {
+    fn new(registration: Option<&Registration>) -> Self {
+        let registration = registration.cloned().unwrap_or_default();
+        Self {
+            profile: Arc::new(registration.profile),
+            binding: registration.binding,
+            learning: registration.learning.unwrap_or(DEFAULT_LEARNING),
+            fixed: registration.operations,
+            quarantined: AtomicBool::new(false),
+            done: Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_quarantined(&self) -> bool {
+        self.quarantined.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_quarantined(&self, quarantined: bool) {
+        self.quarantined.store(quarantined, Ordering::SeqCst);
+    }
+
+    /// As a call with these operations finds it.
+    pub(super) fn history(&self, operations: &Operations, now: Timestamp) -> AgentHistory {
+        let done = self.done();
+        AgentHistory {
+            reads: done.counts.reads,
+            acts: done.counts.acts,
+            delegates: done.counts.delegates,
+            denials: done.counts.denials,
+            service_seen: operations.iter().all(|operation| done.services.contains(&operation.service)),
+            operation_seen: operations.iter().all(|operation| done.operations.contains(&operation.id)),
+            drift: self.profile.kind == AgentKind::Integration
+                && operations.iter().any(|operation| self.drifts(&done, &operation.id, now)),
+        }
+    }
+
+    fn drifts(&self, done: &Done, operation: &OperationId, now: Timestamp) -> bool {
+        if !self.fixed.is_empty() {
+            return !self.fixed.iter().any(|known| known.covers(&operation.0));
+        }
+        !self.is_learning(done, now) && !done.learnt.contains(operation)
+    }
+
+    fn is_learning(&self, done: &Done, now: Timestamp) -> bool {
+        done.first.is_none_or(|first| now.since(first) < self.learning)
+    }
+
+    pub(super) fn settle(&self, operations: &Operations, decision: Decision, at: Timestamp) {
+        let mut done = self.done();
+        done.first.get_or_insert(at);
+        done.last = Some(at);
+        done.counts.add(operations.class(), decision);
+        if decision == Decision::Deny {
+            return;
+        }
+        let learning = self.is_learning(&done, at);
+        for operation in operations.iter() {
+            remember(&mut done.services, &operation.service);
+            remember(&mut done.operations, &operation.id);
+            if learning {
+                remember(&mut done.learnt, &operation.id);
+            }
+        }
+    }
+
+    fn line(&self, id: &SpiffeId) -> AgentLine {
+        let done = self.done();
+        AgentLine {
+            id: id.clone(),
+            profile: Arc::clone(&self.profile),
+            quarantined: self.is_quarantined(),
+            first: done.first,
+            last: done.last,
+            counts: done.counts,
+            operations: done.operations.len(),
+        }
+    }
+
+    fn done(&self) -> std::sync::MutexGuard<'_, Done> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps a name while there is room; beyond, it looks new each time, which can only make policies stricter.
+pub(super) fn remember<T: Clone + Eq + std::hash::Hash>(seen: &mut HashSet<T>, name: &T) {
+    if seen.len() < DISTINCT_PER_TASK && !seen.contains(name) {
+        seen.insert(name.clone());
+    }
+}
+
+/// The class's count.
+pub(super) const fn count_of(counts: &Counts, class: Class) -> u64 {
+    match class {
+        Class::Read => counts.reads,
+        Class::Act => counts.acts,
+        Class::Delegate => counts.delegates,
+    }
+}

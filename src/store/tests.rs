@@ -1,0 +1,114 @@
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::call::{IntentName, SpiffeId, Task, TaskId, Terms, Timestamp};
+use crate::intent::{Kept, TaskBook, TaskEnd};
+
+fn task(n: u64, parent: Option<TaskId>) -> Task {
+    let id = format!("01ARZ3NDEKTSV4RRFFQ69G5F{n:02}").parse().unwrap();
+    Task {
+        id,
+        agent: SpiffeId::parse("spiffe://example.org/agent/coder").unwrap(),
+        intent: IntentName::parse("triage").unwrap(),
+        labels: BTreeMap::from([("ticket".into(), "4'2".into())]),
+        opened: Timestamp::from_unix_s(1_800_000_000 + n),
+        deadline: Timestamp::from_unix_s(1_800_000_900),
+        terms: Terms { parent, ..Terms::default() },
+    }
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+fn ends(kept: &Kept) -> Vec<Option<TaskEnd>> {
+    kept.tasks.iter().map(|one| one.ended.map(|(why, _)| why)).collect()
+}
+
+#[test]
+fn what_was_kept_is_there_after_a_restart_and_parents_come_first() {
+    let dir = TempDir::new().unwrap();
+    let (parent, at) = (task(1, None), Timestamp::from_unix_s(1_800_000_100));
+    let child = task(2, Some(parent.id));
+    {
+        let store = Sqlite::open(dir.path()).unwrap();
+        wait(store.open(&parent)).unwrap();
+        wait(store.open(&child)).unwrap();
+        wait(store.end(&[(child.id, TaskEnd::Budget)], at)).unwrap();
+        wait(store.end(&[(child.id, TaskEnd::Command)], Timestamp::from_unix_s(1_900_000_000))).unwrap();
+        wait(store.quarantine(&parent.agent, Some(at))).unwrap();
+    }
+    let store = Sqlite::open(dir.path()).unwrap();
+    let kept = store.load(10).unwrap();
+    assert_eq!(kept.tasks.iter().map(|one| one.task.clone()).collect::<Vec<_>>(), [parent.clone(), child]);
+    assert_eq!(kept.tasks[1].ended, Some((TaskEnd::Budget, at)), "the first end stays");
+    assert_eq!(kept.quarantined, [(parent.agent.clone(), at)]);
+    wait(store.quarantine(&parent.agent, None)).unwrap();
+    assert!(store.load(10).unwrap().quarantined.is_empty());
+    let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_task_is_kept_once() {
+    let dir = TempDir::new().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    wait(store.open(&task(1, None))).unwrap();
+    assert!(wait(store.open(&task(1, None))).is_err());
+    assert_eq!(store.load(10).unwrap().tasks.len(), 1);
+}
+
+#[test]
+fn the_oldest_ends_are_forgotten_and_no_open_task_is() {
+    let dir = TempDir::new().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    for n in 1..=5 {
+        wait(store.open(&task(n, None))).unwrap();
+    }
+    for n in 2..=5 {
+        let at = Timestamp::from_unix_s(1_800_000_000 + n);
+        wait(store.end(&[(task(n, None).id, TaskEnd::Command)], at)).unwrap();
+    }
+    let kept = store.load(2).unwrap();
+    assert_eq!(ends(&kept), [None, Some(TaskEnd::Command), Some(TaskEnd::Command)]);
+    assert_eq!(kept.tasks[1].task.id, task(4, None).id);
+}
+
+#[test]
+fn a_store_of_a_later_remit_is_left_alone() {
+    let dir = TempDir::new().unwrap();
+    drop(Sqlite::open(dir.path()).unwrap());
+    let later = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    later.pragma_update(None, "user_version", 999).unwrap();
+    drop(later);
+    let refused = Sqlite::open(dir.path()).err().unwrap();
+    assert!(matches!(refused, StoreError::Newer { found: 999, .. }), "{refused}");
+}
+
+#[test]
+fn damage_is_told_and_not_taken_for_emptiness() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join(FILE), "this is no database, and long enough to show it").unwrap();
+    assert!(matches!(Sqlite::open(dir.path()), Err(StoreError::Database { .. })));
+    std::fs::remove_file(dir.path().join(FILE)).unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    wait(store.open(&task(1, None))).unwrap();
+    drop(store);
+    let by_hand = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    by_hand.execute("UPDATE tasks SET task = '{}'", []).unwrap();
+    drop(by_hand);
+    let store = Sqlite::open(dir.path()).unwrap();
+    assert!(store.load(10).unwrap_err().to_string().contains("cannot be read"));
+}
+
+#[test]
+fn a_closed_store_refuses() {
+    let dir = TempDir::new().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    store.close();
+    assert!(wait(store.open(&task(1, None))).is_err());
+    assert!(store.load(10).is_err());
+}

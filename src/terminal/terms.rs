@@ -1,0 +1,125 @@
+//! `--grant`, `--budget` and their like: how far a task reaches, as several verbs take it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::arguments;
+
+/// How far a task reaches.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Terms {
+    /// What it may touch, such as `class=read,service=github`; keys are class, service, operation, resource, several values
+    /// of one key are alternatives, `*` may end a value. May be repeated [default: all that its intent may]
+    #[arg(long = "grant", value_name = "KEY=VALUE,...", value_parser = grant)]
+    grants: Vec<Pairs>,
+    /// How much it may do, such as `acts=5,bytes=10M,time=10m`; keys are calls, reads, acts, delegates, bytes, time
+    #[arg(long = "budget", value_name = "KEY=AMOUNT,...", value_parser = budget)]
+    budgets: Vec<Budget>,
+    /// What its token has to come with
+    #[arg(long, value_name = "WHAT", value_parser = ["none", "x509-svid"])]
+    bind: Option<String>,
+}
+
+/// Keys with one value each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pairs(Vec<(&'static str, String)>);
+
+/// Amounts, and perhaps the wall time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Budget {
+    amounts: BTreeMap<&'static str, u64>,
+    time: Option<Duration>,
+}
+
+impl Terms {
+    /// Adds what was said to the body of a request. Wall time is the task's life: the shorter of it and `ttl` counts.
+    pub(super) fn add_to(&self, body: &mut Value, ttl: Option<Duration>) {
+        let Some(body) = body.as_object_mut() else { return };
+        let mut grant: Map<String, Value> = Map::new();
+        for (key, value) in self.grants.iter().flat_map(|pairs| &pairs.0) {
+            if let Value::Array(values) = grant.entry(*key).or_insert_with(|| json!([])) {
+                values.push(json!(value));
+            }
+        }
+        let mut amounts: BTreeMap<&str, u64> = BTreeMap::new();
+        for (key, amount) in self.budgets.iter().flat_map(|budget| &budget.amounts) {
+            amounts.insert(key, *amount);
+        }
+        if !grant.is_empty() {
+            body.insert("grant".into(), Value::Object(grant));
+        }
+        if !amounts.is_empty() {
+            body.insert("budget".into(), json!(amounts));
+        }
+        if let Some(bind) = &self.bind {
+            body.insert("bind".into(), json!(bind));
+        }
+        let time = self.budgets.iter().filter_map(|budget| budget.time).chain(ttl).min();
+        if let Some(time) = time {
+            body.insert("ttl_s".into(), json!(time.as_secs()));
+        }
+    }
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = Result<(&str, &str), String>> {
+    text.split(',').map(|part| match part.split_once('=') {
+        Some((key, value)) if !value.is_empty() => Ok((key, value)),
+        _ => Err(format!("`{part}` is not `key=value`")),
+    })
+}
+
+/// `class=read,service=github,service=slack`.
+fn grant(text: &str) -> Result<Pairs, String> {
+    let pair = |pair: Result<(&str, &str), String>| {
+        let (key, value) = pair?;
+        let key = match key {
+            "class" => "classes",
+            "service" => "services",
+            "operation" => "operations",
+            "resource" => "resources",
+            other => return Err(format!("`{other}` is none of class, service, operation, resource")),
+        };
+        Ok((key, value.to_owned()))
+    };
+    pairs(text).map(pair).collect::<Result<_, _>>().map(Pairs)
+}
+
+/// `acts=5,bytes=10M,time=10m`.
+fn budget(text: &str) -> Result<Budget, String> {
+    let mut budget = Budget::default();
+    for pair in pairs(text) {
+        let (key, value) = pair?;
+        let key = match key {
+            "calls" => "calls",
+            "reads" => "reads",
+            "acts" => "acts",
+            "delegates" => "delegates",
+            "bytes" => "bytes",
+            "time" => {
+                budget.time = Some(arguments::duration(value)?);
+                continue;
+            }
+            other => return Err(format!("`{other}` is none of calls, reads, acts, delegates, bytes, time")),
+        };
+        budget.amounts.insert(key, amount(value)?);
+    }
+    Ok(budget)
+}
+
+/// `20`, `64k`, `10M`, `2G`: the letters are powers of 1,024.
+fn amount(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not an amount; write `20`, `64k`, `10M` or `2G`");
+    let (digits, unit) = match text.strip_suffix(['k', 'M', 'G']) {
+        None => (text, 1),
+        Some(digits) if text.ends_with('k') => (digits, 1 << 10),
+        Some(digits) if text.ends_with('M') => (digits, 1 << 20),
+        Some(digits) => (digits, 1 << 30),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests;

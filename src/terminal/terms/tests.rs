@@ -1,0 +1,54 @@
+use clap::Parser as _;
+
+use super::*;
+
+#[derive(Debug, clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    terms: Terms,
+}
+
+fn body(arguments: &[&str], ttl: Option<Duration>) -> Value {
+    let line = Line::try_parse_from(std::iter::once(&"x").chain(arguments)).unwrap();
+    let mut body = json!({});
+    line.terms.add_to(&mut body, ttl);
+    body
+}
+
+#[test]
+fn what_is_said_becomes_the_body() {
+    let arguments = [
+        "--grant",
+        "class=read,service=github",
+        "--grant",
+        "service=slack,resource=github/repo/octo/*",
+        "--budget",
+        "acts=5,bytes=10M,time=10m",
+        "--bind",
+        "x509-svid",
+    ];
+    let expected = json!({
+        "grant": {"classes": ["read"], "services": ["github", "slack"], "resources": ["github/repo/octo/*"]},
+        "budget": {"acts": 5, "bytes": 10 * 1024 * 1024},
+        "bind": "x509-svid",
+        "ttl_s": 600,
+    });
+    assert_eq!(body(&arguments, Some(Duration::from_secs(900))), expected);
+    assert_eq!(body(&[], None), json!({}));
+    assert_eq!(body(&["--budget", "time=1h"], Some(Duration::from_secs(60))), json!({"ttl_s": 60}));
+}
+
+#[test]
+fn mistakes_are_named() {
+    for (wrong, told) in [
+        (["--grant", "github"], "is not `key=value`"),
+        (["--grant", "host=github"], "none of class"),
+        (["--budget", "money=1"], "none of calls"),
+        (["--budget", "acts=many"], "not an amount"),
+        (["--budget", "bytes=99999999999G"], "not an amount"),
+        (["--bind", "hope"], "x509-svid"),
+    ] {
+        let error = Line::try_parse_from(std::iter::once("x").chain(wrong)).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
