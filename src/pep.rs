@@ -7,6 +7,7 @@ mod closing;
 mod messages;
 pub mod meters;
 mod refusals;
+mod standing;
 mod toll;
 mod tools;
 
@@ -32,6 +33,7 @@ use crate::record::{Event, Journal};
 use closing::Closer;
 use messages::{Messages, Speaker};
 use meters::{Meters, Step};
+use standing::Standing;
 use toll::Toll;
 use tools::Listener;
 
@@ -42,6 +44,8 @@ pub struct Law {
     pub catalog: Arc<Catalog>,
     /// Rules.
     pub rules: Arc<Rules>,
+    /// How often these were loaded since the node started, beginning with 1.
+    pub generation: u64,
 }
 
 /// The rooms, in the order of the walk.
@@ -259,6 +263,7 @@ impl Pep {
         mut agent: Agent,
     ) -> Result<Walked, Refusal> {
         let Leash { mut ended, place, toll } = leash;
+        let mut standing = Standing::of(&call, &self.law);
         let speaker = agent.upgrade.is_some().then(|| Speaker::of(&call));
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
@@ -271,6 +276,10 @@ impl Pep {
             biased;
             why = Leash::cut(&mut ended) => {
                 let refusal = Refusal::TaskEnded { why: why.to_owned() };
+                closer.refused(Outcome::Revoked, &refusal, None);
+                return Err(refusal);
+            }
+            refusal = standing.lost() => {
                 closer.refused(Outcome::Revoked, &refusal, None);
                 return Err(refusal);
             }
@@ -294,12 +303,19 @@ impl Pep {
         closer.answered(&response);
         if let (Some(upgraded), Some(agent), Some(speaker)) = (upgraded, agent.upgrade, speaker) {
             let (head, _none) = response.into_parts();
+            let cut = async move {
+                tokio::select! {
+                    why = Leash::cut_for_good(ended) => why,
+                    why = standing.lost_for_good() => why,
+                }
+            };
             let gate = Messages::new(self.clone(), speaker, &head.headers);
-            let afterwards = closer.pump(agent, upgraded, Leash::cut_for_good(ended), gate);
+            let afterwards = closer.pump(agent, upgraded, cut, gate);
             let answer = Response::from_parts(head, Body::empty());
             return Ok(Walked { answer, afterwards: Some(Box::pin(afterwards)) });
         }
-        Ok(response.map(|body| body.leashed(Leash::cut_for_good(ended)).watched(closer)).into())
+        let leash = |body: Body| body.leashed(Leash::cut_for_good(ended)).leashed(standing.lost_for_good());
+        Ok(response.map(|body| leash(body).watched(closer)).into())
     }
 
     /// Records a refusal. One that cannot be recorded is a refusal all the same.

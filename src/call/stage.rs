@@ -90,14 +90,14 @@ pub struct Call<S> {
 }
 
 /// Stage 1: it came in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Intercepted {
     /// What the connection showed of itself.
     pub presented: Presented,
 }
 
 /// Stage 2: it is known what it would do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recognised {
     before: Intercepted,
     /// What it would do.
@@ -105,7 +105,7 @@ pub struct Recognised {
 }
 
 /// Stage 3: it is known who does it, and for which task.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Attributed {
     before: Recognised,
     /// Who.
@@ -226,6 +226,26 @@ impl Call<Attributed> {
 }
 
 impl Call<Decided> {
+    /// The same call as before it was decided, to be judged again; without its headers and its token, which no ruling
+    /// looks at.
+    pub fn again(&self) -> Call<Attributed> {
+        let head = &self.head;
+        let head = Head {
+            id: head.id,
+            at: head.at,
+            origin: head.origin.clone(),
+            method: head.method.clone(),
+            target: head.target.clone(),
+            version: head.version,
+            headers: HeaderMap::new(),
+            trace: head.trace.clone(),
+            upgrade: head.upgrade,
+        };
+        let mut stage = self.stage.before.clone();
+        stage.before.before.presented.token = None;
+        Call { head, stage }
+    }
+
     /// Makes it ready to leave. Asks for the proof that its intention is written (INVARIANT I2).
     pub fn equip(self, opened: &Opened) -> Call<Credentialed> {
         debug_assert_eq!(opened.call(), self.head.id, "the proof belongs to another call");

@@ -1,11 +1,12 @@
 //! A policy file, read: each policy under the name that its `@id` gives it, with its place for later complaints.
 //!
-//! Files are parsed one by one, because Cedar's errors point into the text that they were parsed from.
+//! Files are cut into policies before they are parsed: each is parsed once, and again only when its text has changed.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use cedar_policy::{Policy, PolicySet};
+use cedar_policy::{EntityUid, Policy, PolicySet};
 use miette::Diagnostic;
 
 use crate::call::{PolicyId, Reason};
@@ -17,60 +18,142 @@ use super::source::SourceFile;
 /// `@hold` would be none the wiser.
 pub(super) const ANNOTATIONS: [&str; 6] = ["id", "reason", "advice", "severity", "owner", "doc"];
 
-/// A policy on its way into the rules.
-#[derive(Clone, Debug)]
-pub(super) struct Draft<'a> {
+/// A policy as its text says it, wherever that stands.
+#[derive(Debug)]
+pub(super) struct Parsed {
     /// Under its own name.
     pub policy: Policy,
     /// What it has to say to the caller.
     pub reason: Reason,
+    /// The entities that it names, each once.
+    pub literals: Vec<EntityUid>,
+    /// Bytes of the text before it: blank lines, comments.
+    lead: usize,
+    /// Bytes.
+    length: usize,
+}
+
+/// A policy on its way into the rules.
+#[derive(Clone, Debug)]
+pub(super) struct Draft<'a> {
+    /// What it is.
+    pub parsed: Arc<Parsed>,
     /// Where it stands.
     pub file: &'a SourceFile,
-    /// Its first byte there.
-    pub start: usize,
-    /// Bytes.
-    pub length: usize,
+    /// Its text there, from the end of the policy before on.
+    pub text: &'a str,
+    /// The text's first byte there.
+    base: usize,
 }
+
+/// What was parsed before, by its text.
+pub(super) type Earlier = HashMap<Box<str>, Arc<Parsed>>;
 
 impl Draft<'_> {
     /// Its name.
     pub(super) fn id(&self) -> &str {
-        &self.reason.policy.0
+        &self.parsed.reason.policy.0
     }
 
     /// A complaint about `needle` within it, or about all of it.
     pub(super) fn problem(&self, needle: &str, cause: Cause) -> Problem {
-        let text = self.file.text.get(self.start..self.start + self.length).unwrap_or_default();
+        let start = self.base + self.parsed.lead;
+        let text = self.file.text.get(start..start + self.parsed.length).unwrap_or_default();
         match text.find(needle) {
-            Some(at) => Problem::at(self.file, self.start + at, needle.len(), cause),
-            None => Problem::at(self.file, self.start, self.length, cause),
+            Some(at) => Problem::at(self.file, start + at, needle.len(), cause),
+            None => Problem::at(self.file, start, self.parsed.length, cause),
         }
+    }
+
+    /// What Cedar says of it, and where.
+    pub(super) fn point(&self, error: &dyn Diagnostic, cause: Cause) -> Problem {
+        point(self.file, self.base..self.base + self.text.len(), error, cause)
     }
 
     fn line(&self) -> usize {
-        Place::within(&self.file.text, self.start, 0).line
+        Place::within(&self.file.text, self.base + self.parsed.lead, 0).line
     }
 }
 
-/// Reads one file. What is wrong goes to `problems`, what is not comes back.
-pub(super) fn read<'a>(file: &'a SourceFile, problems: &mut Vec<Problem>) -> Vec<Draft<'a>> {
-    let set: PolicySet = match file.text.parse() {
+/// Reads one file. What is wrong goes to `problems`, what is not comes back. What was parsed `earlier` is not parsed again.
+pub(super) fn read<'a>(
+    file: &'a SourceFile,
+    earlier: &Earlier,
+    problems: &mut Vec<Problem>,
+) -> Vec<Draft<'a>> {
+    let mut drafts = Vec::new();
+    for span in statements(&file.text) {
+        let text = file.text.get(span.clone()).unwrap_or_default();
+        let parsed = match earlier.get(text) {
+            Some(known) => Some(known.clone()),
+            None => parse(file, span.clone(), text, problems),
+        };
+        drafts.extend(parsed.map(|parsed| Draft { parsed, file, text, base: span.start }));
+    }
+    drafts
+}
+
+/// Where a file is cut: behind each `;`, which Cedar has nowhere but at the end of a policy, in strings and in comments.
+fn statements(text: &str) -> Vec<Range<usize>> {
+    let (mut spans, mut start) = (Vec::new(), 0);
+    let mut bytes = text.bytes().enumerate().peekable();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b';' => {
+                spans.push(start..at + 1);
+                start = at + 1;
+            }
+            b'"' => {
+                while let Some((_, byte)) = bytes.next().filter(|(_, byte)| *byte != b'"') {
+                    if byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            b'/' if bytes.peek().is_some_and(|(_, next)| *next == b'/') => {
+                while bytes.next().is_some_and(|(_, byte)| !matches!(byte, b'\n' | b'\r')) {}
+            }
+            _ => {}
+        }
+    }
+    if text.get(start..).is_some_and(|rest| !rest.trim().is_empty()) {
+        spans.push(start..text.len());
+    }
+    spans
+}
+
+fn parse(
+    file: &SourceFile,
+    span: Range<usize>,
+    text: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<Parsed>> {
+    let set: PolicySet = match text.parse() {
         Ok(set) => set,
         Err(errors) => {
-            problems.extend(cedar_policy::ParseErrors::iter(&errors).map(|error| syntax(file, error)));
-            return Vec::new();
+            let errors = cedar_policy::ParseErrors::iter(&errors);
+            problems.extend(errors.map(|error| syntax(file, span.clone(), error)));
+            return None;
         }
     };
     if let Some(template) = set.templates().next() {
-        let text = template.to_cedar();
-        let at = file.text.find(&text).unwrap_or(0);
+        let written = template.to_cedar();
+        let at = text.find(&written).unwrap_or(0);
         let remedy = "write the principal and the resource out in place of ?principal and ?resource";
-        problems.push(Problem::at(file, at, text.len(), Cause::Template).remedy(remedy));
+        problems.push(Problem::at(file, span.start + at, written.len(), Cause::Template).remedy(remedy));
     }
-    in_order(&set, file)
-        .into_iter()
-        .filter_map(|(policy, start, length)| name(&policy, file, start, length, problems))
-        .collect()
+    let mut policies = set.policies();
+    // What follows the last policy is comments.
+    let policy = policies.next()?;
+    if policies.next().is_some() {
+        // Cedar sees an end where `statements` saw none: rather refused than one of them lost.
+        let cause = Cause::Syntax("two policies, and no `;` between them that remit understands".into());
+        problems.push(
+            Problem::at(file, span.start, span.len(), cause).remedy("begin each policy on a line of its own"),
+        );
+        return None;
+    }
+    name(policy, file, span.start, text, problems)
 }
 
 /// Names that two policies have, in one file or in two. Cedar would let the later one shadow nothing and fail on its
@@ -90,13 +173,16 @@ pub(super) fn duplicates(drafts: &[Draft<'_>]) -> Vec<Problem> {
     problems
 }
 
-/// What Cedar says of an error, and where.
-pub(super) fn point(file: &SourceFile, error: &dyn Diagnostic, cause: Cause) -> Problem {
+/// What Cedar says of an error in the part `span` of a file, and where.
+pub(super) fn point(file: &SourceFile, span: Range<usize>, error: &dyn Diagnostic, cause: Cause) -> Problem {
     let label = error.labels().and_then(|mut labels| labels.next());
     let problem = match &label {
         // Cedar gives no place for what is missing at the end.
-        None => Problem::at(file, file.text.trim_end().len(), 1, cause),
-        Some(label) => Problem::at(file, label.offset(), label.len(), cause),
+        None => {
+            let end = file.text.get(span.clone()).map_or(0, |text| text.trim_end().len());
+            Problem::at(file, span.start + end, 1, cause)
+        }
+        Some(label) => Problem::at(file, span.start + label.offset(), label.len(), cause),
     };
     match (error.help(), label.as_ref().and_then(|label| label.label())) {
         (Some(help), _) => problem.remedy(help.to_string()),
@@ -105,8 +191,8 @@ pub(super) fn point(file: &SourceFile, error: &dyn Diagnostic, cause: Cause) -> 
     }
 }
 
-fn syntax(file: &SourceFile, error: &dyn Diagnostic) -> Problem {
-    let problem = point(file, error, Cause::Syntax(error.to_string()));
+fn syntax(file: &SourceFile, span: Range<usize>, error: &dyn Diagnostic) -> Problem {
+    let problem = point(file, span, error, Cause::Syntax(error.to_string()));
     if problem.remedy.is_some() {
         return problem;
     }
@@ -115,38 +201,28 @@ fn syntax(file: &SourceFile, error: &dyn Diagnostic) -> Problem {
     )
 }
 
-/// The policies with their places, as they stand in the file. Cedar numbers them so, and keeps the text of each.
-fn in_order(set: &PolicySet, file: &SourceFile) -> Vec<(Policy, usize, usize)> {
-    let number = |policy: &Policy| {
-        let id: &str = policy.id().as_ref();
-        id.trim_start_matches(|c: char| !c.is_ascii_digit()).parse().unwrap_or(usize::MAX)
-    };
-    let mut policies: Vec<_> = set.policies().cloned().collect();
-    policies.sort_by_key(number);
-    let mut from = 0;
-    let mut place = |policy: Policy| {
-        let text = policy.to_cedar().unwrap_or_default();
-        let start = file.text.get(from..).and_then(|rest| rest.find(&text)).map_or(from, |at| from + at);
-        from = start + text.len();
-        (policy, start, text.len())
-    };
-    policies.into_iter().map(&mut place).collect()
-}
-
-fn name<'a>(
+fn name(
     policy: &Policy,
-    file: &'a SourceFile,
-    start: usize,
-    length: usize,
+    file: &SourceFile,
+    base: usize,
+    text: &str,
     problems: &mut Vec<Problem>,
-) -> Option<Draft<'a>> {
+) -> Option<Arc<Parsed>> {
     let said = |key: &str| policy.annotation(key).filter(|text| !text.is_empty()).map(Arc::from);
     let id: Arc<str> = said("id").unwrap_or_else(|| "".into());
     let reason = Reason { policy: PolicyId(id.clone()), reason: said("reason"), advice: said("advice") };
-    let known = policy.new_id(cedar_policy::PolicyId::new(&id));
-    let draft = Draft { policy: known, reason, file, start, length };
-    for (annotation, _) in policy.annotations().filter(|(key, _)| !ANNOTATIONS.contains(key)) {
-        let cause = Cause::UnknownAnnotation(annotation.to_owned());
+    let written = policy.to_cedar().unwrap_or_default();
+    let (lead, length) = (text.find(&written).unwrap_or(0), written.len());
+    let mut literals = policy.entity_literals();
+    literals.sort();
+    literals.dedup();
+    let policy = policy.new_id(cedar_policy::PolicyId::new(&id));
+    let parsed = Arc::new(Parsed { policy, reason, literals, lead, length });
+    let draft = Draft { parsed, file, text, base };
+    let unknown: Vec<_> =
+        draft.parsed.policy.annotations().filter(|(key, _)| !ANNOTATIONS.contains(key)).collect();
+    for (annotation, _) in &unknown {
+        let cause = Cause::UnknownAnnotation((*annotation).to_owned());
         problems.push(draft.problem(&format!("@{annotation}"), cause).remedy(instead_of(annotation)));
     }
     let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/');
@@ -160,7 +236,7 @@ fn name<'a>(
         problems.push(draft.problem("@id", Cause::BadId(id.to_string())).remedy(remedy));
         return None;
     }
-    Some(draft)
+    Some(draft.parsed)
 }
 
 fn instead_of(annotation: &str) -> String {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use cedar_policy::{Authorizer, Entities, PolicySet, Response, Schema};
+use cedar_policy::{Authorizer, Entities, Response};
 use moka::sync::Cache;
 
 use crate::call::{
@@ -18,6 +18,8 @@ use super::load::Loaded;
 use super::names;
 use super::request::{self, Asker, Question, Untranslatable};
 use super::schema::Actions;
+use super::slice::Index;
+use super::vocabulary::Named;
 
 /// Agents whose entities are kept; those used least go first and are made anew when they call again.
 const CACHED_AGENTS: u64 = 4_096;
@@ -28,11 +30,11 @@ const SHOWN_ERROR: usize = 200;
 #[derive(Debug)]
 pub struct Rules {
     digest: RulesDigest,
-    set: PolicySet,
-    reasons: HashMap<cedar_policy::PolicyId, Reason>,
-    schema: Schema,
+    pub(super) index: Index,
+    pub(super) reasons: HashMap<cedar_policy::PolicyId, Reason>,
     actions: Actions,
     groups: Groups,
+    named: Named,
     agents: Cache<SpiffeId, Entities>,
 }
 
@@ -45,8 +47,9 @@ struct Verdict {
 
 impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
-        let Loaded { set, reasons, schema, actions, groups } = loaded;
-        Self { digest, set, reasons, schema, actions, groups, agents: Cache::new(CACHED_AGENTS) }
+        let Loaded { policies, reasons, actions, groups, named } = loaded;
+        let index = Index::of(policies);
+        Self { digest, index, reasons, actions, groups, named, agents: Cache::new(CACHED_AGENTS) }
     }
 
     /// Rules on a call. A call with several operations is allowed if each of them is; the reasons of a deny are those
@@ -88,6 +91,11 @@ impl Rules {
         self.digest
     }
 
+    /// What the policies name of the catalog.
+    pub(super) fn named(&self) -> &Named {
+        &self.named
+    }
+
     /// The names of all policies, sorted.
     pub fn policies(&self) -> Vec<PolicyId> {
         let mut ids: Vec<_> = self.reasons.values().map(|reason| reason.policy.clone()).collect();
@@ -95,7 +103,7 @@ impl Rules {
         ids
     }
 
-    /// How many actions the schema in force has.
+    /// How many actions policies can tell apart.
     pub fn actions(&self) -> usize {
         self.actions.len()
     }
@@ -114,12 +122,8 @@ impl Rules {
     }
 
     fn judge_alone(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Verdict {
-        match self.question(call, asker, operation) {
-            Ok(question) => {
-                let answer =
-                    Authorizer::new().is_authorized(&question.request, &self.set, &question.entities);
-                self.verdict(operation, &answer)
-            }
+        match self.question(call, asker, operation).and_then(|question| self.answer(&question)) {
+            Ok(answer) => self.verdict(operation, &answer),
             Err(error) => {
                 tracing::error!(call.id = %call.head().id, op.id = %operation.id, error = ?error, "not judged");
                 Verdict { decision: Decision::Deny, reasons: Vec::new(), note: Some(error.to_string()) }
@@ -127,7 +131,13 @@ impl Rules {
         }
     }
 
-    fn question(
+    pub(super) fn answer(&self, question: &Question) -> Result<Response, Untranslatable> {
+        let Question { request, entities } = question;
+        let slice = self.index.slice(request, entities)?;
+        Ok(Authorizer::new().is_authorized(request, &slice, entities))
+    }
+
+    pub(super) fn question(
         &self,
         call: &Call<Attributed>,
         asker: Asker<'_>,
@@ -141,7 +151,7 @@ impl Rules {
             self.agents.insert(id.clone(), agent.clone());
             agent
         };
-        request::question(call, asker, operation, agent, &self.actions, &self.schema)
+        request::question(call, asker, operation, agent, &self.actions)
     }
 
     fn verdict(&self, operation: &Operation, answer: &Response) -> Verdict {
@@ -168,7 +178,7 @@ impl Rules {
     }
 }
 
-fn erred(error: &cedar_policy::AuthorizationError) -> String {
+pub(super) fn erred(error: &cedar_policy::AuthorizationError) -> String {
     let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
     let what: String = error.inner().to_string().replace(char::is_control, " ");
     format!("policy `{}` failed: {}", error.policy_id(), what.chars().take(SHOWN_ERROR).collect::<String>())

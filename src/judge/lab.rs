@@ -4,13 +4,15 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::call::{Decision, PolicyId};
+use crate::call::{Attributed, Call, Decision, PolicyId};
 
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
+use super::load::Loader;
 use super::scenario::Scenario;
-use super::source::SourceFile;
-use super::vocabulary::Vocabulary;
+use super::schema;
+use super::source::{PolicySource, SourceFile};
+use super::vocabulary::{Named, Vocabulary};
 
 /// What became of the cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,16 +38,22 @@ pub struct Failure {
     pub note: Option<String>,
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, case, expected, got, note } = self;
+impl Failure {
+    fn told(&self) -> String {
+        let Self { file: _, case, expected, got, note } = self;
         let by = |ids: &[PolicyId]| {
             let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
             if ids.is_empty() { String::new() } else { format!(" by {}", ids.join(", ")) }
         };
         let (wanted, was) = (by(&expected.1), by(&got.1));
-        write!(f, "{file}: {case}: expected {}{wanted}, got {}{was}", expected.0.as_str(), got.0.as_str())?;
-        note.as_ref().map_or(Ok(()), |note| write!(f, " ({note})"))
+        let note = note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        format!("{case}: expected {}{wanted}, got {}{was}{note}", expected.0.as_str(), got.0.as_str())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file, self.told())
     }
 }
 
@@ -82,6 +90,56 @@ impl Policies {
             Self::Several(ids) => ids,
         }
     }
+}
+
+impl Loader {
+    /// Loads a policy set and runs its own cases: one that goes otherwise than expected is an error of the set.
+    pub fn load_tried(
+        &mut self,
+        source: &PolicySource,
+        vocabulary: &dyn Vocabulary,
+    ) -> Result<Rules, LoadErrors> {
+        let rules = self.load(source, vocabulary)?;
+        let report = run_cases(&rules, vocabulary, source.cases())?;
+        let wrong = report.failures.into_iter().map(|failure| {
+            let file = failure.file.clone();
+            let remedy = "correct the policies, or what the case expects of them";
+            Problem::in_file(&file, Cause::Cases(failure.told())).remedy(remedy)
+        });
+        LoadErrors::none_of(wrong.collect()).map(|()| rules)
+    }
+}
+
+/// Which actions a schema text lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every operation of the catalog: what an editor offers while a policy is written.
+    Full,
+    /// What the policies name, and what stands for the rest: what they are validated against.
+    Working,
+}
+
+/// The schema as text, types and actions: for editors, and for Cedar's own tools.
+pub fn schema(
+    source: &PolicySource,
+    vocabulary: &dyn Vocabulary,
+    extent: Extent,
+) -> Result<String, LoadErrors> {
+    let named = match extent {
+        Extent::Working => Rules::load(source, vocabulary)?.named().clone(),
+        Extent::Full => {
+            let known = |id: String| vocabulary.operation(&id).map(|of| (id, of));
+            let operations = vocabulary.operation_ids().into_iter().filter_map(known).collect();
+            Named::of(operations, vocabulary.services().into_iter().collect())
+        }
+    };
+    Ok(format!("{}\n{}", source.schema.text, schema::declare(&named)))
+}
+
+/// A call from the keys of a case, as TOML.
+pub fn call(text: &str, vocabulary: &dyn Vocabulary) -> Result<Call<Attributed>, String> {
+    let scenario: Scenario = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+    scenario.call(Some(vocabulary)).map_err(|error| error.to_string())
 }
 
 /// Runs all cases. An error is a case that is no case; one that went otherwise than expected is in the report.

@@ -1,82 +1,193 @@
-//! From text to rules: read, name, look up, build the schema, validate. Everything that is wrong is told at once, and
-//! nothing that is wrong is left out to save the rest.
+//! From text to rules: read, name, look up, validate. Everything that is wrong is told at once, and nothing that is wrong
+//! is left out to save the rest.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::panic::resume_unwind;
+use std::sync::Arc;
 
-use cedar_policy::{Entities, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Entities, Policy, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use crate::call::Reason;
 
-use super::draft::{self, Draft, point};
+use super::draft::{self, Draft, Earlier};
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
 use super::groups::Groups;
 use super::request::{self, Asker, Untranslatable};
 use super::scenario::Scenario;
-use super::schema::{self, Actions};
-use super::source::PolicySource;
+use super::schema::{Actions, Types};
+use super::shape::{self, Numbers, Shape};
+use super::source::{PolicySource, SourceFile};
 use super::vocabulary::{Checker, Named, Vocabulary};
+
+/// Policies for which a thread of its own is worth having.
+const A_THREADS_WORTH: usize = 256;
 
 /// What `engine` judges by.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub set: PolicySet,
+    pub policies: Vec<Policy>,
     pub reasons: HashMap<cedar_policy::PolicyId, Reason>,
-    pub schema: Schema,
     pub actions: Actions,
     pub groups: Groups,
+    pub named: Named,
 }
+
+/// Loads policy sets one after the other, and looks again only at what is new in each.
+#[derive(Debug, Default)]
+pub struct Loader {
+    /// The schema's file and what it holds: all that is below was found out under it.
+    schema: Option<(SourceFile, Arc<Types>)>,
+    shapes: HashMap<Shape, Arc<Validator>>,
+    /// Policies that were sound.
+    policies: Earlier,
+    /// Those of them that are valid if they are of this shape.
+    valid: HashSet<(Box<str>, Shape)>,
+}
+
+/// A draft with what it names.
+type Sound<'d, 'f> = (&'d Draft<'f>, Named);
 
 impl Rules {
     /// Loads a policy set, or says everything that is wrong with it.
     pub fn load(source: &PolicySource, vocabulary: &dyn Vocabulary) -> Result<Self, LoadErrors> {
-        Ok(Self::of(load(source, vocabulary)?, source.digest()))
+        Loader::default().load(source, vocabulary)
     }
 }
 
-fn load(source: &PolicySource, vocabulary: &dyn Vocabulary) -> Result<Loaded, LoadErrors> {
-    let mut problems = Vec::new();
-    let groups = source.groups.as_ref().map(Groups::parse).transpose();
-    let groups = groups.unwrap_or_else(|problem| {
-        problems.push(problem);
-        None
-    });
-    let unparsed = !problems.is_empty();
-    let groups = groups.unwrap_or_default();
-    let mut drafts: Vec<_> = Vec::new();
-    for file in &source.policies {
-        drafts.extend(draft::read(file, &mut problems));
+impl Loader {
+    /// Loads a policy set, or says everything that is wrong with it.
+    pub fn load(&mut self, source: &PolicySource, vocabulary: &dyn Vocabulary) -> Result<Rules, LoadErrors> {
+        Ok(Rules::of(self.read(source, vocabulary)?, source.digest()))
     }
-    if drafts.is_empty() && problems.is_empty() {
-        let names: Vec<_> = source.policies.iter().map(|file| file.name.as_str()).collect();
-        problems.push(Problem::in_file(&names.join(", "), Cause::Empty).remedy("write a policy"));
-    }
-    problems.extend(draft::duplicates(&drafts));
 
-    let checker = Checker::new(vocabulary, &groups);
-    let mut named = Named::default();
-    let mut sound = Vec::new();
-    for draft in &drafts {
-        let mut found = checker.check(draft, &mut named);
-        // Every group would look unknown, for one misplaced comma.
-        found.retain(|problem| !(unparsed && is_group(problem)));
-        if found.is_empty() {
-            sound.push(draft);
+    fn read(&mut self, source: &PolicySource, vocabulary: &dyn Vocabulary) -> Result<Loaded, LoadErrors> {
+        let mut problems = Vec::new();
+        let groups = source.groups.as_ref().map(Groups::parse).transpose();
+        let groups = groups.unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        let unparsed = !problems.is_empty();
+        let groups = groups.unwrap_or_default();
+        let mut drafts: Vec<_> = Vec::new();
+        for file in &source.policies {
+            drafts.extend(draft::read(file, &self.policies, &mut problems));
         }
-        problems.append(&mut found);
-    }
-    match schema::build(&source.schema, checker.services(), &named) {
-        Err(problem) => problems.push(problem),
-        Ok((schema, actions)) => {
-            problems.extend(fits(&schema, &actions, &source.schema.name));
-            problems.extend(validate(&sound, &schema));
-            LoadErrors::none_of(std::mem::take(&mut problems))?;
-            let (set, reasons) = gather(&drafts)?;
-            return Ok(Loaded { set, reasons, schema, actions, groups });
+        if drafts.is_empty() && problems.is_empty() {
+            let names: Vec<_> = source.policies.iter().map(|file| file.name.as_str()).collect();
+            problems.push(Problem::in_file(&names.join(", "), Cause::Empty).remedy("write a policy"));
         }
+        problems.extend(draft::duplicates(&drafts));
+
+        let checker = Checker::new(vocabulary, &groups);
+        let (mut all, mut sound) = (Named::default(), Vec::new());
+        for draft in &drafts {
+            let (named, mut found) = checker.check(draft);
+            all.add(&named);
+            // Every group would look unknown, for one misplaced comma.
+            found.retain(|problem| !(unparsed && is_group(problem)));
+            if found.is_empty() {
+                sound.push((draft, named));
+            }
+            problems.append(&mut found);
+        }
+        let types = self.types(&source.schema);
+        match types.and_then(|types| Ok((types.actions(checker.services(), &all)?, types))) {
+            Err(problem) => problems.push(problem),
+            Ok((actions, types)) => {
+                problems.extend(fits(&actions, &source.schema.name));
+                problems.extend(self.validate(&sound, &types));
+                LoadErrors::none_of(std::mem::take(&mut problems))?;
+                self.remember(&drafts);
+                let reason =
+                    |draft: &Draft<'_>| (draft.parsed.policy.id().clone(), draft.parsed.reason.clone());
+                let reasons = drafts.iter().map(reason).collect();
+                let policies = drafts.iter().map(|draft| draft.parsed.policy.clone()).collect();
+                return Ok(Loaded { policies, reasons, actions, groups, named: all });
+            }
+        }
+        Err(LoadErrors::all(problems))
     }
-    Err(LoadErrors::all(problems))
+
+    fn types(&mut self, file: &SourceFile) -> Result<Arc<Types>, Problem> {
+        if let Some((known, types)) = &self.schema
+            && known == file
+        {
+            return Ok(types.clone());
+        }
+        *self = Self { policies: std::mem::take(&mut self.policies), ..Self::default() };
+        let types = Arc::new(Types::parse(file)?);
+        self.schema = Some((file.clone(), types.clone()));
+        Ok(types)
+    }
+
+    /// Keeps what the next load will most likely ask again, and nothing else.
+    fn remember(&mut self, drafts: &[Draft<'_>]) {
+        self.policies = drafts.iter().map(|draft| (draft.text.into(), draft.parsed.clone())).collect();
+        let policies = &self.policies;
+        self.valid.retain(|(text, _)| policies.contains_key(text));
+    }
+
+    /// Strict: an attribute that may be missing is asked for first, both sides of `==` have one type. Warnings count as
+    /// errors: a policy that can never apply, or looks like other than it is, is not what its author meant.
+    fn validate(&mut self, sound: &[Sound<'_, '_>], types: &Types) -> Vec<Problem> {
+        let mut work = Vec::new();
+        for (draft, named) in sound {
+            let (shape, numbers) = Shape::of(named);
+            let key = (Box::<str>::from(draft.text), shape);
+            if !self.valid.contains(&key) {
+                let validator = self.validator(&key.1, types);
+                work.push(Work { draft, named, key, numbers, validator });
+            }
+        }
+        let share = work.len().div_ceil(std::thread::available_parallelism().map_or(1, usize::from));
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let run =
+                |part: &[Work<'_, '_>]| part.iter().map(|work| work.problems(types)).collect::<Vec<_>>();
+            let parts = work.chunks(share.max(A_THREADS_WORTH));
+            let threads: Vec<_> = parts.map(|part| scope.spawn(move || run(part))).collect();
+            // What was not validated to the end is not valid.
+            let done =
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| resume_unwind(why)));
+            done.flatten().collect()
+        });
+        let mut problems = Vec::new();
+        for (work, found) in work.into_iter().zip(found) {
+            if found.is_empty() {
+                self.valid.insert(work.key);
+            }
+            problems.extend(found);
+        }
+        problems
+    }
+
+    fn validator(&mut self, shape: &Shape, types: &Types) -> Option<Arc<Validator>> {
+        if let Some(known) = self.shapes.get(shape) {
+            return Some(known.clone());
+        }
+        let validator = Arc::new(Validator::new(types.with(&shape.named()).ok()?));
+        self.shapes.insert(shape.clone(), validator.clone());
+        Some(validator)
+    }
+}
+
+/// A policy to be validated.
+struct Work<'d, 'f> {
+    draft: &'d Draft<'f>,
+    named: &'d Named,
+    key: (Box<str>, Shape),
+    numbers: Numbers,
+    validator: Option<Arc<Validator>>,
+}
+
+impl Work<'_, '_> {
+    fn problems(&self, types: &Types) -> Vec<Problem> {
+        let numbered = shape::numbered(&self.draft.parsed.policy, self.numbers.clone());
+        let clean = self.validator.as_ref().zip(numbered).is_some_and(|(by, policy)| is_valid(&policy, by));
+        if clean { Vec::new() } else { under_own_names(self.draft, self.named, types) }
+    }
 }
 
 fn is_group(problem: &Problem) -> bool {
@@ -85,7 +196,8 @@ fn is_group(problem: &Problem) -> bool {
 
 /// A schema of the operator's own has to take what remit supplies: two made-up calls show it at load, and not each
 /// real one by being refused.
-fn fits(schema: &Schema, actions: &Actions, file: &str) -> Option<Problem> {
+fn fits(actions: &Actions, file: &str) -> Option<Problem> {
+    let schema = actions.schema();
     let trial = |scenario: Scenario| -> Result<(), String> {
         let call = scenario.call(None).map_err(|error| error.to_string())?;
         let operation = call.stage().operations.strongest();
@@ -96,8 +208,7 @@ fn fits(schema: &Schema, actions: &Actions, file: &str) -> Option<Problem> {
             history: &call.stage().history,
             profile: &call.stage().profile,
         };
-        let question =
-            request::question(&call, asker, operation, agent, actions, schema).map_err(|e| told(&e))?;
+        let question = request::question(&call, asker, operation, agent, actions).map_err(|e| told(&e))?;
         let action = question.request.action().cloned();
         let things = question.entities.into_iter().filter(|entity| Some(entity.uid()) != action);
         Entities::from_entities(things, Some(schema)).map(drop).map_err(|error| error.to_string())
@@ -111,24 +222,37 @@ fn told(error: &Untranslatable) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Strict: an attribute that may be missing is asked for first, both sides of `==` have one type. Warnings count as
-/// errors: a policy that can never apply, or looks like other than it is, is not what its author meant.
-fn validate(drafts: &[&Draft<'_>], schema: &Schema) -> Vec<Problem> {
-    let validator = Validator::new(schema.clone());
-    drafts.iter().flat_map(|draft| validate_one(draft, &validator)).collect()
+fn is_valid(policy: &Policy, validator: &Validator) -> bool {
+    let Ok(alone) = PolicySet::from_policies([policy.clone()]) else { return false };
+    let result = validator.validate(&alone, ValidationMode::Strict);
+    result.validation_errors().next().is_none() && result.validation_warnings().next().is_none()
+}
+
+/// What is wrong with a policy, in words that its author knows.
+fn under_own_names(draft: &Draft<'_>, named: &Named, types: &Types) -> Vec<Problem> {
+    match types.with(named) {
+        Ok(schema) => validate_one(draft, &Validator::new(schema)),
+        Err(problem) => vec![problem],
+    }
 }
 
 fn validate_one(draft: &Draft<'_>, validator: &Validator) -> Vec<Problem> {
-    // One by one, so that two policies of one name are both looked at.
-    let Ok(alone) = PolicySet::from_policies([draft.policy.clone()]) else { return Vec::new() };
-    let result = validator.validate(&alone, ValidationMode::Strict);
     let policy = draft.id();
+    // One by one, so that two policies of one name are both looked at.
+    let alone = match PolicySet::from_policies([draft.parsed.policy.clone()]) {
+        Ok(alone) => alone,
+        Err(error) => {
+            let cause = Cause::Invalid { policy: policy.to_owned(), why: error.to_string() };
+            return vec![draft.point(&error, cause)];
+        }
+    };
+    let result = validator.validate(&alone, ValidationMode::Strict);
     let errors = result.validation_errors().map(|error| {
-        point(draft.file, error, Cause::Invalid { policy: policy.to_owned(), why: plain(error, policy) })
+        draft.point(error, Cause::Invalid { policy: policy.to_owned(), why: plain(error, policy) })
     });
     let warnings = result.validation_warnings().map(|warning| {
         let cause = Cause::NeverApplies { policy: policy.to_owned(), why: plain(warning, policy) };
-        match point(draft.file, warning, cause) {
+        match draft.point(warning, cause) {
             problem if problem.remedy.is_some() => problem,
             problem => {
                 problem.remedy("a policy that does nothing is a mistake: correct its scope or take it out")
@@ -150,18 +274,4 @@ fn plain(error: &dyn Diagnostic, policy: &str) -> String {
         Some((what, under)) if under.ends_with(" not found") => format!("{what} not found"),
         _ => text.to_owned(),
     }
-}
-
-type Gathered = (PolicySet, HashMap<cedar_policy::PolicyId, Reason>);
-
-fn gather(drafts: &[Draft<'_>]) -> Result<Gathered, LoadErrors> {
-    let mut set = PolicySet::new();
-    let mut reasons = HashMap::new();
-    for draft in drafts {
-        // A second of the same name was found before; should one slip through, it does not come in by this door.
-        set.add(draft.policy.clone())
-            .map_err(|error| LoadErrors::one(draft.problem("@id", Cause::Syntax(error.to_string()))))?;
-        reasons.insert(draft.policy.id().clone(), draft.reason.clone());
-    }
-    Ok((set, reasons))
 }

@@ -13,6 +13,7 @@
 mod draft;
 mod engine;
 mod error;
+mod explain;
 mod groups;
 pub mod lab;
 mod load;
@@ -20,11 +21,15 @@ mod names;
 mod request;
 mod scenario;
 mod schema;
+mod shape;
+mod slice;
 mod source;
 mod vocabulary;
 
 pub use engine::Rules;
 pub use error::{Cause, LoadErrors, Place, Problem};
+pub use explain::{Explanation, NearMiss};
+pub use load::Loader;
 pub use source::{PolicySource, SourceFile};
 pub use vocabulary::Vocabulary;
 

@@ -5,19 +5,22 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression, Schema};
+use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression};
 
 use crate::call::{AgentProfile, Args, Attributed, Call, History, Operation, SpiffeId, Task};
 
 use super::groups::Groups;
 use super::names;
 use super::schema::{Actions, ClassDiffers};
+use super::slice::NoSlice;
 
 /// Why a call cannot be put before the policies. The texts name no values: they go to the agent.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Untranslatable {
     #[error(transparent)]
     Class(#[from] ClassDiffers),
+    #[error("the policies that it falls under cannot be put together")]
+    Slice(#[from] NoSlice),
     #[error("what is known of the call does not fit the schema")]
     Unfit(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -42,6 +45,12 @@ pub(super) struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
+    /// Who makes the call.
+    pub(super) fn own(call: &'a Call<Attributed>) -> Self {
+        let stage = call.stage();
+        Asker { task: &stage.task, history: &stage.history, profile: &stage.profile }
+    }
+
     /// Who makes the call, then everybody that it was delegated by, nearest first.
     pub(super) fn all(call: &'a Call<Attributed>) -> impl Iterator<Item = Self> {
         let stage = call.stage();
@@ -60,13 +69,22 @@ pub(super) fn question(
     operation: &Operation,
     agent: Entities,
     actions: &Actions,
-    schema: &Schema,
 ) -> Result<Question, Untranslatable> {
-    let action = actions.of(operation)?.clone();
+    let judged = actions.of(operation)?;
+    let action = judged.entity.clone();
     let (resource, things) = things(operation, actions)?;
     let principal = names::agent(asker.task.agent.as_str());
     let context = context(call, asker, operation)?;
-    let request = Request::new(principal, action.uid(), resource, context, Some(schema)).map_err(unfit)?;
+    // What the schema says of an action's requests it says of all like it, and it lists one of them.
+    let like = Request::new(
+        principal.clone(),
+        judged.like.clone(),
+        resource.clone(),
+        context.clone(),
+        Some(actions.schema()),
+    );
+    like.map_err(unfit)?;
+    let request = Request::new(principal, action.uid(), resource, context, None).map_err(unfit)?;
     let entities = agent.upsert_entities(std::iter::once(action).chain(things), None).map_err(unfit)?;
     Ok(Question { request, entities })
 }

@@ -1,23 +1,24 @@
-//! The schema in force: types and groups from the file, and as few actions as policies can tell apart.
+//! The schema: types and groups from the file, and as few actions as will do.
 //!
-//! A catalog has tens of thousands of operations at hundreds of services. As actions of the schema each would cost at
-//! load (every policy is checked against every action) and at each request. So the schema holds the operations that
-//! some policy names; for each service that some policy names, one **representative** of each class (`github:*act`)
-//! for its other operations; and one of each class (`*:*act`) for all operations of all other services.
+//! A catalog has tens of thousands of operations at hundreds of services. As actions of a schema each would cost at
+//! load (every policy is checked against every action) and at each request. But a policy learns of an action in two ways
+//! only: by its name (`==`, `in [..]`), and by the groups that it is in. An operation that no policy names has no name that
+//! matters, and a service whose group no policy names has no group that matters. So policies can tell apart the
+//! operations that some policy names; for each service that some policy names, one **representative** of each class
+//! (`github:*act`) for its other operations; and one of each class (`*:*act`) for all operations of all other services.
 //!
-//! That is sound because a policy learns of an action in two ways only: by its name (`==`, `in [..]`), and by the
-//! groups it is in. An operation that no policy names has no name that matters, and a service whose group no policy
-//! names has no group that matters. All operations that share a representative are in the same groups of those that
-//! matter, and take the same principals and resources and the same context. So every policy says the same of each of
-//! them, and what it says of one, it says of all. The vocabulary refuses policies that name a representative, and
-//! nothing in the context carries an operation's name, or this would not hold. (Services are told apart by the resource
-//! as well, which is each call's own.)
+//! All of these take the same principals and resources and the same context. So the schema that requests are held against
+//! has the last three alone, and each action stands for itself in the entities. The vocabulary refuses policies that name
+//! a representative, and nothing in the context carries an operation's name, or this would not hold. (Services are told
+//! apart by the resource as well, which is each call's own.)
+//!
+//! A policy is checked against a schema with what *it* names and no more ([`Types::with`]).
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use cedar_policy::{Entities, Entity, EntityId, Schema, SchemaFragment};
+use cedar_policy::{Entities, Entity, EntityId, EntityUid, Schema, SchemaFragment};
 
 use crate::call::{Class, Operation, OperationId, ServiceName};
 
@@ -55,13 +56,16 @@ impl<T> ByClass<T> {
 /// decided from these and not from the schema: without them a `forbid` on a group is silently passed by.
 #[derive(Clone, Debug)]
 pub(super) struct Actions {
+    schema: Schema,
+    /// What the schema says of all actions of a class, but for the unknown ones.
+    like: ByClass<EntityUid>,
     named: HashMap<String, (Class, Entity)>,
     /// Those that policies name.
     services: HashMap<Arc<str>, OfService>,
     /// At services of the catalog that no policy names.
     others: ByClass<Entity>,
     /// At hosts that the catalog does not know, and what it cannot name at the services of `others`.
-    strangers: ByClass<Entity>,
+    strangers: ByClass<(Entity, EntityUid)>,
     /// All services of the catalog.
     catalogued: HashSet<Arc<str>>,
 }
@@ -84,25 +88,41 @@ pub(super) struct ClassDiffers {
     because: Arc<str>,
 }
 
+/// What an operation is judged as.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Judged<'a> {
+    /// The action, with its ancestors.
+    pub entity: &'a Entity,
+    /// The action of the schema that is like it.
+    pub like: &'a EntityUid,
+}
+
 impl Actions {
     /// The action that `operation` is judged as.
-    pub(super) fn of(&self, operation: &Operation) -> Result<&Entity, ClassDiffers> {
+    pub(super) fn of(&self, operation: &Operation) -> Result<Judged<'_>, ClassDiffers> {
         let Operation { id, class, .. } = operation;
+        let like = self.like.of(*class);
         if let Some((named, entity)) = self.named.get(&*id.0) {
             if named == class {
-                return Ok(entity);
+                return Ok(Judged { entity, like });
             }
             let (operation, because) = (id.clone(), operation.because.clone());
             return Err(ClassDiffers { operation, named: *named, called: *class, because });
         }
         let unknown = Class::ALL.map(OperationId::unknown).contains(id);
-        let alike = match self.services.get(&operation.service.0) {
-            Some(service) if unknown => &service.unknown,
-            Some(service) => &service.unnamed,
-            None if unknown || !self.catalogues(&operation.service) => &self.strangers,
-            None => &self.others,
-        };
-        Ok(alike.of(*class))
+        let service = self.services.get(&operation.service.0);
+        if unknown || (service.is_none() && !self.catalogues(&operation.service)) {
+            let stranger = self.strangers.of(*class);
+            let entity = service.map_or(&stranger.0, |service| service.unknown.of(*class));
+            return Ok(Judged { entity, like: &stranger.1 });
+        }
+        let entity = service.map_or(&self.others, |service| &service.unnamed).of(*class);
+        Ok(Judged { entity, like })
+    }
+
+    /// What requests are held against.
+    pub(super) fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// Whether the catalog knows this service.
@@ -116,27 +136,44 @@ impl Actions {
     }
 }
 
-/// Puts file and actions together.
-pub(super) fn build(
-    file: &SourceFile,
-    services: &[ServiceName],
-    named: &Named,
-) -> Result<(Schema, Actions), Problem> {
-    let schema = |why: &dyn std::fmt::Display| Cause::Schema(why.to_string());
-    let (types, _warnings) = SchemaFragment::from_cedarschema_str(&file.text)
-        .map_err(|error| point(file, &error, schema(&error)))?;
-    // From here on what is wrong is wrong with both together: a type that the actions need and the file lacks.
-    let remedy = "keep the types, groups and the context of the schema in the binary; add to them only";
-    let wrong = |why: &dyn std::fmt::Display| Problem::in_file(&file.name, schema(why)).remedy(remedy);
-    let (actions, _warnings) =
-        SchemaFragment::from_cedarschema_str(&declare(named)).map_err(|error| wrong(&error))?;
-    let built = Schema::from_schema_fragments([types, actions]).map_err(|error| wrong(&error))?;
-    let entities = built.action_entities().map_err(|error| wrong(&error))?;
-    let actions = collect(&entities, services, named).map_err(|missing| wrong(&missing))?;
-    Ok((built, actions))
+/// The operator's file, parsed.
+#[derive(Debug)]
+pub(super) struct Types {
+    file: String,
+    fragment: SchemaFragment,
 }
 
-fn declare(named: &Named) -> String {
+impl Types {
+    /// Parses it.
+    pub(super) fn parse(file: &SourceFile) -> Result<Self, Problem> {
+        let (fragment, _warnings) = SchemaFragment::from_cedarschema_str(&file.text)
+            .map_err(|error| point(file, 0..file.text.len(), &error, Cause::Schema(error.to_string())))?;
+        Ok(Self { file: file.name.clone(), fragment })
+    }
+
+    /// With the actions that policies can tell apart who name `named`.
+    pub(super) fn with(&self, named: &Named) -> Result<Schema, Problem> {
+        let (actions, _warnings) =
+            SchemaFragment::from_cedarschema_str(&declare(named)).map_err(|error| self.wrong(&error))?;
+        Schema::from_schema_fragments([self.fragment.clone(), actions]).map_err(|error| self.wrong(&error))
+    }
+
+    /// What calls are judged as: `services` are the catalog's.
+    pub(super) fn actions(&self, services: &[ServiceName], named: &Named) -> Result<Actions, Problem> {
+        let schema = self.with(&Named::default())?;
+        let entities = schema.action_entities().map_err(|error| self.wrong(&error))?;
+        collect(schema, &entities, services, named).map_err(|unfit| self.wrong(&unfit))
+    }
+
+    /// Wrong with file and actions together: a type that the actions need and the file lacks.
+    fn wrong(&self, why: &dyn std::fmt::Display) -> Problem {
+        let remedy = "keep the types, groups and the context of the schema in the binary; add to them only";
+        Problem::in_file(&self.file, Cause::Schema(why.to_string())).remedy(remedy)
+    }
+}
+
+/// The actions that policies can tell apart who name `named`, as a schema says it.
+pub(super) fn declare(named: &Named) -> String {
     let quoted = |id: &str| format!("\"{}\"", EntityId::new(id).escaped());
     let mut text = String::new();
     let mut action = |id: &str, service: &str, class: Class| {
@@ -167,7 +204,12 @@ enum Unfit {
     Missing(String),
 }
 
-fn collect(entities: &Entities, services: &[ServiceName], named: &Named) -> Result<Actions, Unfit> {
+fn collect(
+    schema: Schema,
+    entities: &Entities,
+    services: &[ServiceName],
+    named: &Named,
+) -> Result<Actions, Unfit> {
     let classes = Class::ALL.map(|class| names::action(class.as_str()));
     let find = |id: &str, class: Class| {
         let uid = names::action(id);
@@ -178,29 +220,39 @@ fn collect(entities: &Entities, services: &[ServiceName], named: &Named) -> Resu
         if single { Ok(found) } else { Err(Unfit::Class(id.to_owned(), class)) }
     };
     let unknown = |class| find(&OperationId::unknown(class).0, class);
-    let representatives =
-        |service: &str| ByClass::try_from(|class| find(&names::representative(service, class), class));
+    let others = ByClass::try_from(|class| find(&names::representative(names::OTHERS, class), class))?;
+    let like = |id: &str, service: &ServiceName, class| {
+        within(others.of(class), names::action(id), entities, service)
+    };
     let of_service = |service: &ServiceName| -> Result<_, Unfit> {
-        let unnamed = representatives(&service.0)?;
-        let unknown = ByClass::try_from(|class| Ok(within(&unknown(class)?, entities, service)))?;
+        let representative = |class| like(&names::representative(&service.0, class), service, class);
+        let unnamed = ByClass::try_from(|class| Ok::<_, Unfit>(representative(class)))?;
+        let unknown = ByClass::try_from(|class| {
+            let unknown = unknown(class)?;
+            Ok::<_, Unfit>(within(&unknown, unknown.uid(), entities, service))
+        })?;
         Ok((service.0.clone(), OfService { unnamed, unknown }))
     };
-    let name = |(id, (_, class)): (&String, &(_, Class))| Ok((id.clone(), (*class, find(id, *class)?)));
+    let name =
+        |(id, (service, class)): (&String, &(_, Class))| (id.clone(), (*class, like(id, service, *class)));
     Ok(Actions {
-        named: named.operations.iter().map(name).collect::<Result<_, _>>()?,
+        like: ByClass::try_from(|class| Ok::<_, Unfit>(others.of(class).uid()))?,
+        named: named.operations.iter().map(name).collect(),
         services: named.services().into_iter().map(of_service).collect::<Result<_, _>>()?,
-        others: representatives(names::OTHERS)?,
-        strangers: ByClass::try_from(unknown)?,
+        strangers: ByClass::try_from(|class| unknown(class).map(|unknown| (unknown.clone(), unknown.uid())))?,
         catalogued: services.iter().map(|service| service.0.clone()).collect(),
+        others,
+        schema,
     })
 }
 
-/// `unknown:act` as it happens at a service that the catalog knows: in that service's group too, so that
-/// `action in Action::"github"` means all of GitHub. The schema cannot say this, since the action has one name for all
-/// services; it need not, because groups of actions are looked up in the entities.
-fn within(unknown: &Entity, entities: &Entities, service: &ServiceName) -> Entity {
-    let uid = unknown.uid();
-    let mut parents: HashSet<_> = entities.ancestors(&uid).into_iter().flatten().cloned().collect();
+/// An action in all groups that `alike` is in, and in that of `service`. So is `unknown:act` as it happens at a service that
+/// the catalog knows, so that `action in Action::"github"` means all of GitHub. No schema can say this, since the action
+/// has one name for all services; none need, because groups of actions are looked up in the entities.
+fn within(alike: &Entity, uid: EntityUid, entities: &Entities, service: &ServiceName) -> Entity {
+    let others = names::action(names::OTHERS);
+    let groups = entities.ancestors(&alike.uid()).into_iter().flatten().filter(|group| **group != others);
+    let mut parents: HashSet<_> = groups.cloned().collect();
     parents.insert(names::action(&service.0));
     Entity::new_no_attrs(uid, parents)
 }

@@ -2,7 +2,8 @@
 //!
 //! MUST NOT come to an empty set by accident: a directory that cannot be read, or has no policy in it, is an error.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -59,8 +60,33 @@ impl PolicySource {
     /// `tests/*.toml`. Hidden files are left out, links are followed.
     pub fn dir(directory: &Path) -> Result<Self, LoadErrors> {
         let mut found = Vec::new();
-        walk(directory, "", 0, &mut found).map_err(LoadErrors::one)?;
+        let mut read = |path: &Path, name: String, metadata: &Metadata| {
+            if found.len() >= MAX_FILES {
+                return Err(Problem::in_file(&name, too_many()));
+            }
+            found.push(read(path, name, metadata.len())?);
+            Ok(())
+        };
+        walk(directory, "", 0, &mut read).map_err(LoadErrors::one)?;
         Self::of_files(found, &directory.display().to_string())
+    }
+
+    /// What there is to see of `directory` without reading its files: each one's name, length, time of change and identity.
+    /// Two states differ if a file was added, taken away, or written to. A directory that cannot be looked through has the
+    /// state of its complaint.
+    pub fn state(directory: &Path) -> [u8; 32] {
+        let mut seen = Vec::new();
+        let looked = walk(directory, "", 0, &mut |_, name, metadata| {
+            if seen.len() >= MAX_FILES {
+                return Err(Problem::in_file(&name, too_many()));
+            }
+            let at = (metadata.mtime(), metadata.mtime_nsec());
+            seen.push(format!("{name} {} {} {at:?} {}", metadata.dev(), metadata.ino(), metadata.len()));
+            Ok(())
+        });
+        seen.extend(looked.err().map(|problem| problem.to_string()));
+        seen.sort();
+        Sha256::digest(seen.join("\n")).into()
     }
 
     /// The same from texts: names as within a directory.
@@ -105,6 +131,12 @@ impl PolicySource {
         RulesDigest(hash.finalize().into())
     }
 
+    /// The same set with these policies in the place of its own, and without its cases.
+    #[must_use]
+    pub fn with_policies(&self, file: SourceFile) -> Self {
+        Self { policies: vec![file], cases: Vec::new(), ..self.clone() }
+    }
+
     /// The files of cases, for `lab`.
     pub fn cases(&self) -> &[SourceFile] {
         &self.cases
@@ -134,7 +166,14 @@ fn kind(name: &str) -> Option<Kind> {
     }
 }
 
-fn walk(directory: &Path, prefix: &str, depth: usize, found: &mut Vec<SourceFile>) -> Result<(), Problem> {
+fn too_many() -> Cause {
+    Cause::Unreadable(format!("there are more than {MAX_FILES} files"))
+}
+
+/// What is done with each file of a policy set: its path, its name within the set, what the file system knows of it.
+type Visit<'v> = dyn FnMut(&Path, String, &Metadata) -> Result<(), Problem> + 'v;
+
+fn walk(directory: &Path, prefix: &str, depth: usize, visit: &mut Visit<'_>) -> Result<(), Problem> {
     let shown = directory.display().to_string();
     let unreadable = |what: &str, why: String| Problem::in_file(what, Cause::Unreadable(why));
     if depth > MAX_DEPTH {
@@ -153,12 +192,9 @@ fn walk(directory: &Path, prefix: &str, depth: usize, found: &mut Vec<SourceFile
         // `metadata`, unlike the entry's own, follows links.
         let metadata = fs::metadata(&path).map_err(|error| unreadable(&shown, error.to_string()))?;
         if metadata.is_dir() {
-            walk(&path, &format!("{name}/"), depth + 1, found)?;
+            walk(&path, &format!("{name}/"), depth + 1, visit)?;
         } else if kind(&name).is_some() {
-            found.push(read(&path, name, metadata.len())?);
-        }
-        if found.len() > MAX_FILES {
-            return Err(unreadable(&shown, format!("there are more than {MAX_FILES} files")));
+            visit(&path, name, &metadata)?;
         }
     }
     Ok(())

@@ -1,7 +1,9 @@
 //! Which operations policies may name: the catalog's. `judge` asks through a trait, because rooms do not know their
 //! neighbours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use cedar_policy::EntityUid;
 
 use crate::call::{Class, Host, OperationId, ServiceName, SpiffeId};
 
@@ -28,7 +30,7 @@ pub trait Vocabulary: Send + Sync {
 }
 
 /// What policies name of the catalog.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Named {
     /// Operations, each with its service and class.
     pub(super) operations: BTreeMap<String, (ServiceName, Class)>,
@@ -37,6 +39,20 @@ pub(super) struct Named {
 }
 
 impl Named {
+    /// And what another policy names.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.operations.extend(other.operations.iter().map(|(id, of)| (id.clone(), of.clone())));
+        self.groups.extend(other.groups.iter().cloned());
+    }
+
+    /// Made of operations, and services by their group.
+    pub(super) fn of(
+        operations: BTreeMap<String, (ServiceName, Class)>,
+        groups: BTreeSet<ServiceName>,
+    ) -> Self {
+        Self { operations, groups }
+    }
+
     /// The services that policies can tell from others by an action's name or group.
     pub(super) fn services(&self) -> BTreeSet<&ServiceName> {
         self.groups.iter().chain(self.operations.values().map(|(service, _)| service)).collect()
@@ -49,12 +65,15 @@ pub(super) struct Checker<'a> {
     vocabulary: &'a dyn Vocabulary,
     groups: &'a Groups,
     services: Vec<ServiceName>,
+    known: HashSet<ServiceName>,
 }
 
 impl<'a> Checker<'a> {
     /// Over a vocabulary and the groups.
     pub(super) fn new(vocabulary: &'a dyn Vocabulary, groups: &'a Groups) -> Self {
-        Self { vocabulary, groups, services: vocabulary.services() }
+        let services = vocabulary.services();
+        let known = services.iter().cloned().collect();
+        Self { vocabulary, groups, services, known }
     }
 
     /// The services of the vocabulary.
@@ -62,29 +81,28 @@ impl<'a> Checker<'a> {
         &self.services
     }
 
-    /// Adds to `named` what `draft` names.
-    pub(super) fn check(&self, draft: &Draft<'_>, named: &mut Named) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut seen = draft.policy.entity_literals();
-        seen.sort();
-        seen.dedup();
-        for uid in seen {
-            let literal = uid.to_string();
-            let fault = match Literal::of(&uid) {
-                Literal::Action(id) => self.action(id, named),
+    /// Looks up what `draft` names.
+    pub(super) fn check(&self, draft: &Draft<'_>) -> (Named, Vec<Problem>) {
+        let (mut named, mut problems) = (Named::default(), Vec::new());
+        for uid in &draft.parsed.literals {
+            let fault = match Literal::of(uid) {
+                Literal::Action(id) => self.action(id, &mut named),
                 Literal::Agent(id) => SpiffeId::parse(id).err().map(|error| {
                     (
-                        never(&literal, &error.to_string()),
+                        never(&uid.to_string(), &error.to_string()),
                         "an agent is named by its whole SPIFFE ID".to_owned(),
                     )
                 }),
-                Literal::Group(name) => (!self.groups.has(name)).then(|| self.no_group(name, &literal)),
-                Literal::Service(name) => self.service(name, &literal),
+                Literal::Group(name) => {
+                    (!self.groups.has(name)).then(|| self.no_group(name, &uid.to_string()))
+                }
+                Literal::Service(name) => self.service(name, uid),
                 Literal::Other => None,
             };
-            problems.extend(fault.map(|(cause, remedy)| draft.problem(&literal, cause).remedy(remedy)));
+            problems
+                .extend(fault.map(|(cause, remedy)| draft.problem(&uid.to_string(), cause).remedy(remedy)));
         }
-        problems
+        (named, problems)
     }
 
     fn action(&self, id: &str, named: &mut Named) -> Option<(Cause, String)> {
@@ -93,7 +111,7 @@ impl<'a> Checker<'a> {
         if classes.contains(&id) || id == UNKNOWN || unknowns.iter().any(|unknown| *unknown.0 == *id) {
             return None;
         }
-        if let Some(service) = self.services.iter().find(|service| *service.0 == *id) {
+        if let Some(service) = self.known.get(&ServiceName(id.into())) {
             named.groups.insert(service.clone());
             return None;
         }
@@ -124,10 +142,12 @@ impl<'a> Checker<'a> {
     }
 
     /// A service of the catalog, or a host as calls bring it.
-    fn service(&self, name: &str, literal: &str) -> Option<(Cause, String)> {
-        if self.services.iter().any(|service| *service.0 == *name) {
+    fn service(&self, name: &str, uid: &EntityUid) -> Option<(Cause, String)> {
+        if self.known.contains(&ServiceName(name.into())) {
             return None;
         }
+        let literal = uid.to_string();
+        let literal = literal.as_str();
         let canonical = Host::parse(name).ok().map(|host| host.to_string());
         match canonical {
             // A bare word is a service's name misspelt, far more often than a host without a dot.

@@ -86,8 +86,18 @@ pub enum What {
         digest: String,
         /// How many policies.
         policies: u64,
+        /// Those that they take the place of; none at the node's start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
         /// Who, or what, set it off.
         by: Text,
+    },
+    /// Other rules were not fit to be loaded.
+    RulesRefused {
+        /// Who, or what, set it off.
+        by: Text,
+        /// What is wrong with them.
+        why: Text,
     },
     /// Other settings apply from here on.
     ConfigurationLoaded {
@@ -164,6 +174,7 @@ impl What {
             Self::AgentQuarantined { .. } => "agent_quarantined",
             Self::AgentReleased { .. } => "agent_released",
             Self::RulesLoaded { .. } => "rules_loaded",
+            Self::RulesRefused { .. } => "rules_refused",
             Self::ConfigurationLoaded { .. } => "configuration_loaded",
             Self::CaMade { .. } => "ca_made",
             Self::NodeStarted { .. } => "node_started",

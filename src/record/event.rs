@@ -44,8 +44,17 @@ pub enum Event<'a> {
         digest: RulesDigest,
         /// How many policies.
         policies: usize,
-        /// Who, or what, set it off: `start`, `file change`, an operator's name.
+        /// The rules that they take the place of.
+        from: Option<RulesDigest>,
+        /// Who, or what, set it off: `start`, `file change`, `signal`, `operator`.
         by: &'a str,
+    },
+    /// Rules were to be loaded and are not fit to be; those before stay in force.
+    RulesRefused {
+        /// Who, or what, set it off.
+        by: &'a str,
+        /// What is wrong with them.
+        why: &'a str,
     },
     /// Settings were loaded.
     ConfigurationLoaded {
@@ -84,8 +93,10 @@ impl Event<'_> {
             Self::TaskRenewed { task, until } => What::TaskRenewed { task, until },
             Self::AgentQuarantined(agent) => What::AgentQuarantined { agent: agent.clone() },
             Self::AgentReleased(agent) => What::AgentReleased { agent: agent.clone() },
-            Self::RulesLoaded { digest, policies, by } => What::RulesLoaded {
+            Self::RulesRefused { by, why } => What::RulesRefused { by: Text::new(by), why: Text::new(why) },
+            Self::RulesLoaded { digest, policies, from, by } => What::RulesLoaded {
                 digest: digest.to_string(),
+                from: from.map(|from| from.to_string()),
                 policies: u64::try_from(policies).unwrap_or(u64::MAX),
                 by: Text::new(by),
             },

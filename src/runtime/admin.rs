@@ -8,8 +8,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::ports::TaskPorts;
-use crate::call::Task;
+use super::reload::{Reload, Reloaded};
+use crate::call::{RulesDigest, Task};
 use crate::intent::Tasks;
+use crate::pep::Law;
 use crate::record::{Event, Journal};
 use crate::telemetry::{Scrape, metrics};
 use crate::web::{self, NodeFacts, TaskEvent};
@@ -19,13 +21,16 @@ pub(super) struct Administered {
     pub(super) journal: Arc<Journal>,
     pub(super) tasks: Arc<Tasks>,
     pub(super) ports: TaskPorts,
+    pub(super) law: watch::Receiver<Law>,
+    pub(super) reload: Arc<Reload>,
     pub(super) drain: watch::Receiver<bool>,
     pub(super) scrape: Scrape,
 }
 
 impl web::Node for Administered {
     fn facts(&self) -> NodeFacts {
-        self.facts.clone()
+        let law = self.law.borrow();
+        NodeFacts { rules: law.rules.digest(), generation: law.generation, ..self.facts.clone() }
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -33,6 +38,22 @@ impl web::Node for Administered {
             return Err("the node is stopping".into());
         }
         self.journal.failing().map_or(Ok(()), Err)
+    }
+
+    fn notice(&self) -> Option<&'static str> {
+        self.reload.has_refused().then_some(
+            "what is in policies.dir or catalog.dirs is refused, and what was there before stays in force; the log says why",
+        )
+    }
+
+    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
+        async move {
+            match self.reload.reload("operator").await {
+                Reloaded::Swapped { from, to } => Ok((from, to)),
+                Reloaded::Kept(why) => Err(why),
+            }
+        }
+        .boxed()
     }
 
     fn metrics(&self) -> (&'static str, String) {

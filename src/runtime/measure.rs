@@ -5,6 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::VERSION;
+use super::reload::Reload;
 use crate::accept::ca::Ca;
 use crate::call::Clock;
 use crate::call::meter::Histogram;
@@ -20,6 +21,7 @@ pub(super) struct Measured {
     pub(super) ca: Arc<Ca>,
     pub(super) upstream: Upstream,
     pub(super) tasks: Arc<Tasks>,
+    pub(super) reload: Arc<Reload>,
     pub(super) journal: Arc<Journal>,
     /// Looks at the journal's end.
     pub(super) end: Follow,
@@ -35,6 +37,7 @@ impl Measured {
             vec![(vec![("version", VERSION)], 1.0)]
         })];
         self.walk(&mut all);
+        self.rules(&mut all);
         self.journal(&mut all);
         self.network(&mut all);
         let lag: Vec<Lag> = self.followers.get().map(|followers| followers.lag()).unwrap_or_default();
@@ -62,6 +65,15 @@ impl Measured {
         all.push(durations("remit.origin.response.duration", help, origin));
         let tasks = vec![(Vec::new(), number(self.tasks.list().len() as u64))];
         all.push(gauge("remit.tasks.open", "Tasks that are open.", "{task}", tasks));
+    }
+
+    fn rules(&self, all: &mut Vec<Family>) {
+        let loaded = vec![(Vec::new(), self.reload.generation())];
+        let help = "How often rules were loaded since the node started, the first time included.";
+        all.push(sum("remit.rules.loads", help, "{load}", loaded));
+        let refused = vec![(Vec::new(), number(self.reload.has_refused().into()))];
+        let help = "1 while the policies or services on disk are not fit and those before stay in force.";
+        all.push(gauge("remit.rules.refused", help, "1", refused));
     }
 
     fn journal(&self, all: &mut Vec<Family>) {

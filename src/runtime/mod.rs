@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -88,6 +88,7 @@ pub struct Node {
     tasks: Arc<Tasks>,
     store: Arc<Sqlite>,
     upstream: Upstream,
+    reload: Arc<reload::Reload>,
     followers: Arc<Followers>,
     /// Ends when the proxy's listener has ended.
     listening: watch::Receiver<()>,
@@ -97,8 +98,6 @@ pub struct Node {
     proxy: Vec<JoinHandle<()>>,
     /// The task ports' keeper, the admin API, the reaper, the reload.
     around: Vec<JoinHandle<()>>,
-    /// Asks for a reload.
-    asked: Arc<Notify>,
 }
 
 impl Node {
@@ -112,9 +111,10 @@ impl Node {
         self.facts.clone()
     }
 
-    /// Asks the node to read the operator's part of the catalog again, changed or not. The log says what comes of it.
-    pub fn reload(&self) {
-        self.asked.notify_one();
+    /// Reads policies and the operator's part of the catalog again, changed or not. What is not fit stays out; that is told in
+    /// log and journal.
+    pub async fn reload(&self) {
+        let _told = self.reload.reload("signal").await;
     }
 
     /// Waits until the node ends by itself, which only a bug in it can bring about.
@@ -132,12 +132,12 @@ impl Node {
             tasks,
             store,
             upstream,
+            reload: _,
             followers,
             listening: _,
             drain,
             proxy,
             around,
-            asked: _,
         } = self;
         drain.send_replace(true);
         let mut done = Box::pin(async {

@@ -1,23 +1,26 @@
-//! The operator's own services, read again while the node runs.
+//! Policies and the operator's own services, read again while the node runs.
 //!
-//! `catalog.dirs` is looked at every second, and at once when the operator asks (SIGHUP). What is there is loaded whole and
-//! tried against the policies before anything changes; then catalog and rules are swapped together, and a call keeps those
-//! that it began with. Anything wrong: the old ones stay, and the log says what and where. The swap is in the journal
-//! before it counts (INVARIANT I1: every ruling names rules that the journal knows).
+//! `policies.dir` and `catalog.dirs` are looked at every second; SIGHUP and an operator (`POST /v1/policies/reload`) have them
+//! read at once. What is there is loaded whole and tried, the policies by their own cases too, before anything changes; then
+//! catalog and rules are swapped together, and a call keeps those that it began with. Anything wrong: the old ones stay, and
+//! that is said in the log, in the journal, by `/readyz`, and to the operator who asked. The swap is in the journal before
+//! it counts (INVARIANT I1: every ruling names rules that the journal knows).
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::StartError;
 use super::config::Config;
-use super::wire::load_rules;
+use super::wire::{policy_source, vocabulary};
+use crate::call::RulesDigest;
 use crate::catalog::Catalog;
+use crate::judge::{Loader, PolicySource};
 use crate::pep::Law;
 use crate::record::{Event, Journal};
 
@@ -27,85 +30,164 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Folders of more files than this are looked at in part: a change is then found by SIGHUP alone.
 const MOST_FILES: usize = 100_000;
 
-/// Reads the catalog again when it has changed.
+/// Reads catalog and policies again when they have changed.
 pub(super) struct Reload {
-    pub(super) config: Config,
-    pub(super) law: watch::Sender<Law>,
-    pub(super) journal: Arc<Journal>,
-    /// The folders as they were just before the catalog that counts was loaded: what changed since is new.
-    pub(super) read: Vec<Seen>,
-    /// The operator asks.
-    pub(super) asked: Arc<Notify>,
+    config: Config,
+    loader: Arc<Mutex<Loader>>,
+    law: watch::Sender<Law>,
+    journal: Arc<Journal>,
+    /// What was last read; one reload at a time, so that the later one is the one that stays.
+    read: tokio::sync::Mutex<Look>,
+    /// Why what is on disk is not what is in force.
+    refused: Mutex<Option<String>>,
 }
 
 /// What a reload came to.
 #[derive(Debug)]
 pub(super) enum Reloaded {
-    /// The new catalog counts.
-    Swapped,
-    /// The old one stays.
+    /// What was read counts.
+    Swapped {
+        /// The rules before.
+        from: RulesDigest,
+        /// The rules now.
+        to: RulesDigest,
+    },
+    /// The old ones stay.
     Kept(String),
 }
 
+/// What there was to see of the folders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    catalog: Vec<Seen>,
+    policies: Option<[u8; 32]>,
+}
+
+impl Look {
+    /// Looks at the folders of a configuration.
+    pub(super) fn at(config: &Config) -> Self {
+        let policies = config.policies_dir.as_deref().map(PolicySource::state);
+        Self { catalog: look(&config.catalog_dirs), policies }
+    }
+}
+
 impl Reload {
+    /// `read` is what was seen just before `law` was loaded: what changed since is new.
+    pub(super) fn new(
+        config: Config,
+        loader: Loader,
+        law: watch::Sender<Law>,
+        journal: Arc<Journal>,
+        read: Look,
+    ) -> Self {
+        let loader = Arc::new(Mutex::new(loader));
+        Self { config, loader, law, journal, read: read.into(), refused: Mutex::default() }
+    }
+
     /// Runs as long as the node does. Nothing is lost where it is dropped: a reload either counts or does not.
-    pub(super) async fn watch(self) {
+    pub(super) async fn watch(self: Arc<Self>) {
         let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut read = self.read.clone();
-        let mut seen = read.clone();
+        let mut seen = self.read.lock().await.clone();
         loop {
-            let asked = tokio::select! {
-                _ = tick.tick() => false,
-                () = self.asked.notified() => true,
-            };
+            tick.tick().await;
             let now = self.look().await;
             // Somebody may still be writing: what changed must have come to rest for one look.
             let at_rest = now == seen;
             seen = now;
-            if !asked && (!at_rest || seen == read) {
-                continue;
-            }
-            read.clone_from(&seen);
-            match self.reload(if asked { "operator" } else { "change of catalog.dirs" }).await {
-                Reloaded::Swapped => tracing::info!("the catalog was loaded again"),
-                Reloaded::Kept(why) => {
-                    tracing::error!(%why, "the catalog was not loaded again: the old one stays");
-                }
+            if at_rest && seen != *self.read.lock().await {
+                // What is wrong with it is told once, until it changes again.
+                let _told = self.reload("file change").await;
             }
         }
     }
 
-    /// Loads, tries, writes down, swaps: all or nothing.
+    /// Loads, tries, writes down, swaps: all or nothing. `by` goes to the journal.
     pub(super) async fn reload(&self, by: &str) -> Reloaded {
-        let config = self.config.clone();
-        let loaded = tokio::task::spawn_blocking(move || load(&config)).await;
-        let law = match loaded {
+        let mut read = self.read.lock().await;
+        let now = self.look().await;
+        // What was learnt while the node ran (the tools of MCP servers) lives in the catalog that it was learnt in.
+        let keep = (now.catalog == read.catalog).then(|| self.law.borrow().catalog.clone());
+        *read = now;
+        let outcome = self.swap(by, keep).await;
+        match &outcome {
+            Reloaded::Swapped { from, to } => {
+                tracing::info!(%from, %to, by, "catalog and policies were read again");
+            }
+            Reloaded::Kept(why) => {
+                tracing::error!(
+                    by,
+                    "what was read again is not fit, and what was before stays in force:\n{why}"
+                );
+                if let Err(error) = self.journal.note(Event::RulesRefused { by, why }).await {
+                    tracing::error!(%error, "and that cannot be recorded");
+                }
+            }
+        }
+        let why = if let Reloaded::Kept(why) = &outcome { Some(why.clone()) } else { None };
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        outcome
+    }
+
+    /// Whether what is on disk was refused.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// How often rules were loaded, beginning with 1.
+    pub(super) fn generation(&self) -> u64 {
+        self.law.borrow().generation
+    }
+
+    async fn swap(&self, by: &str, keep: Option<Arc<Catalog>>) -> Reloaded {
+        let (config, loader) = (self.config.clone(), self.loader.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            load(&config, &mut loader.lock().unwrap_or_else(PoisonError::into_inner), keep)
+        });
+        let law = match reading.await {
             Ok(Ok(law)) => law,
             Ok(Err(error)) => return Reloaded::Kept(error.to_string()),
             Err(error) => return Reloaded::Kept(format!("loading broke: {error}")),
         };
+        let (from, to) = (self.law.borrow().rules.digest(), law.rules.digest());
+        if from == to && Arc::ptr_eq(&law.catalog, &self.law.borrow().catalog) {
+            return Reloaded::Swapped { from, to };
+        }
         let policies = law.rules.policies().len();
-        let event = Event::RulesLoaded { digest: law.rules.digest(), policies, by };
+        let event = Event::RulesLoaded { digest: to, policies, from: Some(from), by };
         if let Err(error) = self.journal.note(event).await {
             return Reloaded::Kept(format!("it cannot be written down: {error}"));
         }
-        self.law.send_replace(law);
-        Reloaded::Swapped
+        self.law.send_modify(|now| *now = Law { generation: now.generation + 1, ..law });
+        Reloaded::Swapped { from, to }
     }
 
-    async fn look(&self) -> Vec<Seen> {
-        let dirs = self.config.catalog_dirs.clone();
+    async fn look(&self) -> Look {
+        let config = self.config.clone();
         // A look that breaks has seen nothing, which is a change that the next reload explains.
-        tokio::task::spawn_blocking(move || look(&dirs)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || Look::at(&config)).await.unwrap_or_default()
     }
 }
 
-/// Catalog and rules that fit each other.
-pub(super) fn load(config: &Config) -> Result<Law, StartError> {
-    let catalog = Arc::new(Catalog::load(&config.catalog_dirs)?);
-    let rules = Arc::new(load_rules(config, &catalog)?);
-    Ok(Law { catalog, rules })
+/// The first law of a node, with what was seen just before it was loaded.
+pub(super) fn first(config: &Config) -> Result<(Look, Loader, Law), StartError> {
+    let (read, mut loader) = (Look::at(config), Loader::default());
+    let law = load(config, &mut loader, None)?;
+    Ok((read, loader, law))
+}
+
+/// Catalog and rules that fit each other. Takes processor time: not to be called where calls are served.
+pub(super) fn load(
+    config: &Config,
+    loader: &mut Loader,
+    keep: Option<Arc<Catalog>>,
+) -> Result<Law, StartError> {
+    let catalog = match keep {
+        Some(catalog) => catalog,
+        None => Arc::new(Catalog::load(&config.catalog_dirs)?),
+    };
+    let rules = Arc::new(loader.load_tried(&policy_source(config)?, &vocabulary(catalog.clone()))?);
+    Ok(Law { catalog, rules, generation: 1 })
 }
 
 /// A file as it was: enough to notice that it is another one now.

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::admin::Administered;
@@ -25,7 +25,7 @@ use crate::accept::listen::Listener;
 use crate::accept::{self, Front, Walk};
 use crate::body::framing;
 use crate::call::principal::Entrance;
-use crate::call::{Class, Clock, Entropy, ServiceName};
+use crate::call::{Class, Clock, Entropy, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
 use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
 use crate::judge::{PolicySource, Rules, Vocabulary};
@@ -43,8 +43,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
-    let read = reload::look(&config.catalog_dirs);
-    let law = reload::load(&config)?;
+    let (read, loader, law) = reload::first(&config)?;
     let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let bundles = bundles::load(&config.identity.bundles)?;
@@ -64,6 +63,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let (law, current) = watch::channel(law);
+    let reload = Arc::new(Reload::new(config.clone(), loader, law, journal.clone(), read));
     let meters = Arc::new(Meters::default());
     let late = Arc::new(OnceLock::new());
     let measured = Measured {
@@ -71,6 +71,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         ca: ca.clone(),
         upstream: upstream.clone(),
         tasks: tasks.clone(),
+        reload: reload.clone(),
         journal: journal.clone(),
         end: journal.follow(journal.began_at()),
         followers: late.clone(),
@@ -78,7 +79,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     };
     let scrape: Scrape = Arc::new(move || measured.families());
     let pep = Pep {
-        law: current,
+        law: current.clone(),
         identity: believe(&config, &tokens, &bundles, &clock),
         tasks: tasks.clone(),
         journal: journal.clone(),
@@ -92,7 +93,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let front = Front::new(Arc::new(pep), ca, settings, clock.clone(), entropy.clone(), draining.clone());
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
-        facts: web_facts(&facts, &rules),
+        facts: web_facts(&facts, rules.digest()),
+        law: current,
+        reload: reload.clone(),
         journal: journal.clone(),
         tasks: tasks.clone(),
         ports,
@@ -105,11 +108,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
     let _first = late.set(followers.clone());
-    let asked = Arc::new(Notify::new());
     let (files, workload_api) = (config.identity.bundles.clone(), config.identity.workload_api.clone());
-    let reload = Reload { config, law, journal: journal.clone(), read, asked: asked.clone() };
     let around = vec![
-        tokio::spawn(reload.watch()),
+        tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
@@ -118,7 +119,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     ];
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, store, upstream, followers, listening, drain, proxy, around, asked })
+    Ok(Node { facts, journal, tasks, store, upstream, reload, followers, listening, drain, proxy, around })
 }
 
 /// Who is believed, and by what.
@@ -246,10 +247,6 @@ pub(crate) fn vocabulary(catalog: Arc<Catalog>) -> impl Vocabulary {
     Words(catalog)
 }
 
-pub(super) fn load_rules(config: &Config, catalog: &Arc<Catalog>) -> Result<Rules, StartError> {
-    Ok(Rules::load(&policy_source(config)?, &vocabulary(catalog.clone()))?)
-}
-
 fn make_private(dir: &Path) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(file_error(dir))
@@ -342,14 +339,14 @@ async fn record_start(
     journal.note(Event::NodeStarted { version: VERSION }).await?;
     journal.note(Event::ConfigurationLoaded { source: &config.source, digest: config.digest }).await?;
     let policies = rules.policies().len();
-    journal.note(Event::RulesLoaded { digest: rules.digest(), policies, by: "start" }).await?;
+    journal.note(Event::RulesLoaded { digest: rules.digest(), policies, from: None, by: "start" }).await?;
     if let Some(fingerprint) = new_ca {
         journal.note(Event::CaMade { fingerprint }).await?;
     }
     Ok(())
 }
 
-fn web_facts(facts: &NodeFacts, rules: &Rules) -> web::NodeFacts {
+fn web_facts(facts: &NodeFacts, rules: RulesDigest) -> web::NodeFacts {
     web::NodeFacts {
         version: VERSION,
         pid: std::process::id(),
@@ -358,7 +355,7 @@ fn web_facts(facts: &NodeFacts, rules: &Rules) -> web::NodeFacts {
         state_dir: facts.state_dir.clone(),
         ca: facts.ca.clone(),
         ca_bundle: facts.ca_bundle.clone(),
-        rules: rules.digest(),
+        rules,
         generation: 1,
     }
 }

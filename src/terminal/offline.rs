@@ -11,12 +11,14 @@ use clap::Subcommand;
 
 use super::catalog::{self as catalog_verbs, Format, VerbError};
 use super::failure::Failure;
-use super::{find, import, policy};
+use super::{explain, find, import, policy, replay, suggest};
 use crate::catalog::Catalog;
+use crate::judge::Rules;
+use crate::judge::lab::Extent;
 use crate::runtime::config::Config;
 use crate::runtime::{policy_source, vocabulary};
 
-/// Check the policies, and run their example calls
+/// Check policies, try them, and see what they say of calls
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  remit policy test --policies ./policies\n\n\
     Exit codes: 0 sound, 1 something is wrong with the policies, 2 wrong usage or bad configuration.")]
@@ -29,9 +31,12 @@ pub(super) struct PolicyArguments {
     /// A folder of policies instead
     #[arg(long, value_name = "DIR", global = true)]
     policies: Option<PathBuf>,
+    /// The state folder whose journal is read [default: the one that the configuration names]
+    #[arg(long, value_name = "DIR", global = true)]
+    state: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum PolicyVerb {
     /// Parse and validate the policies against the schema and the catalog
     #[command(
@@ -43,6 +48,40 @@ enum PolicyVerb {
         after_help = "Example:\n  remit policy test\n\nExit codes: 0 all as expected, 1 not, 2 wrong usage or bad configuration."
     )]
     Test,
+    /// Say why a call is allowed or denied: the policies that decide, or the nearest permits and what they lack
+    #[command(after_help = "Examples:\n  remit policy explain 01KB0ZX5D2Q7C3V9T4N8M6R1WE\n  \
+        printf 'operation = \"github:issues/create\"\\nagent = \"coder\"\\n' | remit policy explain -\n\n\
+        A call of the journal is explained under the policies as they are now; if it was ruled under others, that is said.\n\n\
+        Exit codes: 0 allowed, 1 denied or not found, 2 wrong usage or bad configuration.")]
+    Explain {
+        /// The call's id (the answer's `remit-call` header), or `-` for a request in the keys of a test case on standard input
+        call: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Draft the least that agents needed, from what the journal says they were allowed
+    #[command(after_help = "Example:\n  remit policy suggest > next/suggested.cedar\n\n\
+        The draft is tried on the journal before it is printed. Policies in force that decided nothing are told on standard error.\n\n\
+        Exit codes: 0 the draft allows all that was allowed, 1 it does not or nothing was, 2 wrong usage or bad configuration.")]
+    Suggest,
+    /// Print the schema: what policies can talk about, for editors and for Cedar's own tools
+    #[command(after_help = "Example:\n  remit policy schema --full > remit.full.cedarschema\n\n\
+        Exit codes: 0 printed, 1 the policies cannot be loaded, 2 wrong usage or bad configuration.")]
+    Schema {
+        /// With every operation of the catalog, not only what the policies name and what stands for the rest
+        #[arg(long)]
+        full: bool,
+    },
+    /// Judge the calls of the journal again under other policies, and list what would become of them otherwise
+    #[command(after_help = "Example:\n  remit policy replay --policies ./next\n\n\
+        Each line: how many calls of an agent to an operation would now be allowed, or denied. Histories are those of then.\n\n\
+        Exit codes: 0 no difference, 1 differences, 2 wrong usage or bad configuration.")]
+    Replay {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn policy(arguments: PolicyArguments) -> Result<ExitCode, Failure> {
@@ -52,8 +91,25 @@ pub(super) fn policy(arguments: PolicyArguments) -> Result<ExitCode, Failure> {
     }
     let words = vocabulary(Arc::new(load(&config)?));
     let source = policy_source(&config);
-    let mut out = io::stdout().lock();
+    let state = arguments.state.unwrap_or_else(|| config.state_dir.clone());
+    let rules = || {
+        let source = source.as_ref().map_err(Clone::clone);
+        source
+            .and_then(|source| Rules::load(source, &words))
+            .map_err(|errors| Failure::usage(format!("the policies cannot be loaded:\n{errors}")))
+    };
+    let mut out = io::stdout();
     let finding = match arguments.verb {
+        PolicyVerb::Explain { call, json } => return explain::run(&call, &state, &rules()?, &words, json),
+        PolicyVerb::Suggest => {
+            let source = source.as_ref().map_err(|errors| Failure::usage(errors.to_string()))?;
+            return suggest::run(&state, source, &rules()?, &words);
+        }
+        PolicyVerb::Schema { full } => {
+            let extent = if full { Extent::Full } else { Extent::Working };
+            policy::schema(&source, &words, extent, &mut out)
+        }
+        PolicyVerb::Replay { json } => return replay::run(&state, &rules()?, json),
         PolicyVerb::Check => policy::check(&source, &words, &mut out),
         PolicyVerb::Test => policy::test(&source, &words, &mut out),
     };

@@ -71,6 +71,20 @@ pub fn test(
     Ok(if sound { Finding::Sound } else { Finding::Wanting })
 }
 
+/// Prints the schema.
+pub fn schema(
+    source: &Result<PolicySource, LoadErrors>,
+    vocabulary: &dyn Vocabulary,
+    extent: lab::Extent,
+    out: &mut impl Write,
+) -> io::Result<Finding> {
+    let text = source.as_ref().map_err(Clone::clone);
+    match text.and_then(|source| lab::schema(source, vocabulary, extent)) {
+        Err(errors) => tell(&errors, out),
+        Ok(text) => write!(out, "{text}").map(|()| Finding::Sound),
+    }
+}
+
 fn load<'s>(
     source: &'s Result<PolicySource, LoadErrors>,
     vocabulary: &dyn Vocabulary,

@@ -26,6 +26,12 @@ pub(super) fn tell(text: &str) {
     let _ = writeln!(out, "{text}");
 }
 
+/// How far something has come, on the last line of a terminal's standard error; nothing clears the line.
+pub(super) fn progress(text: &str) {
+    let mut out = io::stderr().lock();
+    let _ = write!(out, "\r\u{1b}[K{text}").and_then(|()| out.flush());
+}
+
 /// A failure, to standard error.
 pub(super) fn complain(text: &str) {
     tell(&format!("{}: {text}", Paint::for_stderr().red("remit")));

@@ -15,7 +15,8 @@ use crate::runtime::{Node, TraceTo};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  remit serve --config config.toml\n\n\
     On SIGTERM or SIGINT it takes no more calls, lets those in flight finish (limits.drain_s) and ends; a second signal cuts them.\n\
-    Changes in catalog.dirs count within two seconds, on SIGHUP at once: all of them, or none and the log says why.\n\
+    Changes in policies.dir and catalog.dirs count within two seconds, on SIGHUP at once: all of them, or none; then the log and\n\
+    /readyz say so.\n\
     REMIT_LOG=info shows what the node does.\n\n\
     Exit codes: 0 stopped as told, 1 cut short, 2 bad configuration.")]
 pub(super) struct Arguments {
@@ -49,7 +50,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => node.reload(),
+            _ = hang_up.recv() => node.reload().await,
         }
     }
     screen::tell(&format!("remit is draining; calls in flight have {} s", drain.as_secs()));

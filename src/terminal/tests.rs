@@ -141,7 +141,7 @@ fn an_id_cannot_name_another_path() {
 fn libraries_log_nothing_below_info_whatever_the_filter_says() {
     use tracing::Level;
     let printed = super::log::may_be_printed;
-    assert!(printed("remit::pep", Level::TRACE) && printed("h2", Level::INFO));
+    assert!(printed("remit::judge", Level::TRACE) && printed("h2", Level::INFO));
     for target in ["h2::codec::framed_read", "hyper::proto", "remittance"] {
         assert!(!printed(target, Level::DEBUG) && !printed(target, Level::TRACE), "{target}");
     }

@@ -18,7 +18,11 @@ pub(super) async fn healthz() -> Json<Value> {
 /// Calls can be taken.
 pub(super) async fn readyz(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
     shared.rooms.node.ready().map_err(|why| Problem::unavailable("not_ready", why))?;
-    Ok(Json(json!({"status": "ready"})))
+    let mut ready = json!({"status": "ready"});
+    if let (Some(notice), Some(ready)) = (shared.rooms.node.notice(), ready.as_object_mut()) {
+        ready.insert("notice".into(), notice.into());
+    }
+    Ok(Json(ready))
 }
 
 /// `GET /metrics`.

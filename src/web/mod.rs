@@ -11,6 +11,7 @@ mod admin_token;
 mod guard;
 mod health;
 mod opening;
+mod policies;
 mod problem;
 mod serve;
 mod tasks;
@@ -71,6 +72,10 @@ pub trait Node: Send + Sync {
     fn facts(&self) -> NodeFacts;
     /// Whether calls can be taken; otherwise why not, for the operator. Not while draining or when the journal fails.
     fn ready(&self) -> Result<(), String>;
+    /// What an operator should know although calls are taken: policies on disk that are not fit to be in force.
+    fn notice(&self) -> Option<&'static str>;
+    /// Reads the policies again; the digests of those before and those in force now. Otherwise all that is wrong with them.
+    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>>;
     /// What the node counts and measures, as Prometheus reads it, with the `Content-Type` of that.
     fn metrics(&self) -> (&'static str, String);
     /// Opens a loopback port that stands for the task, until the task ends (`Tasks::ended` shows when).
@@ -149,6 +154,7 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
         .route("/v1/node", get(health::node))
+        .route("/v1/policies/reload", post(policies::reload))
         .route("/v1/agents", get(opening::agents))
         .route("/v1/agents/quarantine", post(opening::quarantine))
         .route("/v1/agents/release", post(opening::release))

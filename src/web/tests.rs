@@ -45,6 +45,7 @@ struct FakeNode {
     not_ready: Mutex<Option<String>>,
     journal_error: Mutex<Option<String>>,
     port_error: Mutex<Option<String>>,
+    policy_error: Mutex<Option<String>>,
     events: Mutex<Vec<TaskEvent>>,
     /// While set, writing to the journal waits for the second after it told the first.
     gate: Mutex<Option<(Arc<Notify>, Arc<Notify>)>>,
@@ -67,6 +68,15 @@ impl Node for FakeNode {
 
     fn ready(&self) -> Result<(), String> {
         self.not_ready.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn notice(&self) -> Option<&'static str> {
+        self.policy_error.lock().unwrap().as_ref().map(|_| "the policies on disk are refused")
+    }
+
+    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
+        let error = self.policy_error.lock().unwrap().clone();
+        Box::pin(async move { error.map_or(Ok((RulesDigest([1; 32]), RulesDigest([2; 32]))), Err) })
     }
 
     fn metrics(&self) -> (&'static str, String) {
@@ -120,6 +130,7 @@ async fn stand() -> Stand {
     let node = Arc::new(FakeNode {
         not_ready: Mutex::default(),
         journal_error: Mutex::default(),
+        policy_error: Mutex::default(),
         port_error: Mutex::default(),
         events: Mutex::default(),
         gate: Mutex::default(),

@@ -14,5 +14,7 @@ mod crash;
 mod flow;
 mod harness;
 mod house;
+mod laboratory;
 mod messages;
+mod reload;
 mod tasks;

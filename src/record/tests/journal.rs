@@ -83,7 +83,7 @@ async fn events_are_entries() {
         Event::NodeStarted { version: "1" },
         Event::ConfigurationLoaded { source: "config.toml", digest: Some([1; 32]) },
         Event::CaMade { fingerprint: [2; 32] },
-        Event::RulesLoaded { digest: RulesDigest([3; 32]), policies: 4, by: "start" },
+        Event::RulesLoaded { digest: RulesDigest([3; 32]), policies: 4, from: None, by: "start" },
         Event::TaskOpened(&task),
         Event::TurnedAway { peer: "127.0.0.1:1".parse().unwrap(), authority: Some(&long), refusal: &refusal },
         Event::TaskEnded { task: task.id, why: "operator" },

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use super::{Reload, Reloaded, load, look};
+use super::{Reload, Reloaded, first, look};
 use crate::call::{Class, Clock};
 use crate::record::{self, Journal};
 use crate::runtime::clock::SystemClock;
@@ -23,7 +23,7 @@ fn put(dir: &Path, class: &str) {
 }
 
 struct House {
-    reload: Reload,
+    reload: Arc<Reload>,
     law: watch::Receiver<crate::pep::Law>,
     state: tempfile::TempDir,
     own: tempfile::TempDir,
@@ -35,9 +35,9 @@ fn house() -> House {
     config.catalog_dirs = vec![own.path().to_owned()];
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let journal = Arc::new(Journal::start(record::Settings::new(state.path()), clock).unwrap());
-    let read = look(&config.catalog_dirs);
-    let (sender, law) = watch::channel(load(&config).unwrap());
-    let reload = Reload { config, law: sender, journal, read, asked: Arc::new(Notify::new()) };
+    let (read, loader, law) = first(&config).unwrap();
+    let (sender, law) = watch::channel(law);
+    let reload = Arc::new(Reload::new(config, loader, sender, journal, read));
     House { reload, law, state, own }
 }
 
@@ -56,10 +56,10 @@ async fn a_new_service_counts_without_a_new_start_and_is_in_the_journal() {
     let house = house();
     assert_eq!(class(&house), None);
     put(house.own.path(), "act");
-    assert!(matches!(house.reload.reload("change of catalog.dirs").await, Reloaded::Swapped));
+    assert!(matches!(house.reload.reload("change of catalog.dirs").await, Reloaded::Swapped { .. }));
     assert_eq!(class(&house), Some(Class::Act));
     put(house.own.path(), "delegate");
-    assert!(matches!(house.reload.reload("operator").await, Reloaded::Swapped));
+    assert!(matches!(house.reload.reload("operator").await, Reloaded::Swapped { .. }));
     assert_eq!(class(&house), Some(Class::Delegate));
     house.reload.journal.stop().await;
     let text = journal_text(&house);
@@ -70,7 +70,7 @@ async fn a_new_service_counts_without_a_new_start_and_is_in_the_journal() {
 async fn one_broken_file_keeps_the_whole_old_catalog() {
     let house = house();
     put(house.own.path(), "act");
-    assert!(matches!(house.reload.reload("operator").await, Reloaded::Swapped));
+    assert!(matches!(house.reload.reload("operator").await, Reloaded::Swapped { .. }));
     put(house.own.path(), "no class");
     let other = house.own.path().join("other");
     std::fs::create_dir_all(&other).unwrap();
@@ -98,7 +98,7 @@ async fn what_changes_in_the_folders_is_found_once_it_has_come_to_rest() {
     let before = look(&house.reload.config.catalog_dirs);
     let own = house.own.path().to_owned();
     let journal = house.reload.journal.clone();
-    let watching = tokio::spawn(house.reload.watch());
+    let watching = tokio::spawn(house.reload.clone().watch());
     put(&own, "act");
     assert_ne!(look(std::slice::from_ref(&own)), before);
     // The clock is a real one: under a paused one the journal, which is a thread, would be late for every entry.

@@ -1,0 +1,154 @@
+//! Which policies can have a say in a request: an index over their scopes.
+//!
+//! Cedar walks through every policy of a set. Here a request is put before those alone whose scope can be true for it,
+//! so that a ruling costs the same among ten policies as among ten thousand.
+//!
+//! A policy may be left out if its scope is false for the request. The scope is the first conjunct of what Cedar
+//! evaluates, and it cannot err; so what is left out would have been "does not match, no error", and decision,
+//! determining policies and errors are those of the whole set (Lean: `isAuthorized_eq_for_scope_based_policy_slice`).
+//! The index errs to one side only: `is T in e` is filed under `e` alone, and Cedar looks at the rest. Ancestors MUST come
+//! from the entities that the request is evaluated with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy::{
+    ActionConstraint, Entities, EntityTypeName, EntityUid, Policy, PolicySet, PolicySetError,
+    PrincipalConstraint, Request, ResourceConstraint,
+};
+use moka::sync::Cache;
+
+/// Policies in all slices that are kept, each counted as often as it is in one; those used least go first.
+const KEPT_POLICIES: u64 = 1 << 18;
+/// The part of a scope that says nothing.
+const ANY: u32 = 0;
+
+/// A part of a policy's scope (or of a request), as a small number.
+type Key = u32;
+
+/// The policies of a generation, filed by their scopes, and the slices that were asked for.
+#[derive(Debug)]
+pub(super) struct Index {
+    policies: Vec<Policy>,
+    things: HashMap<EntityUid, Key>,
+    types: HashMap<EntityTypeName, Key>,
+    /// Principal, action, resource; the policies by their place in `policies`.
+    cells: HashMap<(Key, Key, Key), Vec<u32>>,
+    /// By the list of policies: agents and resources that are alike share one.
+    slices: Cache<Arc<[u32]>, Arc<PolicySet>>,
+}
+
+/// No slice can be made. Denies.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoSlice {
+    /// The policies cannot stand in one set.
+    #[error(transparent)]
+    Set(#[from] Box<PolicySetError>),
+    /// Principal, action or resource is missing.
+    #[error("the request does not say who does what to what")]
+    Unspecific,
+}
+
+impl Index {
+    /// Files policies. Their names have to differ.
+    pub(super) fn of(policies: Vec<Policy>) -> Self {
+        let weight = |list: &[u32]| u32::try_from(list.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let slices = Cache::builder().max_capacity(KEPT_POLICIES);
+        let slices = slices.weigher(move |list: &Arc<[u32]>, _: &Arc<PolicySet>| weight(list)).build();
+        let mut index =
+            Self { policies, things: HashMap::new(), types: HashMap::new(), cells: HashMap::new(), slices };
+        for (at, policy) in (0..).zip(std::mem::take(&mut index.policies)) {
+            index.file(at, &policy);
+            index.policies.push(policy);
+        }
+        index
+    }
+
+    /// All policies, in no particular order.
+    pub(super) fn policies(&self) -> &[Policy] {
+        &self.policies
+    }
+
+    /// The policies whose scope can be true for `request`.
+    pub(super) fn slice(&self, request: &Request, entities: &Entities) -> Result<Arc<PolicySet>, NoSlice> {
+        let (Some(principal), Some(action), Some(resource)) =
+            (request.principal(), request.action(), request.resource())
+        else {
+            return Err(NoSlice::Unspecific);
+        };
+        let keys = |uid| self.keys(uid, entities);
+        let candidates = self.candidates(&keys(principal), &keys(action), &keys(resource));
+        if let Some(known) = self.slices.get(candidates.as_slice()) {
+            return Ok(known);
+        }
+        let chosen = candidates.iter().filter_map(|&at| self.policies.get(at as usize)).cloned();
+        let slice = Arc::new(PolicySet::from_policies(chosen).map_err(Box::new)?);
+        self.slices.insert(candidates.into(), slice.clone());
+        Ok(slice)
+    }
+
+    fn file(&mut self, at: u32, policy: &Policy) {
+        let principal = match policy.principal_constraint() {
+            PrincipalConstraint::Any => ANY,
+            PrincipalConstraint::Is(of) => self.type_key(of),
+            PrincipalConstraint::Eq(uid)
+            | PrincipalConstraint::In(uid)
+            | PrincipalConstraint::IsIn(_, uid) => self.thing_key(uid),
+        };
+        let resource = match policy.resource_constraint() {
+            ResourceConstraint::Any => ANY,
+            ResourceConstraint::Is(of) => self.type_key(of),
+            ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+                self.thing_key(uid)
+            }
+        };
+        let actions: Vec<_> = match policy.action_constraint() {
+            ActionConstraint::Any => vec![ANY],
+            ActionConstraint::Eq(uid) => vec![self.thing_key(uid)],
+            ActionConstraint::In(uids) => uids.into_iter().map(|uid| self.thing_key(uid)).collect(),
+        };
+        for action in actions {
+            self.cells.entry((principal, action, resource)).or_default().push(at);
+        }
+    }
+
+    fn thing_key(&mut self, uid: EntityUid) -> Key {
+        let next = self.next_key();
+        *self.things.entry(uid).or_insert(next)
+    }
+
+    fn type_key(&mut self, of: EntityTypeName) -> Key {
+        let next = self.next_key();
+        *self.types.entry(of).or_insert(next)
+    }
+
+    /// Two keys are never given to one part, and one never to two: the maps only grow. There are fewer of them than
+    /// bytes of policy text, which is bounded far below 2^32.
+    fn next_key(&self) -> Key {
+        u32::try_from(self.things.len() + self.types.len() + 1).unwrap_or(u32::MAX)
+    }
+
+    /// What scopes can say of `uid` and be true. Parts that no policy mentions have no key.
+    fn keys(&self, uid: &EntityUid, entities: &Entities) -> Vec<Key> {
+        let above = entities.ancestors(uid).into_iter().flatten();
+        let things = std::iter::once(uid).chain(above).filter_map(|uid| self.things.get(uid));
+        std::iter::once(&ANY).chain(self.types.get(uid.type_name())).chain(things).copied().collect()
+    }
+
+    fn candidates(&self, principals: &[Key], actions: &[Key], resources: &[Key]) -> Vec<u32> {
+        let mut found = Vec::new();
+        for &principal in principals {
+            for &action in actions {
+                for &resource in resources {
+                    if let Some(cell) = self.cells.get(&(principal, action, resource)) {
+                        found.extend_from_slice(cell);
+                    }
+                }
+            }
+        }
+        found.sort_unstable();
+        // `action in [a, b]` is filed under both.
+        found.dedup();
+        found
+    }
+}

@@ -1,0 +1,55 @@
+//! An explanation names what decided, or what was nearest and by how much it missed.
+
+use super::ground::{Given, call, load_files, operation};
+use crate::call::{Class, Decision, History, Operations};
+use crate::judge::{NearMiss, Rules};
+
+const GROUPS: &str = "support = [\"spiffe://example.org/agent/helpdesk\"]\n";
+
+fn rules(text: &str) -> Rules {
+    load_files(&[("p.cedar", text), ("groups.toml", GROUPS)]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn an_allow_names_its_permits_and_a_deny_its_forbids() {
+    let rules = rules(
+        "@id(\"reads\") @reason(\"anyone may look\") permit (principal, action in Action::\"read\", resource);\n\
+         @id(\"no-acts\") @advice(\"look, do not touch\") forbid (principal, action in Action::\"act\", resource);\n",
+    );
+    let read = rules.explain(&call(operation("github:issues/get", Class::Read)));
+    assert_eq!((read[0].decision, &*read[0].by[0].policy.0), (Decision::Allow, "reads"));
+    let act = rules.explain(&call(operation("github:issues/create", Class::Act)));
+    assert_eq!((act[0].decision, &*act[0].by[0].policy.0), (Decision::Deny, "no-acts"));
+    assert!(act[0].to_string().contains("look, do not touch"), "{}", act[0]);
+}
+
+#[test]
+fn a_default_deny_names_the_first_conjunct_that_failed_and_its_value() {
+    let rules = rules(
+        "@id(\"few\") permit (principal, action in Action::\"act\", resource in Service::\"slack\")
+           when { context.task.intent == \"test\" && context.history.acts < 3 && context.approved };
+         @id(\"helpdesk\") permit (principal in Group::\"support\", action in Action::\"act\", resource);
+         @id(\"far\") permit (principal in Group::\"support\", action in Action::\"read\", resource);\n",
+    );
+    let given = Given { history: History { acts: 7, ..History::default() }, ..Given::default() };
+    let told = rules.explain(&given.call(Operations::one(operation("slack:chat.postMessage", Class::Act))));
+    let near = &told[0].near;
+    assert_eq!(near.len(), 2, "what misses by two parts is not near: {near:?}");
+    let NearMiss { policy, unmet, values } = &near[0];
+    assert_eq!((&*policy.0, unmet.as_str()), ("few", "context.history.acts < 3"));
+    assert_eq!(values, &[("context.history.acts".to_owned(), "7".to_owned())]);
+    assert_eq!((&*near[1].policy.0, near[1].unmet.as_str()), ("helpdesk", "principal in Group::\"support\""));
+    assert!(near[1].values[0].1.contains("agent/coder"), "{near:?}");
+}
+
+#[test]
+fn a_policy_that_fails_is_named() {
+    let rules = rules(
+        "@id(\"all\") permit (principal, action, resource);
+         @id(\"big\") forbid (principal, action, resource) when { context.history.acts + 9223372036854775807 < 0 };\n",
+    );
+    let given = Given { history: History { acts: 1, ..History::default() }, ..Given::default() };
+    let told = rules.explain(&given.call(Operations::one(operation("github:issues/get", Class::Read))));
+    assert_eq!(told[0].decision, Decision::Deny);
+    assert!(told[0].failed[0].contains("`big` failed"), "{told:?}");
+}

@@ -1,0 +1,84 @@
+//! `remit policy explain` and `remit policy replay` over the journal of a node that really ran.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::harness::{House, PERMIT_ALL, PERMIT_READS};
+
+const ISSUES: &str = "https://api.github.com/repos/octo/hello/issues";
+
+fn policy(dir: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_remit"))
+        .current_dir(dir)
+        .args(["policy", "--config", "config.toml"])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[tokio::test]
+async fn the_journal_is_explained_and_replayed_as_it_was_ruled() {
+    let house = House::start(PERMIT_READS, "").await;
+    let mut agent = house.agent("api.github.com", "h2").await;
+    for _ in 0..2 {
+        assert_eq!(agent.ask("GET", ISSUES, &[]).await.0, StatusCode::OK);
+    }
+    let (status, headers, _) = agent.ask("POST", ISSUES, &[]).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let denied = headers["remit-call"].to_str().unwrap().to_owned();
+    let kept = tempfile::tempdir().unwrap();
+    let dir = house.dir.path().to_owned();
+    for (name, text) in [
+        ("same", PERMIT_READS),
+        ("all", PERMIT_ALL),
+        ("none", "@id(\"none\") forbid (principal, action, resource);\n"),
+    ] {
+        std::fs::create_dir(kept.path().join(name)).unwrap();
+        std::fs::write(kept.path().join(name).join("p.cedar"), text).unwrap();
+    }
+
+    let told = policy(&dir, &["explain", &denied, "--json"]);
+    assert_eq!(told.status.code(), Some(1));
+    let told = json(&told);
+    assert_eq!(told["operations"][0]["operation"], "github:issues/create");
+    assert_eq!(told["operations"][0]["near"][0]["policy"], "reads", "{told}");
+    assert_eq!(told["operations"][0]["near"][0]["unmet"], "action in [Action::\"read\"]", "{told}");
+
+    let replay = |name: &str| {
+        let place = kept.path().join(name);
+        policy(&dir, &["replay", "--json", "--policies", place.to_str().unwrap()])
+    };
+    let same = replay("same");
+    assert_eq!(same.status.code(), Some(0), "{}", json(&same));
+    assert_eq!((&json(&same)["calls"], &json(&same)["without_task"]), (&3.into(), &0.into()));
+    let all = json(&replay("all"));
+    assert_eq!(all["newly_allowed"][0]["operation"], "github:issues/create", "{all}");
+    assert_eq!(
+        (&all["newly_allowed"][0]["calls"], &all["newly_denied"]),
+        (&1.into(), &Value::Array(Vec::new()))
+    );
+    let draft = policy(&dir, &["suggest"]);
+    let (text, told) = (String::from_utf8_lossy(&draft.stdout), String::from_utf8_lossy(&draft.stderr));
+    assert_eq!(draft.status.code(), Some(0), "{told}");
+    assert!(
+        text.contains("action == Action::\"github:issues/list-for-repo\"") && !text.contains("create"),
+        "{text}"
+    );
+    assert!(text.contains("[\"octo/hello\"].contains(resource.id)"), "{text}");
+    std::fs::create_dir(kept.path().join("draft")).unwrap();
+    std::fs::write(kept.path().join("draft/p.cedar"), &draft.stdout).unwrap();
+    let drafted = replay("draft");
+    assert_eq!(drafted.status.code(), Some(0), "{}", json(&drafted));
+
+    let none = replay("none");
+    assert_eq!(none.status.code(), Some(1));
+    assert_eq!(json(&none)["newly_denied"][0]["calls"], 2, "{}", json(&none));
+}
