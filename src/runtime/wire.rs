@@ -50,14 +50,12 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let doors = Doors::bind(&config).await?;
 
     let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
-    let ca_is_new = !dir.join("ca/ca.key").exists();
-    let ca = Ca::load_or_make(&dir.join("ca"), clock.clone())?;
-    let ca = Arc::new(ca.asking(PossessionOnly::verifier()));
+    let (ca, new_ca) = authority(&dir, &clock)?;
     let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
     let tokens = Arc::new(tokens.living(config.identity.token_ttl));
     let facts = doors.facts(&dir, &ca);
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
-    record_start(&journal, &config, &rules, ca_is_new.then(|| ca.fingerprint())).await?;
+    record_start(&journal, &config, &rules, new_ca).await?;
 
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
@@ -120,6 +118,14 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
     Ok(Node { facts, journal, tasks, store, upstream, reload, followers, listening, drain, proxy, around })
+}
+
+/// The issuing CA, and its fingerprint if it was made just now.
+fn authority(dir: &Path, clock: &Arc<dyn Clock>) -> Result<(Arc<Ca>, Option<[u8; 32]>), StartError> {
+    let is_new = !dir.join("ca/ca.key").exists();
+    let ca = Ca::load_or_make(&dir.join("ca"), clock.clone())?.asking(PossessionOnly::verifier());
+    let fingerprint = is_new.then(|| ca.fingerprint());
+    Ok((Arc::new(ca), fingerprint))
 }
 
 /// Who is believed, and by what.

@@ -142,7 +142,7 @@ def test_an_entry_answers_who_for_what_and_how_it_ended(own_remit, origin):
     mine = [entry for entry in entries if entry["data"].get("call") == answer.headers["remit-call"]]
     assert [entry["kind"] for entry in mine] == ["opened", "closed"]
     opened, closing = mine[0]["data"], mine[1]["data"]["closing"]
-    assert opened["agent"] == "spiffe://example.org/agent/e2e" and opened["evidence"] == "task_token", opened
+    assert opened["agent"] == "spiffe://example.org/agent/e2e" and opened["evidence"] == "task-token", opened
     assert (opened["task"], opened["intent"]) == (task.id, "e2e")
     assert opened["operations"][0]["class"] == "act" and opened["operations"][0]["id"], opened
     assert (opened["http"]["host"], opened["http"]["port"], opened["http"]["path"]) == ("up.test", 443, "/echo")

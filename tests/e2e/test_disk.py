@@ -104,4 +104,4 @@ def test_a_file_system_that_is_read_only_is_named_at_start(binary, tmp_path, set
     node.stop()
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     ended = subprocess.run([binary, "serve", "--config", node.config], capture_output=True, timeout=30, text=True)
-    assert ended.returncode == 1 and "Read-only file system" in ended.stderr, ended
+    assert ended.returncode == 2 and "Read-only file system" in ended.stderr, ended

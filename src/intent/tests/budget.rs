@@ -174,7 +174,7 @@ proptest! {
                     let room = (0..=at).all(|n| held[n] + spent[n] < limit(n).0 && sent[n] < limit(n).1);
                     prop_assert_eq!(attached.obstacle.is_none(), room);
                     if room {
-                        for n in 0..=at { held[n] += 1; }
+                        held[..=at].iter_mut().for_each(|one| *one += 1);
                         places.push((at, attached.place, false));
                     }
                 }
@@ -192,7 +192,7 @@ proptest! {
                     let (at, place, settled) = places.swap_remove(n % places.len());
                     drop(place);
                     if !settled {
-                        for n in 0..=at { held[n] -= 1; }
+                        held[..=at].iter_mut().for_each(|one| *one -= 1);
                     }
                 }
                 Step::Bytes(n, more) if !places.is_empty() => {
@@ -200,7 +200,7 @@ proptest! {
                     let room = (0..=*at).all(|n| sent[n] + more <= limit(n).1);
                     prop_assert_eq!(place.spend_bytes(more).is_ok(), room);
                     if room {
-                        for n in 0..=*at { sent[n] += more; }
+                        sent[..=*at].iter_mut().for_each(|one| *one += more);
                     }
                 }
                 Step::Settle(..) | Step::Drop(_) | Step::Bytes(..) => {}

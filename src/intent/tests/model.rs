@@ -290,7 +290,7 @@ impl StateMachineTest for Machine {
             Move::End { task } => drop(tasks.end(ids[task], TaskEnd::Command)),
             Move::EndAll => drop(super::ground::wait(tasks.end_all_raw())),
             Move::Quarantine { agent: n, to } => {
-                drop(super::ground::wait(tasks.quarantine_raw(&agent(n), to)))
+                drop(super::ground::wait(tasks.quarantine_raw(&agent(n), to)));
             }
             Move::Pass { s } => {
                 tasks.world.pass(Duration::from_secs(s));

@@ -4,8 +4,8 @@ use super::ground::{registry, registry_with};
 use super::{agent, call, operation, read, wanted};
 use crate::call::grant::{Part, Pattern};
 use crate::call::{
-    AgentKind, AgentProfile, Binding, Budget, Class, Clock as _, Decision, Grant, IntentName, Operations,
-    Resource,
+    AgentKind, AgentProfile, Binding, Budget, Class, Clock as _, Decision, Grant, IntentName, Operation,
+    Operations, Resource,
 };
 use crate::intent::*;
 use std::collections::BTreeMap;
@@ -167,7 +167,6 @@ fn an_object_is_read_only_by_reading_that_very_object() {
         let resource = Some(Resource { kind: "repo".into(), id: repo.into() });
         Operations::one(Operation { resource, ..operation("github", "x", class) })
     };
-    use crate::call::Operation;
     tasks.settle(id, &on(Class::Act, "octo/one"), Decision::Allow, None);
     let history = tasks.history(id, &on(Class::Act, "octo/one")).unwrap();
     assert!(history.resource_seen && !history.resource_read);
@@ -269,7 +268,7 @@ fn labels_and_external_recipients_stay_with_the_task_and_reach_whoever_delegated
     tasks.settle(child.id, &Operations::one(mail), Decision::Allow, None);
     for task in [child.id, root.id] {
         let history = tasks.history(task, &read()).unwrap();
-        let labels: Vec<_> = history.labels.iter().map(|label| label.as_ref()).collect();
+        let labels: Vec<_> = history.labels.iter().map(AsRef::as_ref).collect();
         assert_eq!((labels.as_slice(), history.external), (["secret"].as_slice(), 3));
     }
 }
