@@ -66,7 +66,7 @@ pub(super) fn read_as(reading: &Reading<'_>, certain: bool) -> Told {
 
 /// Host, path or catalog say that the server speaks it.
 pub(super) fn is_place(reading: &Reading<'_>) -> bool {
-    let listed = reading.has_actions("QUERY") || reading.has_actions("MUTATION");
+    let listed = reading.speaks_here("QUERY") || reading.speaks_here("MUTATION");
     (listed && !reading.place.is_exact() && !reading.has_actions("POST"))
         || reading.path_has(&["graphql", "gql"])
 }

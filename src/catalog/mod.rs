@@ -195,6 +195,12 @@ impl Catalog {
         (1..LIST_BYTES).contains(&peek.bytes.len()) && Content::read(&head.headers, peek).objects().any(asks)
     }
 
+    /// Forgets what servers said of their tools: what comes now is from another world, as each request is that
+    /// `catalog classify` reads.
+    pub fn forget_tools(&self) {
+        self.tools.forget();
+    }
+
     /// Takes what a server answered to `tools/list` (MCP), with the answer's header fields: its annotations tell reads from
     /// acts in the session that asked. Gives the names of tools that it describes otherwise than before, to whomever: they are
     /// acts at least from now on.

@@ -213,6 +213,19 @@ impl<'a> Reading<'a> {
         self.place.services.iter().any(lists)
     }
 
+    /// Whether a service that lists operations by such names speaks its protocol at this path: at one of its `endpoints`,
+    /// or anywhere where it names none.
+    pub(super) fn speaks_here(&self, method: &str) -> bool {
+        let path = self.path_text();
+        let path = path.trim_end_matches('/');
+        self.place.services.iter().any(|service| {
+            let endpoints = &service.about.endpoints;
+            let here = endpoints.is_empty()
+                || endpoints.iter().any(|one| one.trim_end_matches('/').eq_ignore_ascii_case(path));
+            here && service.table().is_some_and(|table| table.has_actions(method))
+        })
+    }
+
     /// An operation that a rule tells.
     pub(super) fn inferred(&self, class: Class, because: &str) -> Operation {
         self.nameless(class, Recognition::Inferred, because)

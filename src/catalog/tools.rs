@@ -66,6 +66,13 @@ impl Default for Tools {
     }
 }
 
+impl Tools {
+    pub(super) fn forget(&self) {
+        self.sessions.invalidate_all();
+        self.servers.invalidate_all();
+    }
+}
+
 impl fmt::Debug for Tools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tools({} servers)", self.servers.entry_count())

@@ -202,8 +202,10 @@ pub fn classify(catalog: &Catalog, input: impl BufRead, out: &mut impl Write) ->
 fn answer(catalog: &Catalog, row: Row) -> Answer {
     let reading = row.read();
     let recognised = reading.head.map(|head| {
-        row.tool_answer()
-            .inspect(|answer| drop(catalog.remember_tools(&head, &HeaderMap::new(), answer.as_bytes())));
+        if let Some(answer) = row.tool_answer() {
+            catalog.forget_tools();
+            drop(catalog.remember_tools(&head, &HeaderMap::new(), answer.as_bytes()));
+        }
         let peek = catalog.wants_body(&head).map_or_else(Peek::default, |limit_bytes| row.peek(limit_bytes));
         catalog.recognise(&head, &peek)
     });

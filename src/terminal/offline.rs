@@ -49,7 +49,7 @@ enum PolicyVerb {
     )]
     Test,
     /// Say why a call is allowed or denied: the policies that decide, or the nearest permits and what they lack
-    #[command(after_help = "Examples:\n  remit policy explain 01KB0ZX5D2Q7C3V9T4N8M6R1WE\n  \
+    #[command(after_help = "Example:\n  remit policy explain 01KB0ZX5D2Q7C3V9T4N8M6R1WE\n  \
         printf 'operation = \"github:issues/create\"\\nagent = \"coder\"\\n' | remit policy explain -\n\n\
         A call of the journal is explained under the policies as they are now; if it was ruled under others, that is said.\n\n\
         Exit codes: 0 allowed, 1 denied or not found, 2 wrong usage or bad configuration.")]
