@@ -2,7 +2,8 @@
 //!
 //! [`Tasks`] knows the open tasks of this node, what each may do and what each has done. Tasks and their ends are kept
 //! by a [`TaskBook`] and survive the process; what they did is rebuilt from the journal ([`Tasks::replay`]). It must not
-//! decide anything that policies decide: it says what a task was granted, and they read the [`History`] that is kept here.
+//! decide anything that policies decide: it says what a task was granted, and they read the [`History`](crate::call::History) that is kept
+//! here.
 //!
 //! A call is registered with its task before the task is found open, so there is no moment in which a task can end
 //! without the call hearing of it: either the call is refused, or its receiver shows the end. An end is written down
