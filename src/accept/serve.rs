@@ -3,18 +3,21 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::connect::{Connection, refusal_of};
@@ -96,22 +99,46 @@ where
     }
 }
 
-/// Works on one request in a task of its own, begun at once: hyper drops what this returns, even before it is first
-/// polled, when the agent leaves. The walk goes on to its entry, or an agent could try every door and leave no trace.
+/// Works on one request. hyper drops what this returns when the agent leaves, even before it is first polled; the walk goes
+/// on to its entry all the same, or an agent could try every door and leave no trace.
 fn attend<W: Walk>(
     front: Arc<Front<W>>,
     connection: Arc<Connection>,
     control: Option<Arc<Control>>,
     request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<Body>, Infallible>> {
+) -> Attended {
     connection.count();
     let (here, waits) = oneshot::channel();
-    let work = tokio::spawn(answer(front, connection, control, request, waits));
-    async move {
-        let answer = work.await;
-        drop(here);
-        // A panic of the walk is caught closer to it; this is the runtime going down.
-        Ok(answer.unwrap_or_else(|_| refuse::answer(&Refusal::Internal, &refuse::Wording::plain())))
+    let work = answer(front, connection, control, request, waits);
+    Attended { work: Some(Box::pin(work)), here: Some(here) }
+}
+
+/// The work on one request. It runs in the task of the connection or stream, which saves a change of tasks and threads a call;
+/// dropped half-way it goes on in a task of its own.
+struct Attended {
+    work: Option<BoxFuture<'static, Response<Body>>>,
+    /// Goes with the agent; see [`Agent::gone`].
+    here: Option<oneshot::Sender<Infallible>>,
+}
+
+impl Future for Attended {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let answer = ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(Ok(answer))
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.here = None;
+        // Without a runtime the node is going down, and its calls with it.
+        if let (Some(work), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
+            runtime.spawn(work);
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! MUST NOT do I/O but for reading a policy directory, and is the only room that knows Cedar
 //! (<https://docs.cedarpolicy.com>).
 
+mod context;
 mod draft;
 mod engine;
 mod error;

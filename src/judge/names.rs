@@ -47,6 +47,11 @@ pub(super) fn resource(service: &ServiceName, resource: &Resource) -> EntityUid 
     uid(&RESOURCE, &format!("{service}/{}/{}", resource.kind, resource.id))
 }
 
+/// Whether this is an object in a service, and not the service itself.
+pub(super) fn is_object(uid: &EntityUid) -> bool {
+    *uid.type_name() == *RESOURCE
+}
+
 /// In the place of a service: all that no policy names.
 pub(super) const OTHERS: &str = "*";
 

@@ -16,12 +16,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use cedar_policy::{Entities, Entity, EntityId, EntityUid, Schema, SchemaFragment};
 
 use crate::call::{Class, Operation, OperationId, ServiceName};
 
+use super::context::Shape;
 use super::draft::point;
 use super::error::{Cause, Problem};
 use super::names;
@@ -68,6 +69,8 @@ pub(super) struct Actions {
     strangers: ByClass<(Entity, EntityUid)>,
     /// All services of the catalog.
     catalogued: HashSet<Arc<str>>,
+    /// The shapes of requests that were held against the schema, and fit.
+    fitting: Arc<RwLock<HashSet<Shape>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -123,6 +126,16 @@ impl Actions {
     /// What requests are held against.
     pub(super) fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    /// Whether a request of this shape was found to fit the schema.
+    pub(super) fn fits(&self, shape: &Shape) -> bool {
+        self.fitting.read().unwrap_or_else(PoisonError::into_inner).contains(shape)
+    }
+
+    /// A request of this shape fits the schema. There are six actions, two types of resource and seven optional fields.
+    pub(super) fn note_fit(&self, shape: Shape) {
+        self.fitting.write().unwrap_or_else(PoisonError::into_inner).insert(shape);
     }
 
     /// Whether the catalog knows this service.
@@ -241,6 +254,7 @@ fn collect(
         services: named.services().into_iter().map(of_service).collect::<Result<_, _>>()?,
         strangers: ByClass::try_from(|class| unknown(class).map(|unknown| (unknown.clone(), unknown.uid())))?,
         catalogued: services.iter().map(|service| service.0.clone()).collect(),
+        fitting: Arc::default(),
         others,
         schema,
     })

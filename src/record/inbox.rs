@@ -17,6 +17,14 @@ pub(super) const PLACES: usize = 1024;
 /// Entries that one write takes at most.
 pub(super) const BATCH_LIMIT: usize = 512;
 
+/// How long an order that nobody waits for may wait for company. Waking the writer costs several times what writing an entry
+/// does, so under load the end of one call goes to the file with the beginning of the next. What a SIGKILL takes with it
+/// in this time is closed as unknown by the next start, as any call that was open.
+const NAP: Duration = Duration::from_millis(5);
+
+/// After so many naps in which nothing came the writer sleeps until it is woken.
+const NAPS: u32 = 4;
+
 /// What a waiting caller hears. It is called on the writer's threads and MUST NOT block.
 pub(super) type Answer = Box<dyn FnOnce(Fate) + Send>;
 
@@ -67,6 +75,10 @@ pub(super) struct Inbox {
 struct Waiting {
     orders: VecDeque<Order>,
     phase: Phase,
+    /// Somebody waits for one of the orders, or they waited for company long enough.
+    urgent: bool,
+    /// The writer looks again by itself, after a [`NAP`].
+    naps: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -89,7 +101,7 @@ pub(super) enum Taken {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        let waiting = Waiting { orders: VecDeque::new(), phase: Phase::Open };
+        let waiting = Waiting { orders: VecDeque::new(), phase: Phase::Open, urgent: false, naps: false };
         Self { waiting: Mutex::new(waiting), wake: Condvar::new() }
     }
 
@@ -100,8 +112,14 @@ impl Inbox {
     /// Puts an order in. Once the writer has ended it is dropped, and its caller hears that by the dropped answer.
     pub(super) fn push(&self, order: Order) {
         let mut waiting = self.lock();
-        if waiting.phase != Phase::Over {
-            waiting.orders.push_back(order);
+        if waiting.phase == Phase::Over {
+            return;
+        }
+        let awaited = order.answer.is_some();
+        waiting.orders.push_back(order);
+        if awaited || !waiting.naps {
+            waiting.urgent = true;
+            drop(waiting);
             self.wake.notify_one();
         }
     }
@@ -109,6 +127,7 @@ impl Inbox {
     /// Puts back what could not be written, in its old order, before all else.
     pub(super) fn put_back(&self, orders: Vec<Order>) {
         let mut waiting = self.lock();
+        waiting.urgent |= !orders.is_empty();
         for order in orders.into_iter().rev() {
             waiting.orders.push_front(order);
         }
@@ -116,19 +135,33 @@ impl Inbox {
 
     /// Waits for orders; no longer than `patience` if there is one.
     pub(super) fn take(&self, patience: Option<Duration>) -> Taken {
-        let idle = |waiting: &mut Waiting| waiting.orders.is_empty() && waiting.phase == Phase::Open;
-        let mut waiting = match patience {
-            None => self.wake.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner),
-            Some(limit) => {
-                let waited = self.wake.wait_timeout_while(self.lock(), limit, idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+        let idle = |waiting: &mut Waiting| !waiting.urgent && waiting.phase == Phase::Open;
+        let mut waiting = self.lock();
+        if let Some(limit) = patience {
+            let waited = self.wake.wait_timeout_while(waiting, limit, idle);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+        } else {
+            waiting.naps = true;
+            for _ in 0..NAPS {
+                let waited = self.wake.wait_timeout_while(waiting, NAP, idle);
+                waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if !waiting.orders.is_empty() || waiting.phase != Phase::Open {
+                    break;
+                }
             }
-        };
+            waiting.naps = false;
+            if waiting.orders.is_empty() {
+                waiting = self.wake.wait_while(waiting, idle).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
         if waiting.orders.is_empty() {
+            waiting.urgent = false;
             return if waiting.phase == Phase::Open { Taken::Nothing } else { Taken::Stop };
         }
         let count = waiting.orders.len().min(BATCH_LIMIT);
-        Taken::Orders(waiting.orders.drain(..count).collect())
+        let orders = waiting.orders.drain(..count).collect();
+        waiting.urgent = !waiting.orders.is_empty();
+        Taken::Orders(orders)
     }
 
     /// Waits until somebody who can be answered comes, or the time is over: after a failure, what the journal itself

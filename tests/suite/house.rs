@@ -42,11 +42,12 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
 ];
 
 /// A package, and where it may be named.
-const FENCES: [(&str, &[&str]); 12] = [
+const FENCES: [(&str, &[&str]); 13] = [
     ("hyper::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("hyper_util::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("rustls::", &["accept", "origin", "identity", "web", "runtime"]),
     ("cedar_policy::", &["judge"]),
+    ("cedar_policy_core::", &["judge"]),
     ("rusqlite::", &["store"]),
     ("spiffe::", &["runtime"]),
     ("opentelemetry_proto::", &["telemetry"]),

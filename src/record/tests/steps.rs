@@ -111,7 +111,7 @@ async fn a_kill_at_any_step_of_the_disk_leaves_a_journal_that_goes_on() {
         let dir = tempfile::tempdir().unwrap();
         let left = Arc::new(AtomicU64::new(steps));
         let disk = Arc::new(Killed { disk: FileSystem, left: Arc::clone(&left) });
-        let calls: Vec<_> = (0..6).map(|_| decided(Class::Act)).collect();
+        let calls: Vec<_> = (0..10).map(|_| decided(Class::Act)).collect();
         let journal = Journal::start_on(small(dir.path()), Ticking::new(), disk).unwrap();
         let promised = live(&journal, &calls).await;
         journal.stop().await;

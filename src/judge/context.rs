@@ -1,0 +1,184 @@
+//! What policies see of a call beside who, what and where: `CallContext` of the schema.
+//!
+//! Made of Cedar's values and not of its expressions: everything here is known, and evaluating some sixty constants anew
+//! for each call took several times what deciding it does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use cedar_policy::{Context, EntityUid};
+use cedar_policy_core::ast::{self, ExtensionFunction, Literal, PartialValue, Value};
+use cedar_policy_core::extensions::Extensions;
+
+use crate::call::{AgentProfile, Args, Attributed, Call, History, Operation, Task, Timestamp};
+
+use super::request::Asker;
+
+/// A time that Cedar does not take for one. Out of reach: ours are all RFC 3339.
+#[derive(Debug, thiserror::Error)]
+#[error("the time of the call is none to Cedar")]
+pub(super) struct NoTime;
+
+/// What of a request the schema can be told apart by: each of our attributes has the same type always, so two requests of
+/// one shape both fit or both do not.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    like: EntityUid,
+    at_object: bool,
+    /// Which of the attributes that may be absent are there, a bit each.
+    args: u8,
+}
+
+impl Shape {
+    /// The shape of a request for an action that is `like` one of the schema, on `resource`.
+    pub(super) fn of(like: &EntityUid, resource: &EntityUid, args: &Args) -> Self {
+        let Args { amount, currency, recipients, external, domains: _, visibility, branch, rows, unclear: _ } =
+            args;
+        let there = [
+            amount.is_some(),
+            currency.is_some(),
+            recipients.is_some(),
+            external.is_some(),
+            visibility.is_some(),
+            branch.is_some(),
+            rows.is_some(),
+        ];
+        let args = there.into_iter().fold(0, |bits, there| (bits << 1) | u8::from(there));
+        Self { like: like.clone(), at_object: super::names::is_object(resource), args }
+    }
+}
+
+/// The context of `operation` of `call`, judged for `asker`.
+pub(super) fn of(
+    call: &Call<Attributed>,
+    asker: Asker<'_>,
+    operation: &Operation,
+) -> Result<Context, NoTime> {
+    let (head, stage) = (call.head(), call.stage());
+    let Asker { task, history, profile } = asker;
+    let http = record([
+        ("scheme", text(head.origin.scheme.as_str())),
+        ("host", text(&head.origin.host.to_string())),
+        ("port", long(head.origin.port.into())),
+        ("method", text(head.method.as_str())),
+        ("path", text(head.target.path())),
+    ]);
+    let context = fields([
+        ("agent", agent_record(profile, history)),
+        ("task", task_record(task)),
+        ("history", history_record(history)),
+        ("http", http),
+        ("recognition", text(operation.how.as_str())),
+        ("direction", text(operation.direction().as_str())),
+        ("drifted", Value::from(operation.facts.drifted)),
+        ("args", args_record(&operation.facts.args)),
+        ("evidence", text(stage.principal.evidence.as_str())),
+        ("approved", Value::from(false)),
+        ("time", time(head.at)?),
+    ]);
+    Ok(ast::Context::Value(context).into())
+}
+
+fn task_record(task: &Task) -> Value {
+    let on_behalf_of = task.terms.on_behalf_of.as_ref().map_or("", |subject| subject.as_str());
+    let depth = u64::try_from(task.depth()).unwrap_or(u64::MAX);
+    record([
+        ("id", text(&task.id.to_string())),
+        ("intent", text(task.intent.as_str())),
+        ("labels", labels(&task.labels)),
+        ("on_behalf_of", text(on_behalf_of)),
+        ("depth", long(depth)),
+        ("delegated_by", texts(task.terms.actors.iter().map(crate::call::SpiffeId::as_str))),
+    ])
+}
+
+fn history_record(history: &History) -> Value {
+    record([
+        ("reads", long(history.reads)),
+        ("acts", long(history.acts)),
+        ("delegates", long(history.delegates)),
+        ("denials", long(history.denials)),
+        ("service_seen", Value::from(history.service_seen)),
+        ("operation_seen", Value::from(history.operation_seen)),
+        ("resource_seen", Value::from(history.resource_seen)),
+        ("resource_read", Value::from(history.resource_read)),
+        ("labels", texts(history.labels.iter().map(|label| &**label))),
+        ("external", long(history.external)),
+        ("bytes_out", long(history.bytes_out)),
+    ])
+}
+
+fn agent_record(profile: &AgentProfile, history: &History) -> Value {
+    let past = &history.agent;
+    record([
+        ("registered", Value::from(profile.registered)),
+        ("kind", text(profile.kind.as_str())),
+        ("owner", text(&profile.owner)),
+        ("environment", text(&profile.environment)),
+        ("labels", labels(&profile.labels)),
+        ("reads", long(past.reads)),
+        ("acts", long(past.acts)),
+        ("delegates", long(past.delegates)),
+        ("denials", long(past.denials)),
+        ("service_seen", Value::from(past.service_seen)),
+        ("operation_seen", Value::from(past.operation_seen)),
+        ("drift", Value::from(past.drift)),
+    ])
+}
+
+/// What the request says, as far as the catalog can tell.
+fn args_record(args: &Args) -> Value {
+    let string = |value: &Option<String>| value.as_deref().map(text);
+    let fields = [
+        ("domains", Some(texts(args.domains.iter().map(|domain| &**domain)))),
+        ("unclear", Some(Value::from(args.unclear))),
+        ("currency", string(&args.currency)),
+        ("visibility", string(&args.visibility)),
+        ("branch", string(&args.branch)),
+        ("recipients", args.recipients.map(long)),
+        ("external", args.external.map(long)),
+        ("rows", args.rows.map(long)),
+        ("amount", args.amount.map(Value::from)),
+    ];
+    Value::record(fields.into_iter().filter_map(|(name, value)| Some((name, value?))), None)
+}
+
+/// Looking up Cedar's constructor means parsing its name.
+static DATETIME: LazyLock<Option<&'static ExtensionFunction>> = LazyLock::new(|| {
+    let all = Extensions::all_available();
+    all.func(&"datetime".parse().ok()?).ok()
+});
+
+fn time(at: Timestamp) -> Result<Value, NoTime> {
+    match DATETIME.ok_or(NoTime)?.call(&[text(&at.to_string())]) {
+        Ok(PartialValue::Value(value)) => Ok(value),
+        Ok(PartialValue::Residual(_)) | Err(_) => Err(NoTime),
+    }
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> Value {
+    Value::set_of_lits(labels.iter().map(|(key, value)| Literal::from(format!("{key}={value}"))), None)
+}
+
+fn record<const N: usize>(pairs: [(&str, Value); N]) -> Value {
+    Value::record_arc(fields(pairs), None)
+}
+
+fn fields<K: for<'a> From<&'a str> + Ord, const N: usize>(
+    pairs: [(&str, Value); N],
+) -> Arc<BTreeMap<K, Value>> {
+    Arc::new(pairs.into_iter().map(|(name, value)| (K::from(name), value)).collect())
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> Value {
+    Value::set_of_lits(values.map(Literal::from), None)
+}
+
+fn text(value: &str) -> Value {
+    Value::from(value)
+}
+
+/// Cedar's integers are signed; a count beyond their range stays at its end.
+fn long(value: u64) -> Value {
+    Value::from(i64::try_from(value).unwrap_or(i64::MAX))
+}
