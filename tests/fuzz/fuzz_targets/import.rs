@@ -28,6 +28,7 @@ fuzz_target!(|data: &[u8]| {
             hosts: vec!["svc.test".into()],
             more_hosts: Vec::new(),
             label_hosts: Vec::new(),
+            endpoints: Vec::new(),
             form: None,
             levels: None,
             provenance,
