@@ -4,6 +4,7 @@
 //! [`Refusal`]. Every way out of here is either an answer of the origin or a refusal, and every way out is recorded.
 
 mod closing;
+mod handing;
 mod messages;
 pub mod meters;
 mod refusals;
@@ -24,7 +25,7 @@ use crate::call::{
     Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
-use crate::identity::{Claim, Identity};
+use crate::identity::{Chains, Claim, Identity};
 use crate::intent::{Attached, Place, TaskEnd, Tasks};
 use crate::judge::Rules;
 use crate::origin::{Answer, Upstream};
@@ -55,6 +56,8 @@ pub struct Pep {
     pub law: watch::Receiver<Law>,
     /// Tells who asks.
     pub identity: Identity,
+    /// Signs what is handed over.
+    pub chains: Arc<Chains>,
     /// Tells for which task.
     pub tasks: Arc<Tasks>,
     /// Writes down.
@@ -140,6 +143,7 @@ impl Pep {
         let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
         let began = self.step(Step::Attribute, began);
         let call = self.decide(&law.rules, call, &leash.place).await?;
+        let call = self.hand_over(call, &leash.place).await?;
         let began = self.step(Step::Judge, began);
         let opened = self.open(&call, &leash.place).await?;
         let ended = self.step(Step::Record, began);
@@ -183,15 +187,15 @@ impl Pep {
             Ok(claim) => claim,
             Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
         };
-        let task = match &claim {
-            Claim::Token { task, .. } | Claim::Port { task } => *task,
-            Claim::Svid { agent, .. } | Claim::Assumed { agent } => self.tasks.standing(agent).id,
+        let (task, handed) = match self.task_of(&claim, &call.stage().presented).await {
+            Ok(found) => found,
+            Err(refusal) => return Err(self.refuse(call.account(), refusal).await),
         };
         let attached = match self.tasks.attach(task, &call.stage().operations) {
             Ok(attached) => attached,
             Err(error) => return Err(self.refuse(call.account(), refusals::intent(&error)).await),
         };
-        let principal = match claim.principal(&attached.task) {
+        let principal = match handed.map_or_else(|| claim.principal(&attached.task), Ok) {
             Ok(principal) => principal,
             Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
         };

@@ -142,8 +142,13 @@ fn attributed(
         trace: TraceContext::of(id, None, entropy),
         upgrade: None,
     };
-    let presented =
-        Presented { peer: "127.0.0.1:50000".parse()?, by: Entrance::Proxy, token: None, certificates: None };
+    let presented = Presented {
+        peer: "127.0.0.1:50000".parse()?,
+        by: Entrance::Proxy,
+        token: None,
+        certificates: None,
+        chain: None,
+    };
     let operation = Operation {
         id: OperationId(format!("service-{service}:things/verb-{}", number % VERBS).into()),
         service: ServiceName(format!("service-{service}").into()),

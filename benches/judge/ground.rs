@@ -178,9 +178,12 @@ fn call(agent: &str, operation: Operation) -> Call<Attributed> {
     };
     let principal = Principal { agent, evidence: Evidence::TaskToken };
     let peer = "127.0.0.1:40000".parse().unwrap();
-    Call::intercepted(head, Presented { peer, by: Entrance::Proxy, token: None, certificates: None })
-        .recognise(Operations::one(operation))
-        .attribute(principal, Arc::new(task), History::default())
+    Call::intercepted(
+        head,
+        Presented { peer, by: Entrance::Proxy, token: None, certificates: None, chain: None },
+    )
+    .recognise(Operations::one(operation))
+    .attribute(principal, Arc::new(task), History::default())
 }
 
 fn bare(agent: &str, operation: &Operation, group: usize) -> (Request, Entities) {

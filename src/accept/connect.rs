@@ -194,7 +194,7 @@ fn open<W: Walk>(
         }
     }
     let token = head.field("proxy-authorization").map(credentials).transpose()?;
-    let presented = Presented { peer, by: entrance, token, certificates };
+    let presented = Presented { peer, by: entrance, token, certificates, chain: None };
     front.walk.admit(&presented)?;
     if REFUSED_PORTS.contains(&port) {
         return Err(Refusal::PortRefused { port });

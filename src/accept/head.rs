@@ -6,9 +6,9 @@ use http::{Method, Request, Version};
 
 use super::connect::{Connection, credentials};
 use super::{Front, Walk};
-use crate::call::stage::Upgrade;
+use crate::call::stage::{CHAIN, Upgrade};
 use crate::call::veil::{veil, without_user};
-use crate::call::{CallId, Head, Origin, Presented, Refusal, Scheme, Target, TraceContext};
+use crate::call::{CallId, Head, Origin, Presented, Refusal, Scheme, Secret, Target, TraceContext};
 
 /// Makes the head of a call, and what the connection presented for it.
 pub(super) fn read<W: Walk, B>(
@@ -17,10 +17,11 @@ pub(super) fn read<W: Walk, B>(
     connection: &Connection,
     request: &Request<B>,
 ) -> Result<(Head, Presented), Refusal> {
-    let (origin, presented) = match &connection.tunnel {
+    let (origin, mut presented) = match &connection.tunnel {
         Some((origin, presented)) => (origin.clone(), presented.clone()),
         None => absolute(connection, request)?,
     };
+    presented.chain = chain(request.headers())?;
     same_authority(&origin, request)?;
     let upgrade = upgrade(request)?;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
@@ -47,6 +48,21 @@ pub(super) fn read<W: Walk, B>(
     Ok((head, presented))
 }
 
+/// What a node handed over with an earlier call, passed on by the agent that it was handed to. It goes no further: like all
+/// `remit-*` fields it is none of those that are forwarded.
+fn chain(headers: &HeaderMap) -> Result<Option<Secret<String>>, Refusal> {
+    let bad = |why: &str| Refusal::IdentityInvalid { why: format!("`{CHAIN}` {why}") };
+    let mut values = headers.get_all(CHAIN).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => Err(bad("comes twice")),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(Secret::new(text.to_owned()))),
+            Err(_) => Err(bad("is not ASCII")),
+        },
+    }
+}
+
 /// A request outside of any tunnel: absolute-form to a plain-HTTP origin (RFC 9112 §3.2.2). The credentials are those of
 /// this very request, not of one before it on the connection.
 fn absolute<B>(connection: &Connection, request: &Request<B>) -> Result<(Origin, Presented), Refusal> {
@@ -64,7 +80,8 @@ fn absolute<B>(connection: &Connection, request: &Request<B>) -> Result<(Origin,
     let token = request.headers().get(header::PROXY_AUTHORIZATION);
     let token = token.map(|value| credentials(value.as_bytes())).transpose()?;
     let certificates = connection.certificates.clone();
-    let presented = Presented { peer: connection.peer, by: connection.entrance, token, certificates };
+    let (peer, by) = (connection.peer, connection.entrance);
+    let presented = Presented { peer, by, token, certificates, chain: None };
     Ok((Origin { scheme: Scheme::Http, host, port }, presented))
 }
 

@@ -206,6 +206,46 @@ impl Budget {
         ]
     }
 
+    /// One line.
+    pub fn line(&self, line: Line) -> Option<u64> {
+        match line {
+            Line::Calls => self.calls,
+            Line::Reads => self.reads,
+            Line::Acts => self.acts,
+            Line::Delegates => self.delegates,
+            Line::Bytes => self.bytes,
+        }
+    }
+
+    /// A budget line by line.
+    #[must_use]
+    pub fn by_line(of: impl Fn(Line) -> Option<u64>) -> Self {
+        Self {
+            calls: of(Line::Calls),
+            reads: of(Line::Reads),
+            acts: of(Line::Acts),
+            delegates: of(Line::Delegates),
+            bytes: of(Line::Bytes),
+        }
+    }
+
+    /// Both together, an absent line being nothing.
+    #[must_use]
+    pub fn plus(&self, more: &Self) -> Self {
+        Self::by_line(|line| match (self.line(line), more.line(line)) {
+            (None, more) => more,
+            (some, None) => some,
+            (Some(some), Some(more)) => Some(some.saturating_add(more)),
+        })
+    }
+
+    /// This without `part`, an absent line being nothing.
+    #[must_use]
+    pub fn less(&self, part: &Self) -> Self {
+        let part = |line| part.line(line).unwrap_or_default();
+        Self::by_line(|line| self.line(line).map(|some| some.saturating_sub(part(line))))
+    }
+
     /// This budget inside `outer`: what this one leaves open is taken over from there, what it names may not be more.
     pub fn within(&self, outer: &Self) -> Result<Self, Line> {
         let line = |line, inner: Option<u64>, outer: Option<u64>| match (inner, outer) {

@@ -57,6 +57,7 @@
 pub mod decision;
 pub mod facts;
 pub mod grant;
+pub mod handed;
 pub mod host;
 pub mod id;
 pub mod meter;
@@ -76,6 +77,7 @@ pub mod veil;
 pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
 pub use facts::{Args, Direction, Facts};
 pub use grant::{Budget, Grant};
+pub use handed::{Handed, HandedLink, PeerName};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, TaskId};
 pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};

@@ -141,6 +141,8 @@ pub struct Presented {
     /// The certificates that it showed in the TLS handshake with the proxy, leaf first; that it has the leaf's key was
     /// shown there too, and nothing else was looked at.
     pub certificates: Option<Certificates>,
+    /// The chain in `remit-chain`: a task that a node handed over with a call. It never goes any further.
+    pub chain: Option<Secret<String>>,
 }
 
 /// A chain of certificates in DER, leaf first.

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::decision::{Decision, Ruling};
 use super::host::Origin;
@@ -16,6 +16,9 @@ use super::target::Target;
 use super::task::{AgentProfile, History, Link, Task};
 use super::time::Timestamp;
 use super::trace::TraceContext;
+
+/// The field that hands a task over from node to node (ARCHITECTURE.md, "Chains"). remit alone sets it.
+pub const CHAIN: HeaderName = HeaderName::from_static("remit-chain");
 
 /// What an agent sent, less its body and its proxy credentials.
 #[derive(Clone, Debug)]
@@ -243,7 +246,15 @@ impl Call<Decided> {
         };
         let mut stage = self.stage.before.clone();
         stage.before.before.presented.token = None;
+        stage.before.before.presented.chain = None;
         Call { head, stage }
+    }
+
+    /// Has it carry what hands a task to whoever answers it. `accept` took away whatever the agent sent by that name.
+    #[must_use]
+    pub fn bearing(mut self, chain: HeaderValue) -> Self {
+        self.head.headers.insert(CHAIN, chain);
+        self
     }
 
     /// Makes it ready to leave. Asks for the proof that its intention is written (INVARIANT I2).

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::grant::{Budget, Grant};
-use super::id::TaskId;
+use super::handed::{Handed, PeerName};
+use super::id::{CallId, TaskId};
 use super::principal::SpiffeId;
 use super::time::Timestamp;
 
@@ -106,6 +107,15 @@ pub struct Terms {
     /// What its tokens are bound to.
     #[serde(skip_serializing_if = "Binding::is_none")]
     pub binding: Binding,
+    /// The call that invoked its agent, where remit opened it by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// The node that it was handed over to. It takes no calls here then, and its budget counts as spent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lent_to: Option<PeerName>,
+    /// Where it comes from, if a call brought it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handed: Option<Box<Handed>>,
 }
 
 /// What a token has to come with (RFC 8705 §3, "proof of possession"), beside itself.

@@ -3,11 +3,15 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::call::{SpiffeId, TaskId, Timestamp};
+use super::chain::MAX_CHAIN_BYTES;
+use crate::call::{PeerName, SpiffeId, TaskId, Timestamp};
 
 /// Why a caller is not believed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
+    /// A chain that does not hold.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// The evidence names another agent, intent or task than the registry.
     #[error("the evidence does not agree with what task `{task}` was opened for; open a new task")]
     Disagrees {
@@ -17,6 +21,16 @@ pub enum IdentityError {
     /// No evidence, and no agent is assumed.
     #[error("the caller has not said who it is; send the task token in Proxy-Authorization")]
     Missing,
+    /// A chain that was handed to somebody else.
+    #[error(
+        "the chain hands a task to `{to}`, and the caller is `{caller}`; a chain is worth nothing to anybody else"
+    )]
+    NotHanded {
+        /// To whom it was handed.
+        to: SpiffeId,
+        /// Who presents it.
+        caller: SpiffeId,
+    },
     /// Two pieces of evidence name two agents.
     #[error("the certificate says that the caller is `{certificate}`, its token that it is `{token}`")]
     Several {
@@ -36,6 +50,70 @@ pub enum IdentityError {
         "the task token is bound to its agent's X.509-SVID, and this connection shows none; use the TLS proxy listener with the SVID"
     )]
     Unbound,
+}
+
+/// Why a chain does not hold, or cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// Meant for another node.
+    #[error("the chain is for another node than `{wanted}`")]
+    Audience {
+        /// What this node is called.
+        wanted: PeerName,
+    },
+    /// There is nothing to hand over.
+    #[error("a chain without a task cannot be made")]
+    Empty,
+    /// Its time is over.
+    #[error("the chain expired at {at}; another call of whoever invoked this agent brings another one")]
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// Not of the shape.
+    #[error("the chain is malformed: {why}")]
+    Malformed {
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// No chains are known here.
+    #[error("this node takes no chains")]
+    None,
+    /// The peer may not speak for an agent that stands above.
+    #[error("the node `{peer}` may not speak for `{agent}`; the operator can say so in its `speaks_for`")]
+    NotTheirs {
+        /// The peer.
+        peer: PeerName,
+        /// The agent.
+        agent: SpiffeId,
+    },
+    /// Its time has not come.
+    #[error("the chain is not valid before {from}; compare the clocks")]
+    NotYetValid {
+        /// When it begins.
+        from: Timestamp,
+    },
+    /// It was changed, or signed by another key.
+    #[error("the chain's signature does not hold: the node that it names did not sign it, or it was changed")]
+    Signature,
+    /// A signature could not be made.
+    #[error("the chain cannot be signed with the node's key; remove the key file and start again")]
+    Signing,
+    /// Too long for a header field.
+    #[error("the chain has {bytes} bytes, and {MAX_CHAIN_BYTES} are carried; shorten grants and labels")]
+    TooLong {
+        /// Its length, bytes.
+        bytes: usize,
+    },
+    /// It is a JWT for something else (RFC 8725 §3.11).
+    #[error("`remit-chain` holds no chain: its `alg` is not EdDSA or its `typ` not `remit-chain+jwt`")]
+    Type,
+    /// Signed by nobody whom we know.
+    #[error("the chain is signed by `{peer}`, which is none of this node's [[identity.peers]]")]
+    UnknownPeer {
+        /// Who says that it signed.
+        peer: PeerName,
+    },
 }
 
 /// Why an SVID does not hold.

@@ -7,6 +7,7 @@
 //! Task tokens are JWTs (RFC 7519) under the rules of RFC 8725; agents are named by SPIFFE IDs.
 
 mod bundle;
+mod chain;
 mod error;
 mod jwt_svid;
 pub mod private_file;
@@ -24,7 +25,8 @@ use x509_svid::X509Svids;
 use crate::call::{Binding, Clock, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId};
 
 pub use bundle::{Bundle, Bundles, ByDomain};
-pub use error::{IdentityError, KeyError, SvidError, TokenError};
+pub use chain::{Carrier, Chain, Chains, DEFAULT_CHAIN_LIFE, MAX_CHAIN_BYTES, MAX_CHAIN_LIFE, Peer};
+pub use error::{ChainError, IdentityError, KeyError, SvidError, TokenError};
 pub use task_token::{
     AUDIENCE, CLOCK_STEP_S, DEFAULT_LIFE, Issued, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS,
 };
@@ -47,6 +49,7 @@ pub struct Identity {
     bundles: Arc<Bundles>,
     x509: X509Svids,
     jwt: JwtSvids,
+    chains: Option<Arc<Chains>>,
 }
 
 /// Who asks, as far as the evidence goes.
@@ -94,7 +97,21 @@ impl Identity {
     ) -> Self {
         let x509 = X509Svids::new(bundles.clone(), clock.clone());
         let jwt = JwtSvids::new(bundles.clone(), settings.audience.clone(), clock);
-        Self { settings, tokens, bundles, x509, jwt }
+        Self { settings, tokens, bundles, x509, jwt, chains: None }
+    }
+
+    /// The same, believing chains too.
+    #[must_use]
+    pub fn believing(self, chains: Arc<Chains>) -> Self {
+        Self { chains: Some(chains), ..self }
+    }
+
+    /// What was handed over to the caller, if it presents a chain. A chain that does not hold is refused, and never taken
+    /// for none.
+    pub fn handed(&self, presented: &Presented) -> Result<Option<Chain>, IdentityError> {
+        let Some(chain) = &presented.chain else { return Ok(None) };
+        let chains = self.chains.as_ref().ok_or(ChainError::None)?;
+        Ok(Some(chains.verify(chain.reveal())?))
     }
 
     /// Who asks. A token tells the task, or else the agent; a certificate has to name the same agent, and tells it alone
@@ -160,6 +177,27 @@ impl Claim {
         match self {
             Self::Assumed { agent } | Self::Svid { agent, .. } | Self::Token { agent, .. } => Some(agent),
             Self::Port { .. } => None,
+        }
+    }
+
+    /// The principal of a call for a task that was handed to `to`: the claim has to show that the caller is that agent.
+    /// `own` is the task that the claim names, if it names one.
+    pub fn handed_to(&self, to: &SpiffeId, own: Option<&Task>) -> Result<Principal, IdentityError> {
+        if let Some(own) = own {
+            self.principal(own)?;
+        }
+        let caller = own.map(|task| &task.agent).or(self.agent()).ok_or(IdentityError::Missing)?;
+        if caller != to {
+            return Err(IdentityError::NotHanded { to: to.clone(), caller: caller.clone() });
+        }
+        Ok(Principal { agent: to.clone(), evidence: self.evidence() })
+    }
+
+    /// The task that the evidence names, if it names one.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Token { task, .. } | Self::Port { task } => Some(*task),
+            Self::Assumed { .. } | Self::Svid { .. } => None,
         }
     }
 

@@ -107,8 +107,8 @@ struct Claims {
 /// An actor. The outermost one is who acts now; those inside are prior ones, and give no right.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Actor {
-    sub: SpiffeId,
+pub(super) struct Actor {
+    pub(super) sub: SpiffeId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     act: Option<Box<Actor>>,
 }
@@ -133,7 +133,7 @@ impl Claims {
 }
 
 /// The subject and the nested actors of a task.
-fn parties(task: &Task) -> (String, Option<Box<Actor>>) {
+pub(super) fn parties(task: &Task) -> (String, Option<Box<Actor>>) {
     // From the root to the one who acts now.
     let agents = task.terms.actors.iter().rev().chain(std::iter::once(&task.agent));
     let nest = |act: Option<Box<Actor>>, agent: &SpiffeId| Some(Box::new(Actor { sub: agent.clone(), act }));
@@ -263,7 +263,7 @@ impl TaskTokens {
 
     /// Everything but the times, in the order: shape, algorithm, type, signature, issuer, audience.
     fn verify_signed(&self, token: &str) -> Result<Claims, TokenError> {
-        check_header(token)?;
+        check_header(token, TYPE)?;
         match jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.rules) {
             Ok(decoded) => Ok(decoded.claims),
             Err(error) => Err(match error.kind() {
@@ -316,7 +316,7 @@ fn rules() -> Validation {
 }
 
 /// Reads the header before the crate does, so that `none` and `crit` are refused by name.
-fn check_header(token: &str) -> Result<(), TokenError> {
+pub(super) fn check_header(token: &str, wanted: &str) -> Result<(), TokenError> {
     let malformed = |why| TokenError::Malformed { why };
     let parts: Vec<_> = token.splitn(4, '.').collect();
     let &[header, _, _] = parts.as_slice() else {
@@ -329,14 +329,14 @@ fn check_header(token: &str) -> Result<(), TokenError> {
         let alg = header.alg.chars().take(16).flat_map(char::escape_default).collect();
         return Err(TokenError::Algorithm { alg });
     }
-    if header.typ.as_deref() != Some(TYPE) {
+    if header.typ.as_deref() != Some(wanted) {
         return Err(TokenError::Type);
     }
     Ok(())
 }
 
 /// A new key as PKCS#8 PEM (RFC 8410 §7). Empty where it cannot be encoded, which loading then refuses.
-fn fresh_key(entropy: &dyn Entropy) -> Vec<u8> {
+pub(super) fn fresh_key(entropy: &dyn Entropy) -> Vec<u8> {
     let mut seed = Zeroizing::new([0; 32]);
     entropy.fill(seed.as_mut());
     let pem = SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF);

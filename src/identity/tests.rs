@@ -13,6 +13,7 @@ use crate::call::{Clock, Entropy, Secret, Timestamp};
 
 const START_S: u64 = 1_800_000_000;
 
+mod chain;
 mod delegated;
 mod svid;
 
@@ -126,7 +127,7 @@ fn claims(task: &Task) -> Value {
 
 fn presented(by: Entrance, token: Option<&str>) -> Presented {
     let token = token.map(|token| Secret::new(token.to_owned()));
-    Presented { peer: "127.0.0.1:4000".parse().unwrap(), by, token, certificates: None }
+    Presented { peer: "127.0.0.1:4000".parse().unwrap(), by, token, certificates: None, chain: None }
 }
 
 #[test]

@@ -13,8 +13,8 @@ use super::ledger::DISTINCT_PER_TASK;
 use super::view::Counts;
 use crate::call::grant::Pattern;
 use crate::call::{
-    AgentHistory, AgentKind, AgentProfile, Binding, Class, Decision, OperationId, Operations, ServiceName,
-    SpiffeId, Timestamp,
+    AgentHistory, AgentKind, AgentProfile, Binding, Class, Decision, Host, OperationId, Operations, PeerName,
+    ServiceName, SpiffeId, Timestamp,
 };
 
 /// How long an integration is watched before another operation counts as drift, where nothing else is said.
@@ -31,7 +31,27 @@ pub struct Registration {
     pub learning: Option<Duration>,
     /// Its fixed set of operations, where the operator knows it; nothing is learnt then.
     pub operations: Vec<Pattern>,
+    /// The hosts at which it is invoked: a call of class delegate that goes there hands it a task.
+    pub hosts: Vec<Host>,
+    /// The node that it works behind, which what is handed over is told; none: nothing is told.
+    pub behind: Option<PeerName>,
+    /// Percent of what is left of a budget that is lent to another node with a task.
+    pub lends_percent: Option<u8>,
 }
+
+/// An agent that a call invokes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoked {
+    /// Who.
+    pub agent: SpiffeId,
+    /// The node that it works behind.
+    pub behind: Option<PeerName>,
+    /// Percent of what is left of a budget that it is lent.
+    pub lends_percent: u8,
+}
+
+/// How much is lent where nothing is said: what is left after that is enough for another agent, and for more of its own.
+const DEFAULT_LENDS_PERCENT: u8 = 50;
 
 /// All agents.
 #[derive(Debug)]
@@ -101,6 +121,20 @@ impl Agents {
             return Arc::clone(&self.others);
         }
         Arc::clone(known.entry(id.clone()).or_insert_with(|| Arc::new(Agent::new(None))))
+    }
+
+    /// The agent that answers at `host`.
+    pub(super) fn at(&self, host: &Host) -> Option<Invoked> {
+        let (agent, entry) = self.registered.iter().find(|(_, entry)| entry.hosts.contains(host))?;
+        let lends_percent = entry.lends_percent.unwrap_or(DEFAULT_LENDS_PERCENT);
+        Some(Invoked { agent: agent.clone(), behind: entry.behind.clone(), lends_percent })
+    }
+
+    /// Whether it can be that the agent answers at a host of this name.
+    pub(super) fn may_be_at(&self, agent: &SpiffeId, host: &str) -> bool {
+        self.registered.get(agent).is_none_or(|entry| {
+            entry.hosts.is_empty() || entry.hosts.iter().any(|known| known.to_string() == host)
+        })
     }
 
     /// The agent, if it can be put into quarantine by itself.

@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 use super::view::{TaskLine, TaskState};
 use super::{IntentError, Obstacle, TaskEnd};
 use crate::call::grant::Line;
-use crate::call::{Class, History, Operations, Task, Timestamp};
+use crate::call::{Budget, Class, HandedLink, History, Operations, Task, Timestamp};
 
 pub(super) struct Entry {
     pub(super) task: Arc<Task>,
@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     /// Calls that were let in and are not settled yet.
     reserved: [u64; 3],
+    /// What of the budget was lent to other nodes, less the bytes, which count as sent. It never comes back.
+    lent: Budget,
     /// Set by the first call that found the whole budget used up; the task ends once nothing of it is under way.
     pub(super) exhausted: bool,
 }
@@ -58,7 +60,8 @@ impl Entry {
             Phase::Opening | Phase::Open | Phase::Ending { .. } => None,
             Phase::Ended { why, .. } => Some(why),
         };
-        let state = State { phase, ledger: Ledger::default(), reserved: [0; 3], exhausted: false };
+        let lent = Budget::default();
+        let state = State { phase, ledger: Ledger::default(), reserved: [0; 3], lent, exhausted: false };
         Self {
             task,
             agent,
@@ -71,9 +74,31 @@ impl Entry {
         }
     }
 
+    /// Stands for a task that another node handed over, with what it had done there.
+    pub(super) fn of_elsewhere(link: &HandedLink, agent: Arc<Agent>) -> Self {
+        let entry = Self::new(Arc::new(link.task.clone()), agent, Vec::new(), Phase::Open);
+        entry.learn(&link.history);
+        entry
+    }
+
+    /// Takes in what a task had done at the node that handed it over.
+    pub(super) fn learn(&self, history: &History) {
+        self.lock().ledger.learn(history);
+    }
+
     /// A panic elsewhere cannot leave the state half changed in a way that lets a call through, so poison is ignored.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks all of a chain, and gives the locks in its order. They are taken in one order for all chains, since two of them may
+    /// share tasks: that of the ids, and of two alike (another node chose one of them) that of their place in memory.
+    pub(super) fn lock_all<'a>(chain: &[&'a Arc<Self>]) -> Vec<MutexGuard<'a, State>> {
+        let mut order: Vec<(usize, &'a Arc<Self>)> = chain.iter().copied().enumerate().collect();
+        order.sort_by_key(|(_, entry)| (entry.task.id, Arc::as_ptr(entry).addr()));
+        let mut locked: Vec<_> = order.into_iter().map(|(n, entry)| (n, entry.lock())).collect();
+        locked.sort_by_key(|(n, _)| *n);
+        locked.into_iter().map(|(_, state)| state).collect()
     }
 
     pub(super) fn bytes_out(&self) -> u64 {
@@ -152,8 +177,21 @@ impl Entry {
             })?;
         }
         let class = operations.class();
-        let spent = |class| {
-            let [reads, acts, delegates] = state.reserved;
+        for (line, limit) in self.task.terms.budget.lines() {
+            let Some(limit) = limit else { continue };
+            let concerns = matches!(line, Line::Calls | Line::Bytes) || line == Line::of(class);
+            if concerns && self.spent(state, line) >= limit {
+                state.exhausted |= matches!(line, Line::Calls | Line::Bytes);
+                return Err(Obstacle::Exhausted { task: self.task.id, line, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// How much of a line is spent, spoken for, or lent.
+    pub(super) fn spent(&self, state: &State, line: Line) -> u64 {
+        let [reads, acts, delegates] = state.reserved;
+        let of = |class| {
             let reserved = match class {
                 Class::Read => reads,
                 Class::Act => acts,
@@ -161,21 +199,14 @@ impl Entry {
             };
             count_of(&state.ledger.counts(), class).saturating_add(reserved)
         };
-        let all = Class::ALL.into_iter().map(spent).fold(0_u64, u64::saturating_add);
-        let own = spent(class);
-        for (line, limit) in self.task.terms.budget.lines() {
-            let Some(limit) = limit else { continue };
-            let used_up = match line {
-                Line::Calls => all >= limit,
-                Line::Bytes => self.bytes_out() >= limit,
-                Line::Reads | Line::Acts | Line::Delegates => line == Line::of(class) && own >= limit,
-            };
-            if used_up {
-                state.exhausted |= matches!(line, Line::Calls | Line::Bytes);
-                return Err(Obstacle::Exhausted { task: self.task.id, line, limit });
-            }
-        }
-        Ok(())
+        let done = match line {
+            Line::Calls => Class::ALL.into_iter().map(of).fold(0_u64, u64::saturating_add),
+            Line::Reads => of(Class::Read),
+            Line::Acts => of(Class::Act),
+            Line::Delegates => of(Class::Delegate),
+            Line::Bytes => self.bytes_out(),
+        };
+        done.saturating_add(state.lent.line(line).unwrap_or_default())
     }
 
     pub(super) fn history(&self, state: &State, operations: &Operations, now: Timestamp) -> History {
@@ -205,6 +236,16 @@ impl State {
     pub(super) fn release(&mut self, class: Class) {
         let place = self.place_of(class);
         *place = place.saturating_sub(1);
+    }
+
+    /// Notes that so much was lent.
+    pub(super) fn lend(&mut self, budget: &Budget) {
+        self.lent = self.lent.plus(budget);
+    }
+
+    /// Takes back what was lent to a task that never began.
+    pub(super) fn take_back(&mut self, budget: &Budget) {
+        self.lent = self.lent.less(budget);
     }
 
     fn place_of(&mut self, class: Class) -> &mut u64 {

@@ -2,7 +2,7 @@
 
 use super::{BookError, TaskEnd};
 use crate::call::grant::{BadGrant, Line, Part};
-use crate::call::{IntentName, SpiffeId, TaskId};
+use crate::call::{IntentName, PeerName, SpiffeId, TaskId};
 
 /// Why a task cannot be opened, delegated, joined or ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,14 @@ pub enum IntentError {
         /// How often.
         limit: usize,
     },
+    /// What was handed over went somewhere else.
+    #[error("the chain went with a call to `{host}`, where `{agent}` does not answer")]
+    Elsewhere {
+        /// Who presents it.
+        agent: SpiffeId,
+        /// Where it went.
+        host: String,
+    },
     /// It is over.
     #[error("task `{task}` is over: {why}; open a new one")]
     Ended {
@@ -50,6 +58,14 @@ pub enum IntentError {
     /// A name that cannot be granted.
     #[error(transparent)]
     Grant(#[from] BadGrant),
+    /// It is worked on behind another node.
+    #[error("task `{task}` is lent to the node `{to}`, and takes no calls here")]
+    Lent {
+        /// Which task.
+        task: TaskId,
+        /// To which node.
+        to: PeerName,
+    },
     /// Labels without bound.
     #[error(
         "the labels are refused: at most {count} are taken, with a name of 1 to {bytes} bytes and a value of at most {bytes}"

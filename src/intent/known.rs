@@ -5,8 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::entry::{Entry, Phase};
-use super::{IntentError, TaskEnd};
-use crate::call::{SpiffeId, Task, TaskId, Timestamp};
+use super::{IntentError, Invoked, TaskEnd};
+use crate::call::{PeerName, SpiffeId, Task, TaskId, Timestamp};
+
+/// The tasks with which a task ends: the one above it, and the one that was handed over on this very node.
+fn parents(task: &Task) -> impl Iterator<Item = TaskId> {
+    let terms = &task.terms;
+    let handed = terms.handed.as_ref().filter(|handed| handed.links.is_empty());
+    let handed = handed.map(|handed| handed.task).filter(|handed| Some(*handed) != terms.parent);
+    terms.parent.into_iter().chain(handed)
+}
 
 #[derive(Default)]
 pub(super) struct Known {
@@ -18,6 +26,18 @@ pub(super) struct Known {
     ended: VecDeque<TaskId>,
     /// The standing tasks, those that are over among them.
     pub(super) standing: HashMap<SpiffeId, Arc<Task>>,
+    /// What other nodes handed over, until its deadline.
+    pub(super) elsewhere: HashMap<(PeerName, TaskId), Elsewhere>,
+    /// The tasks that were opened for what was handed over, those that are over among them, with the task of its own under
+    /// which the agent worked then; until the deadline.
+    pub(super) joined: HashMap<(PeerName, TaskId, Option<TaskId>), (TaskId, Timestamp)>,
+}
+
+/// A task that another node handed over, and all above it, as they count here.
+pub(super) struct Elsewhere {
+    /// The root first, the task itself last.
+    pub(super) links: Vec<Arc<Entry>>,
+    pub(super) until: Timestamp,
 }
 
 impl Known {
@@ -27,7 +47,7 @@ impl Known {
             self.ended.push_back(id);
         } else {
             self.open += 1;
-            if let Some(parent) = entry.task.terms.parent {
+            for parent in parents(&entry.task) {
                 self.children.entry(parent).or_default().push(id);
             }
         }
@@ -38,6 +58,22 @@ impl Known {
     pub(super) fn above(&self, parent: Option<TaskId>) -> Vec<Arc<Entry>> {
         let Some(parent) = parent.and_then(|parent| self.tasks.get(&parent)) else { return Vec::new() };
         parent.above.iter().chain(std::iter::once(parent)).cloned().collect()
+    }
+
+    /// The open task that a call handed over before, from `parent` to the same agent behind the same node.
+    pub(super) fn handed_before(&self, parent: TaskId, invoked: &Invoked) -> Option<Arc<Entry>> {
+        let below = self.children.get(&parent)?.iter().filter_map(|child| self.tasks.get(child));
+        let same = |entry: &&Arc<Entry>| {
+            let (task, terms) = (&entry.task, &entry.task.terms);
+            task.agent == invoked.agent && terms.call.is_some() && entry.lock().phase == Phase::Open
+        };
+        below.filter(same).max_by_key(|entry| entry.task.deadline).cloned()
+    }
+
+    /// Forgets what was handed over and is past its deadline.
+    pub(super) fn forget_handed(&mut self, now: Timestamp) {
+        self.elsewhere.retain(|_, elsewhere| elsewhere.until > now);
+        self.joined.retain(|_, (_, until)| *until > now);
     }
 
     pub(super) fn check_fan_out(&self, parent: &Task, limit: usize) -> Result<(), IntentError> {
@@ -97,8 +133,10 @@ impl Known {
         let id = entry.task.id;
         self.open = self.open.saturating_sub(1);
         self.children.remove(&id);
-        if let Some(siblings) = entry.task.terms.parent.and_then(|parent| self.children.get_mut(&parent)) {
-            siblings.retain(|sibling| *sibling != id);
+        for parent in parents(&entry.task) {
+            if let Some(siblings) = self.children.get_mut(&parent) {
+                siblings.retain(|sibling| *sibling != id);
+            }
         }
         self.ended.push_back(id);
         while self.ended.len() > keep {

@@ -47,7 +47,16 @@ pub(super) struct Ledger {
     /// Labels of what it was let through to; shared with the histories that were handed out.
     labels: Arc<BTreeSet<Arc<str>>>,
     external: u64,
+    /// What it did at the node that handed it over; told to policies, and no part of a budget here.
+    elsewhere: Elsewhere,
     rows: HashMap<Row, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Elsewhere {
+    counts: Counts,
+    external: u64,
+    bytes_out: u64,
 }
 
 type Object = (ServiceName, Resource);
@@ -77,18 +86,12 @@ impl Ledger {
     /// The history as a call with these operations finds it. A batch has been seen if all of it has.
     pub(super) fn history(&self, operations: &Operations, agent: AgentHistory, bytes_out: u64) -> History {
         History {
-            reads: self.counts.reads,
-            acts: self.counts.acts,
-            delegates: self.counts.delegates,
-            denials: self.counts.denials,
             service_seen: operations.iter().all(|operation| self.services.contains(&operation.service)),
             operation_seen: operations.iter().all(|operation| self.operations.contains(&operation.id)),
             resource_seen: knows_all(&self.touched, operations),
             resource_read: knows_all(&self.read, operations),
-            labels: Arc::clone(&self.labels),
-            external: self.external,
-            bytes_out,
             agent,
+            ..self.told(bytes_out)
         }
     }
 
@@ -120,6 +123,35 @@ impl Ledger {
         let strongest = operations.strongest();
         let row = Row { operation: strongest.id.clone(), class: strongest.class, decision, refusal };
         *self.row(row) += 1;
+    }
+
+    /// Takes in what another node tells; what it told before is never told smaller.
+    pub(super) fn learn(&mut self, history: &History) {
+        let Elsewhere { counts, external, bytes_out } = &mut self.elsewhere;
+        counts.reads = counts.reads.max(history.reads);
+        counts.acts = counts.acts.max(history.acts);
+        counts.delegates = counts.delegates.max(history.delegates);
+        counts.denials = counts.denials.max(history.denials);
+        *external = history.external.max(*external);
+        *bytes_out = history.bytes_out.max(*bytes_out);
+        if !history.labels.is_subset(&self.labels) {
+            Arc::make_mut(&mut self.labels).extend(history.labels.iter().cloned());
+        }
+    }
+
+    /// What is told to another node: what was seen is left out, which can only make policies stricter there.
+    pub(super) fn told(&self, bytes_out: u64) -> History {
+        let Elsewhere { counts, external, bytes_out: sent } = &self.elsewhere;
+        History {
+            reads: self.counts.reads.saturating_add(counts.reads),
+            acts: self.counts.acts.saturating_add(counts.acts),
+            delegates: self.counts.delegates.saturating_add(counts.delegates),
+            denials: self.counts.denials.saturating_add(counts.denials),
+            labels: Arc::clone(&self.labels),
+            external: self.external.saturating_add(*external),
+            bytes_out: bytes_out.saturating_add(*sent),
+            ..History::default()
+        }
     }
 
     /// Labels are never dropped for want of room: a forgotten one would loosen policies. They are the catalog's and the

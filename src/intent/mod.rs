@@ -15,6 +15,8 @@ mod chain;
 mod declared;
 mod entry;
 mod error;
+mod hand;
+mod join;
 mod known;
 mod ledger;
 mod place;
@@ -32,11 +34,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{Binding, Budget, Grant, IntentName, SpiffeId, Subject};
 
-pub use agents::{AgentLine, DEFAULT_LEARNING, Registration};
+pub use agents::{AgentLine, DEFAULT_LEARNING, Invoked, Registration};
 pub use book::{BookError, Kept, KeptTask, TaskBook};
 pub use chain::Delegation;
 pub use declared::Intents;
 pub use error::{IntentError, Obstacle, Within};
+pub use hand::HandedOver;
+pub use join::Joined;
 pub use ledger::{DISTINCT_PER_TASK, SummaryRow};
 pub use place::{Attached, Place};
 pub use registry::{Ended, Ports, Tasks};

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use super::entry::Entry;
 use super::ledger::Whose;
-use super::{Obstacle, TaskEnd};
-use crate::call::{AgentProfile, Class, Decision, History, Link, Operations, Task, Timestamp};
+use super::{IntentError, Obstacle, TaskEnd, Tasks};
+use crate::call::{AgentProfile, Class, Decision, History, Link, Operations, Task, TaskId, Timestamp};
 
 /// What a call gets when it joins its task.
 #[derive(Debug)]
@@ -40,6 +40,58 @@ pub struct Place {
 impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Place(in {})", self.entry.task.id)
+    }
+}
+
+impl Tasks {
+    /// Joins a call to its task, and reserves its share of the budgets of the task and of every task above it. The call
+    /// is registered first and only then the task is found open or over.
+    ///
+    /// A task past its deadline is over here at once, before [`Tasks::expire`] has come by to say so.
+    pub fn attach(&self, task: TaskId, operations: &Operations) -> Result<Attached, IntentError> {
+        let entry = self.find(task).ok_or(IntentError::Unknown(task))?;
+        if let Some(to) = &entry.task.terms.lent_to {
+            return Err(IntentError::Lent { task, to: to.clone() });
+        }
+        let class = operations.class();
+        let place = Place::register(Arc::clone(&entry), class);
+        let ended = entry.ended.subscribe();
+        let now = self.ports.clock.now();
+        let chain: Vec<&Arc<Entry>> = entry.above.iter().chain(std::iter::once(&entry)).collect();
+        let mut locked = Entry::lock_all(&chain);
+        for (link, state) in chain.iter().zip(&locked) {
+            link.check_open(state, now).map_err(|error| match error {
+                // To the caller its own task is what is over.
+                IntentError::Ended { task: over, .. } if over != task => {
+                    IntentError::Ended { task, why: TaskEnd::Parent }
+                }
+                error => error,
+            })?;
+        }
+        let terms =
+            chain.iter().zip(&mut locked).try_for_each(|(link, state)| link.check_terms(state, operations));
+        if terms.is_ok() {
+            for state in &mut locked {
+                state.reserve(class);
+            }
+            place.has_reserved();
+        }
+        let histories = chain.iter().zip(&locked).map(|(link, state)| link.history(state, operations, now));
+        let mut links: Vec<_> = chain
+            .iter()
+            .zip(histories)
+            .map(|(link, history)| Link {
+                task: Arc::clone(&link.task),
+                profile: Arc::clone(&link.agent.profile),
+                history,
+            })
+            .collect();
+        drop(locked);
+        let Some(Link { task, profile, history }) = links.pop() else {
+            return Err(IntentError::Unknown(task));
+        };
+        links.reverse();
+        Ok(Attached { task, profile, history, links, ended, obstacle: terms.err(), place })
     }
 }
 

@@ -14,12 +14,12 @@ use super::agents::{Agent, Agents};
 use super::chain::{self, Delegation};
 use super::entry::{Entry, Phase};
 use super::known::Known;
-use super::place::{Attached, Place};
 use super::view::{TaskLine, TaskView};
 use super::{AgentLine, BookError, IntentError, NewTask, Settings, TaskBook, TaskEnd};
 use super::{MAX_LABEL_BYTES, MAX_LABELS, MIN_TTL, STANDING_INTENT};
 use crate::call::{
-    AgentProfile, Clock, Entropy, IntentName, Link, Operations, SpiffeId, Task, TaskId, Terms, Timestamp,
+    AgentProfile, CallId, Clock, Entropy, Handed, IntentName, PeerName, SpiffeId, Task, TaskId, Terms,
+    Timestamp,
 };
 
 /// A task that is over, and why.
@@ -37,11 +37,21 @@ pub struct Ports {
 
 /// The tasks of this node.
 pub struct Tasks {
-    settings: Settings,
-    ports: Ports,
-    agents: Agents,
+    pub(super) settings: Settings,
+    pub(super) ports: Ports,
+    pub(super) agents: Agents,
+    /// For what is handed over, which is opened one after the other.
+    pub(super) turns: tokio::sync::Mutex<()>,
     /// Guards which tasks there are.
     known: RwLock<Known>,
+}
+
+/// How a task came to be, where nobody asked for it.
+#[derive(Default)]
+pub(super) struct Birth {
+    pub(super) call: Option<CallId>,
+    pub(super) lent_to: Option<PeerName>,
+    pub(super) handed: Option<Box<Handed>>,
 }
 
 impl Tasks {
@@ -49,13 +59,14 @@ impl Tasks {
     pub fn load(settings: Settings, ports: Ports) -> Result<Self, BookError> {
         let kept = ports.book.load(settings.ended_tasks)?;
         let agents = Agents::new(settings.registered.clone(), settings.agents);
-        let tasks = Self { settings, ports, agents, known: RwLock::default() };
+        let turns = tokio::sync::Mutex::default();
+        let tasks = Self { settings, ports, agents, turns, known: RwLock::default() };
         for (agent, _since) in kept.quarantined {
             tasks.agents.of(&agent).set_quarantined(true);
         }
         for one in kept.tasks {
             let mut known = tasks.write();
-            let above = known.above(one.task.terms.parent);
+            let above = tasks.all_above(&mut known, &one.task.terms);
             let phase = match one.ended {
                 None if one.task.terms.parent.is_some()
                     && above.last().is_none_or(|up| up.is_over().is_some()) =>
@@ -67,6 +78,11 @@ impl Tasks {
                 Some((why, at)) => Phase::Ended { why, at },
             };
             let agent = tasks.agents.of(&one.task.agent);
+            if let Some(handed) = &one.task.terms.handed {
+                let own = one.task.terms.parent.filter(|parent| *parent != handed.task);
+                let until = handed.links.last().map_or(one.task.deadline, |link| link.task.deadline);
+                known.joined.insert((handed.by.clone(), handed.task, own), (one.task.id, until));
+            }
             known.add(Arc::new(Entry::new(Arc::new(one.task), agent, above, phase)), phase);
         }
         Ok(tasks)
@@ -74,7 +90,7 @@ impl Tasks {
 
     /// Opens a task. It takes calls once the book has it.
     pub async fn open(&self, wanted: NewTask) -> Result<Arc<Task>, IntentError> {
-        self.open_under(wanted, None).await
+        self.open_under(wanted, None, Birth::default()).await
     }
 
     /// Opens a task under `parent`, inside of what that has.
@@ -83,11 +99,16 @@ impl Tasks {
         let now = self.ports.clock.now();
         above.check_open(&above.lock(), now)?;
         let wanted = chain::under(&above.task, wanted, self.settings.depth, now)?;
-        self.open_under(wanted, Some(parent)).await
+        self.open_under(wanted, Some(parent), Birth::default()).await
     }
 
-    async fn open_under(&self, wanted: NewTask, parent: Option<TaskId>) -> Result<Arc<Task>, IntentError> {
-        let entry = self.enter(wanted, parent)?;
+    pub(super) async fn open_under(
+        &self,
+        wanted: NewTask,
+        parent: Option<TaskId>,
+        birth: Birth,
+    ) -> Result<Arc<Task>, IntentError> {
+        let entry = self.enter(wanted, parent, birth)?;
         // Dropped half-way, or refused by the book, it goes out again.
         let withdrawing = Withdrawing { tasks: self, entry: &entry };
         self.ports.book.open(&entry.task).await?;
@@ -110,7 +131,12 @@ impl Tasks {
     }
 
     /// Takes a place among the tasks, without taking calls yet.
-    fn enter(&self, wanted: NewTask, parent: Option<TaskId>) -> Result<Arc<Entry>, IntentError> {
+    fn enter(
+        &self,
+        wanted: NewTask,
+        parent: Option<TaskId>,
+        birth: Birth,
+    ) -> Result<Arc<Entry>, IntentError> {
         let bounded =
             self.settings.intents.bound(&wanted.intent, &wanted.agent, &wanted.grant, &wanted.budget)?;
         let longest = bounded.longest.unwrap_or(self.settings.max_ttl).min(self.settings.max_ttl);
@@ -123,16 +149,27 @@ impl Tasks {
         let opened = self.ports.clock.now();
         let id = TaskId::fresh(&*self.ports.clock, &*self.ports.entropy);
         let mut known = self.write();
-        let above = known.above(parent);
-        let actors = match above.last() {
-            Some(nearest) => {
-                nearest.check_open(&nearest.lock(), opened)?;
+        let nearest = match parent {
+            None => None,
+            Some(parent) => Some(known.tasks.get(&parent).cloned().ok_or(IntentError::Unknown(parent))?),
+        };
+        if let Some(nearest) = &nearest {
+            nearest.check_open(&nearest.lock(), opened)?;
+            if birth.handed.is_none() {
                 known.check_fan_out(&nearest.task, self.settings.fan_out)?;
+            }
+        }
+        let Birth { call, lent_to, handed } = birth;
+        let terms = Terms { parent, call, lent_to, handed, ..Terms::default() };
+        let above = self.all_above(&mut known, &terms);
+        let actors = match (&terms.handed, above.last()) {
+            // It is the very task that was handed over, as it is worked on here.
+            (Some(_), Some(handed)) => handed.task.terms.actors.clone(),
+            (None, Some(nearest)) => {
                 let task = &nearest.task;
                 std::iter::once(&task.agent).chain(&task.terms.actors).cloned().collect()
             }
-            None if parent.is_some() => return Err(IntentError::Unknown(id)),
-            None => Vec::new(),
+            (_, None) => Vec::new(),
         };
         if known.open >= self.settings.open_tasks {
             return Err(IntentError::TooMany { limit: self.settings.open_tasks });
@@ -140,12 +177,24 @@ impl Tasks {
         let NewTask { agent: name, intent, labels, ttl, on_behalf_of, binding, .. } = wanted;
         let binding = binding.unwrap_or(agent.binding);
         let (grant, budget) = (bounded.grant, bounded.budget);
-        let terms = Terms { on_behalf_of, parent, actors, grant, budget, binding };
+        let terms = Terms { on_behalf_of, actors, grant, budget, binding, ..terms };
         let deadline = opened.plus(ttl);
         let task = Arc::new(Task { id, agent: name, intent, labels, opened, deadline, terms });
         let entry = Arc::new(Entry::new(task, agent, above, Phase::Opening));
         known.add(Arc::clone(&entry), Phase::Opening);
         Ok(entry)
+    }
+
+    /// All tasks above one with these terms: those that it was delegated from, then those that were handed over with it.
+    fn all_above(&self, known: &mut Known, terms: &Terms) -> Vec<Arc<Entry>> {
+        let mut above = known.above(terms.parent);
+        let handed = terms.handed.as_ref().map(|handed| known.handed_above(self, handed));
+        for link in handed.into_iter().flatten() {
+            // Both ways may lead through one task, which then counts once.
+            above.retain(|known| !Arc::ptr_eq(known, &link));
+            above.push(link);
+        }
+        above
     }
 
     /// The task of an agent that shows who it is but no task: made at its first call, without a deadline, once while the
@@ -173,54 +222,6 @@ impl Tasks {
         known.add(Arc::new(entry), Phase::Open);
         known.standing.insert(agent.clone(), Arc::clone(&task));
         task
-    }
-
-    /// Joins a call to its task, and reserves its share of the budgets of the task and of every task above it. The call
-    /// is registered first and only then the task is found open or over.
-    ///
-    /// A task past its deadline is over here at once, before [`Tasks::expire`] has come by to say so.
-    pub fn attach(&self, task: TaskId, operations: &Operations) -> Result<Attached, IntentError> {
-        let entry = self.find(task).ok_or(IntentError::Unknown(task))?;
-        let class = operations.class();
-        let place = Place::register(Arc::clone(&entry), class);
-        let ended = entry.ended.subscribe();
-        let now = self.ports.clock.now();
-        // From the root downwards: whoever locks several locks in this order.
-        let chain: Vec<&Arc<Entry>> = entry.above.iter().chain(std::iter::once(&entry)).collect();
-        let mut locked: Vec<_> = chain.iter().map(|link| link.lock()).collect();
-        for (link, state) in chain.iter().zip(&locked) {
-            link.check_open(state, now).map_err(|error| match error {
-                // To the caller its own task is what is over.
-                IntentError::Ended { task: over, .. } if over != task => {
-                    IntentError::Ended { task, why: TaskEnd::Parent }
-                }
-                error => error,
-            })?;
-        }
-        let terms =
-            chain.iter().zip(&mut locked).try_for_each(|(link, state)| link.check_terms(state, operations));
-        if terms.is_ok() {
-            for state in &mut locked {
-                state.reserve(class);
-            }
-            place.has_reserved();
-        }
-        let histories = chain.iter().zip(&locked).map(|(link, state)| link.history(state, operations, now));
-        let mut links: Vec<_> = chain
-            .iter()
-            .zip(histories)
-            .map(|(link, history)| Link {
-                task: Arc::clone(&link.task),
-                profile: Arc::clone(&link.agent.profile),
-                history,
-            })
-            .collect();
-        drop(locked);
-        let Some(Link { task, profile, history }) = links.pop() else {
-            return Err(IntentError::Unknown(task));
-        };
-        links.reverse();
-        Ok(Attached { task, profile, history, links, ended, obstacle: terms.err(), place })
     }
 
     /// Ends a task and every task under it: no new call is taken, the end is durable, every call under way sees it. Of
@@ -274,7 +275,9 @@ impl Tasks {
         }
         let theirs: Vec<_> = {
             let known = self.read();
-            let has_part = |entry: &&Arc<Entry>| entry.task.agent == *id;
+            let has_part = |entry: &&Arc<Entry>| {
+                entry.task.agent == *id || entry.above.iter().any(|up| up.task.agent == *id)
+            };
             let its = |entry: &Arc<Entry>| (entry.task.id, TaskEnd::Quarantine);
             known.tasks.values().filter(has_part).map(its).collect()
         };
@@ -373,11 +376,11 @@ impl Tasks {
         Ok(ended)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Known> {
         self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Known> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Tasks;
 use super::ledger::Whose;
-use crate::call::{Decision, Operations, SpiffeId, TaskId, Timestamp};
+use crate::call::{Budget, Decision, Operations, SpiffeId, TaskId, Timestamp};
 
 /// Something that the journal tells of a task.
 #[derive(Clone, Debug)]
@@ -21,6 +21,13 @@ pub enum Past {
         refusal: Option<&'static str>,
         /// When.
         at: Timestamp,
+    },
+    /// A share of a task's budget was lent to another node.
+    Lent {
+        /// The task.
+        task: TaskId,
+        /// How much.
+        budget: Budget,
     },
     /// Bytes went out with a call.
     Sent {
@@ -45,6 +52,13 @@ impl Tasks {
                     above.lock().ledger.settle(operations, *decision, *refusal, Whose::Descendants);
                 }
                 entry.lock().ledger.settle(operations, *decision, *refusal, Whose::Own);
+            }
+            Past::Lent { task, budget } => {
+                let Some(entry) = self.find(*task) else { return };
+                for link in entry.above.iter().chain(std::iter::once(&entry)) {
+                    link.lock().lend(&Budget { bytes: None, ..*budget });
+                    link.bytes_were_sent(budget.bytes.or(Some(0)));
+                }
             }
             Past::Sent { task, bytes } => {
                 let Some(entry) = self.find(*task) else { return };

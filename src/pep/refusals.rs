@@ -9,7 +9,9 @@ use crate::record::JournalError;
 pub(super) fn identity(error: &IdentityError) -> Refusal {
     match error {
         IdentityError::Missing => Refusal::IdentityRequired,
-        IdentityError::Disagrees { .. }
+        IdentityError::Chain(_)
+        | IdentityError::Disagrees { .. }
+        | IdentityError::NotHanded { .. }
         | IdentityError::Several { .. }
         | IdentityError::Svid(_)
         | IdentityError::Token(_)
@@ -24,9 +26,11 @@ pub(super) fn intent(error: &IntentError) -> Refusal {
         IntentError::Budget { .. }
         | IntentError::Cycle { .. }
         | IntentError::Depth { .. }
+        | IntentError::Elsewhere { .. }
         | IntentError::FanOut { .. }
         | IntentError::Grant(_)
         | IntentError::Labels { .. }
+        | IntentError::Lent { .. }
         | IntentError::NotTheirs { .. }
         | IntentError::Outside { .. }
         | IntentError::Store(_)
@@ -34,6 +38,14 @@ pub(super) fn intent(error: &IntentError) -> Refusal {
         | IntentError::Ttl { .. }
         | IntentError::Undeclared(_)
         | IntentError::Unknown(_) => Refusal::TaskEnded { why: error.to_string() },
+    }
+}
+
+/// Why a call that invokes an agent does not hand it a task, and so does not go out.
+pub(super) fn delegation(error: &IntentError) -> Refusal {
+    match error {
+        IntentError::Ended { .. } | IntentError::Quarantined(_) => intent(error),
+        _ => Refusal::OutsideGrant { why: format!("no task can be handed over with this call: {error}") },
     }
 }
 

@@ -22,10 +22,10 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
-use crate::call::{SpiffeId, TrustDomain};
+use crate::call::{PeerName, SpiffeId, TrustDomain};
 use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE};
 
-pub use agents::{Agent, Tasks};
+pub use agents::{Agent, Peer, Tasks};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
 pub use problem::{ConfigError, Problem};
 pub use resolve::{HostPattern, Mapping};
@@ -99,6 +99,12 @@ pub struct Identity {
     pub workload_api: Option<String>,
     /// The files of the trust bundles by which SVIDs are believed.
     pub bundles: BTreeMap<TrustDomain, PathBuf>,
+    /// What this node is called by its peers.
+    pub node: PeerName,
+    /// How long what is handed over holds behind another node.
+    pub handover: Duration,
+    /// The nodes that may hand tasks over to agents here.
+    pub peers: Vec<Peer>,
 }
 
 /// How origins are reached and trusted.
@@ -301,12 +307,24 @@ impl Raw<'_> {
         let bundles = section.section("bundles").entries(|name, value| {
             Ok((TrustDomain::parse(name).map_err(|error| error.to_string())?, self.path(value)?))
         });
+        let agents::Handover { node, life: handover, peers } =
+            agents::handover(&mut section, |value| self.path(value));
         section.finish();
         let (audience, bundles) =
             (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
         let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
         let (default_agent, workload_api) = (default_agent.flatten(), workload_api.flatten());
-        Identity { trust_domain, default_agent, token_ttl, audience, workload_api, bundles }
+        Identity {
+            trust_domain,
+            default_agent,
+            token_ttl,
+            audience,
+            workload_api,
+            bundles,
+            node,
+            handover,
+            peers,
+        }
     }
 
     fn telemetry(&self, section: Section<'_>) -> Telemetry {

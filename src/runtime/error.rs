@@ -65,6 +65,14 @@ pub enum StartError {
     /// A key of the node.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// A peer's key.
+    #[error("identity.peers: `{}` is no public key of a node (chain.pub, or a JWK set): {why}", path.display())]
+    Peer {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The policies.
     #[error("the policies cannot be loaded:\n{0}")]
     Policies(#[from] LoadErrors),

@@ -47,8 +47,8 @@ async fn load(config: &Config, ports: intent::Ports, dir: &Path) -> Result<Arc<T
 }
 
 fn registration(agent: config::Agent) -> (SpiffeId, intent::Registration) {
-    let config::Agent { id, profile, binding, learning, operations } = agent;
-    (id, intent::Registration { profile, binding, learning, operations })
+    let config::Agent { id, profile, binding, learning, operations, hosts, behind, lends_percent } = agent;
+    (id, intent::Registration { profile, binding, learning, operations, hosts, behind, lends_percent })
 }
 
 /// The declared intents; none where there is no file.

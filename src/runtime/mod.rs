@@ -10,6 +10,7 @@ pub mod config;
 mod error;
 mod kept;
 mod measure;
+mod peers;
 mod ports;
 mod reload;
 mod replay;

@@ -60,6 +60,12 @@ fn take(entry: &Entry, tasks: &Tasks, open: &mut Open) {
             };
             tasks.replay(&Past::Sent { task, bytes });
         }
+        What::TaskOpened(task) => {
+            let Some(terms) = task.terms.as_deref().filter(|terms| terms.lent_to.is_some()) else { return };
+            if let Some(parent) = terms.parent {
+                tasks.replay(&Past::Lent { task: parent, budget: terms.budget });
+            }
+        }
         _ => {}
     }
 }

@@ -19,7 +19,7 @@ use super::measure::Measured;
 use super::ports::TaskPorts;
 use super::reload::{self, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
-use super::{kept, workload};
+use super::{kept, peers, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
 use crate::accept::{self, Front, Walk};
@@ -53,6 +53,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (ca, new_ca) = authority(&dir, &clock)?;
     let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
     let tokens = Arc::new(tokens.living(config.identity.token_ttl));
+    let chains = peers::chains(&config.identity, &dir, &clock, &entropy)?;
     let facts = doors.facts(&dir, &ca);
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, new_ca).await?;
@@ -78,7 +79,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let scrape: Scrape = Arc::new(move || measured.families());
     let pep = Pep {
         law: current.clone(),
-        identity: believe(&config, &tokens, &bundles, &clock),
+        identity: believe(&config, &tokens, &bundles, &clock).believing(chains.clone()),
+        chains,
         tasks: tasks.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),

@@ -56,6 +56,7 @@ impl Past {
             by: Entrance::Proxy,
             token: None,
             certificates: None,
+            chain: None,
         };
         let principal = Principal { agent, evidence: facts.evidence? };
         let recognised = Call::intercepted(head(facts)?, presented).recognise(operations);

@@ -36,12 +36,14 @@ impl From<IntentError> for Problem {
             IntentError::Budget { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_budget"),
             IntentError::Cycle { .. } => (StatusCode::CONFLICT, "delegation_cycle"),
             IntentError::Depth { .. } => (StatusCode::CONFLICT, "delegation_too_deep"),
+            IntentError::Elsewhere { .. } => (StatusCode::CONFLICT, "handed_elsewhere"),
             IntentError::Ended { .. } => (StatusCode::CONFLICT, "task_ended"),
             IntentError::FanOut { .. } => (StatusCode::TOO_MANY_REQUESTS, "too_many_delegations"),
             IntentError::Grant(_) | IntentError::Outside { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_grant")
             }
             IntentError::Labels { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_labels"),
+            IntentError::Lent { .. } => (StatusCode::CONFLICT, "task_lent"),
             IntentError::NotTheirs { .. } | IntentError::Undeclared(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_intent")
             }

@@ -312,6 +312,7 @@ async fn the_token_of_the_answer_is_the_tasks_own() {
         by: Entrance::Proxy,
         token: Some(Secret::new(body["token"].as_str().unwrap().to_owned())),
         certificates: None,
+        chain: None,
     };
     let Claim::Token { task, agent, .. } = identity.attribute(&presented).unwrap() else {
         panic!("another claim")

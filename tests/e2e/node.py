@@ -83,6 +83,7 @@ class Settings:
     trust: list[str] = field(default_factory=list)
     otlp: str = ""
     default_agent: str = ""
+    identity: str = ""
     extra: str = ""
 
 
@@ -103,7 +104,8 @@ class Node:
         return (
             f"[listen]\nproxy = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n"
             f"[state]\ndir = {toml(str(self.state))}\n"
-            f"[identity]\ntrust_domain = \"example.org\"\ndefault_agent = {toml(settings.default_agent)}\n{policies}\n"
+            f"[identity]\ntrust_domain = \"example.org\"\ndefault_agent = {toml(settings.default_agent)}\n"
+            f"{settings.identity}\n{policies}\n"
             f"[upstream]\ntrust = {toml(settings.trust)}\n[upstream.resolve]\n{resolve}\n"
             f"[telemetry]\notlp_endpoint = {toml(settings.otlp)}\n{settings.extra}\n")
 

@@ -10,6 +10,7 @@
     reason = "a test that fails says why by panicking"
 )]
 
+mod chain;
 mod crash;
 mod flow;
 mod harness;

@@ -162,9 +162,12 @@ impl Given {
             terms: crate::call::Terms::default(),
         };
         let principal = Principal { agent, evidence: self.evidence };
-        Call::intercepted(head, Presented { peer, by: Entrance::Proxy, token: None, certificates: None })
-            .recognise(operations)
-            .attribute(principal, Arc::new(task), self.history)
+        Call::intercepted(
+            head,
+            Presented { peer, by: Entrance::Proxy, token: None, certificates: None, chain: None },
+        )
+        .recognise(operations)
+        .attribute(principal, Arc::new(task), self.history)
     }
 }
 

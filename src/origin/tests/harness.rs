@@ -95,6 +95,7 @@ impl Ask {
             by: Entrance::Proxy,
             token: None,
             certificates: None,
+            chain: None,
         };
         let agent = SpiffeId::parse("spiffe://example.org/agent/a").unwrap();
         let operations = Operations::one(Operation {

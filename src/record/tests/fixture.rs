@@ -78,6 +78,7 @@ pub(crate) fn intercepted(target: &str, headers: &[(&'static str, &str)]) -> Cal
         by: Entrance::Proxy,
         token: None,
         certificates: None,
+        chain: None,
     };
     Call::intercepted(head, presented)
 }

@@ -1,11 +1,13 @@
 //! `[[agents]]` and `[tasks]`: who the agents are, and what a task may be.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::read::{Section, not_one_of};
+use super::read::{Section, Value, not_one_of};
 use crate::call::grant::Pattern;
-use crate::call::{AgentKind, AgentProfile, Binding, SpiffeId, TrustDomain};
+use crate::call::{AgentKind, AgentProfile, Binding, Host, PeerName, SpiffeId, TrustDomain};
+use crate::identity::{DEFAULT_CHAIN_LIFE, MAX_CHAIN_LIFE};
 use crate::intent::MAX_TTL;
 
 /// An agent that the operator put down.
@@ -21,6 +23,30 @@ pub struct Agent {
     pub learning: Option<Duration>,
     /// The fixed operations of an integration; nothing is learnt then.
     pub operations: Vec<Pattern>,
+    /// Where it is invoked.
+    pub hosts: Vec<Host>,
+    /// The node that it works behind.
+    pub behind: Option<PeerName>,
+    /// Percent of what is left of a budget that is lent to that node.
+    pub lends_percent: Option<u8>,
+}
+
+/// A node that may hand tasks over to agents here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// What it is called.
+    pub name: PeerName,
+    /// The file of its public key.
+    pub key: PathBuf,
+    /// The agents that it may speak for.
+    pub speaks_for: Vec<Pattern>,
+}
+
+/// What concerns tasks that go from node to node.
+pub(super) struct Handover {
+    pub(super) node: PeerName,
+    pub(super) life: Duration,
+    pub(super) peers: Vec<Peer>,
 }
 
 /// Bounds of every task.
@@ -50,6 +76,49 @@ pub(super) fn tasks(mut section: Section<'_>) -> Tasks {
     tasks
 }
 
+/// The part of `[identity]` that is about other nodes.
+pub(super) fn handover(
+    section: &mut Section<'_>,
+    path: impl Fn(Value<'_>) -> Result<PathBuf, String>,
+) -> Handover {
+    let name = |value: Value<'_>| PeerName::parse(value.text()?).map_err(|error| error.to_string());
+    let node = section.take("node", name).unwrap_or_else(own_name);
+    let life = section.take("handover_s", |value| value.integer(10, MAX_CHAIN_LIFE.as_secs(), "seconds"));
+    let mut peers: Vec<Peer> = Vec::new();
+    for mut one in section.sections("peers") {
+        let found = (
+            one.take("name", name),
+            one.take("key", &path),
+            one.take("speaks_for", |value| {
+                value.each(|item| Pattern::parse(item.text()?).map_err(|error| error.to_string()))
+            }),
+        );
+        for (key, lacks) in
+            [("name", found.0.is_none()), ("key", found.1.is_none()), ("speaks_for", found.2.is_none())]
+        {
+            if lacks {
+                one.lacks(key);
+            }
+        }
+        let (Some(name), Some(key), Some(speaks_for)) = found else {
+            one.finish();
+            continue;
+        };
+        if name == node || peers.iter().any(|peer| peer.name == name) {
+            one.wrong(&format!("`name`: `{name}` is this node's own name, or that of another peer"));
+        }
+        one.finish();
+        peers.push(Peer { name, key, speaks_for });
+    }
+    let life = life.map_or(DEFAULT_CHAIN_LIFE, Duration::from_secs);
+    Handover { node, life, peers }
+}
+
+#[expect(clippy::expect_used, reason = "the text is a constant, and every start takes this way")]
+fn own_name() -> PeerName {
+    PeerName::parse("self").expect("a constant that is a name")
+}
+
 pub(super) fn agent(mut section: Section<'_>, domain: &TrustDomain) -> Option<Agent> {
     let text = |section: &mut Section<'_>, key| {
         section.take(key, |value| value.text().map(str::to_owned)).unwrap_or_default()
@@ -74,6 +143,12 @@ pub(super) fn agent(mut section: Section<'_>, domain: &TrustDomain) -> Option<Ag
     let operations = section.take("operations", |value| {
         value.each(|item| Pattern::parse(item.text()?).map_err(|error| error.to_string()))
     });
+    let hosts = section.take("hosts", |value| {
+        value.each(|item| Host::parse(item.text()?).map_err(|error| error.to_string()))
+    });
+    let behind =
+        section.take("behind", |value| PeerName::parse(value.text()?).map_err(|error| error.to_string()));
+    let lends = section.take("lends_percent", |value| value.integer(0, 100, "percent"));
     let profile = AgentProfile {
         registered: true,
         kind: kind.unwrap_or_default(),
@@ -90,6 +165,9 @@ pub(super) fn agent(mut section: Section<'_>, domain: &TrustDomain) -> Option<Ag
         binding: binding.unwrap_or_default(),
         learning,
         operations: operations.unwrap_or_default(),
+        hosts: hosts.unwrap_or_default(),
+        behind,
+        lends_percent: lends.and_then(|lends| u8::try_from(lends).ok()),
     })
 }
 

@@ -63,6 +63,11 @@ impl<'d> Section<'d> {
         self.problems.anywhere(format!("`{}` is missing in one of the [[{}]]", key, self.path));
     }
 
+    /// Notes what is wrong with a table as a whole.
+    pub(super) fn wrong(&self, what: &str) {
+        self.problems.anywhere(format!("[[{}]]: {what}", self.path));
+    }
+
     /// The key's value, parsed; a mistake is noted and reads as absent.
     pub(super) fn take<T>(
         &mut self,

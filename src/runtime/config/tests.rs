@@ -285,6 +285,10 @@ fn agents_are_put_down_one_table_each() {
         ("[[agents]]\nid = \"a\"\nkind = \"robot\"\n", "`robot` is not one of"),
         ("[[agents]]\nid = \"a\"\nownr = \"b\"\n", "did you mean `owner`"),
         ("agents = 3\n", "tables are wanted"),
+        ("[[agents]]\nid = \"a\"\nhosts = [\"a b\"]\n", "is not a host"),
+        ("[[agents]]\nid = \"a\"\nlends_percent = 101\n", "from 0 to 100"),
+        ("[[identity.peers]]\nname = \"b\"\nspeaks_for = []\n", "`key` is missing in one of the [[identity.peers]]"),
+        ("[[identity.peers]]\nname = \"self\"\nkey = \"k\"\nspeaks_for = [\"*\"]\n", "this node's own name"),
     ] {
         assert!(complaint(wrong).contains(told), "{}", complaint(wrong));
     }
@@ -308,7 +312,7 @@ fn the_sample_is_sound_and_complete() {
     {
         let told = complaint(&format!("[{section}]\nqqqqqqqq = 1\n"));
         let known = told.split("known keys: ").nth(1).unwrap_or_else(|| panic!("{told}"));
-        for key in known.split(", ").filter(|key| !["headers", "bundles"].contains(key)) {
+        for key in known.split(", ").filter(|key| !["headers", "bundles", "peers"].contains(key)) {
             assert!(
                 keys.iter().any(|(s, k, _)| s == section && k == key),
                 "`{section}.{key}` is not in the sample"

@@ -105,6 +105,26 @@ class Llm:
         self._process.kill()
 
 
+class A2aAgent:
+    """An agent that answers A2A 1.0 (`SendMessage` over JSON-RPC) at `/a2a`. `journal` is its own record of what it was asked,
+    headers included."""
+
+    def __init__(self, node: Path, npm: Path, folder: Path, port: int, name: str):
+        config = folder / "a2a.json"
+        agent = {"name": name, "description": "adds up", "version": "1", "url": f"http://127.0.0.1:{port}/a2a",
+                 "messages": [{"pattern": "sum", "parts": [{"text": "42"}]}]}
+        config.write_text(json.dumps({"a2a": {"path": "/a2a", "agents": [agent]}}))
+        self.port = port
+        self._process = Process(
+            "a2a agent", [node, npm / "node_modules/.bin/aimock", "-c", config, "-p", str(port)],
+            folder / "a2a.log", lambda: listening(port), cwd=folder)
+
+    journal = Llm.journal
+
+    def close(self) -> None:
+        self._process.kill()
+
+
 def mcp_everything(node: Path, npm: Path, folder: Path, port: int) -> Process:
     return Process(
         "mcp everything",
