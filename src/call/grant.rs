@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::money::{Currency, Money};
 use super::operation::{Class, Operation};
 
 /// Most names in one part of a grant.
@@ -169,7 +170,7 @@ fn narrower(inner: &BTreeSet<Pattern>, outer: &BTreeSet<Pattern>) -> Option<BTre
 }
 
 /// How much a task may do. Wall time is not here: it is the task's deadline.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Calls of any class.
@@ -187,6 +188,10 @@ pub struct Budget {
     /// Bytes of request bodies that go out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Money that requests name, by currency, in its smallest unit. Empty: no limit. Else a currency that is not named here
+    /// may not be spent, and neither may what cannot be told.
+    #[serde(skip_serializing_if = "Money::is_empty")]
+    pub money: Money,
 }
 
 impl Budget {
@@ -195,15 +200,10 @@ impl Budget {
         *self == Self::default()
     }
 
-    /// The lines with their names.
-    pub fn lines(&self) -> [(Line, Option<u64>); 5] {
-        [
-            (Line::Calls, self.calls),
-            (Line::Reads, self.reads),
-            (Line::Acts, self.acts),
-            (Line::Delegates, self.delegates),
-            (Line::Bytes, self.bytes),
-        ]
+    /// The lines that are limited.
+    pub fn lines(&self) -> impl Iterator<Item = (Line, u64)> {
+        let counts = Line::COUNTS.into_iter().filter_map(|line| Some((line, self.line(line)?)));
+        counts.chain(self.money.iter().map(|(currency, amount)| (Line::Money(*currency), *amount)))
     }
 
     /// One line.
@@ -214,36 +214,52 @@ impl Budget {
             Line::Acts => self.acts,
             Line::Delegates => self.delegates,
             Line::Bytes => self.bytes,
+            Line::Money(_) if self.money.is_empty() => None,
+            Line::Money(currency) => Some(self.money.get(&currency).copied().unwrap_or_default()),
         }
     }
 
-    /// A budget line by line.
+    /// A budget line by line, with money of these currencies.
     #[must_use]
-    pub fn by_line(of: impl Fn(Line) -> Option<u64>) -> Self {
+    pub fn by_line(currencies: impl IntoIterator<Item = Currency>, of: impl Fn(Line) -> Option<u64>) -> Self {
+        let money = currencies.into_iter().filter_map(|currency| Some((currency, of(Line::Money(currency))?)));
         Self {
             calls: of(Line::Calls),
             reads: of(Line::Reads),
             acts: of(Line::Acts),
             delegates: of(Line::Delegates),
             bytes: of(Line::Bytes),
+            money: money.collect(),
         }
     }
 
-    /// Both together, an absent line being nothing.
+    /// This, as a sum of what was spent, with `more` added to it.
     #[must_use]
     pub fn plus(&self, more: &Self) -> Self {
-        Self::by_line(|line| match (self.line(line), more.line(line)) {
-            (None, more) => more,
-            (some, None) => some,
-            (Some(some), Some(more)) => Some(some.saturating_add(more)),
+        let sum = |line| match (self.spent(line), more.spent(line)) {
+            (0, 0) => None,
+            (some, more) => Some(some.saturating_add(more)),
+        };
+        Self::by_line(self.money.keys().chain(more.money.keys()).copied(), sum)
+    }
+
+    /// This, as a sum of what was spent, without `part`.
+    #[must_use]
+    pub fn less(&self, part: &Self) -> Self {
+        Self::by_line(self.money.keys().copied(), |line| {
+            Some(self.spent(line).saturating_sub(part.spent(line))).filter(|rest| *rest > 0)
         })
     }
 
-    /// This without `part`, an absent line being nothing.
+    /// One line of a sum of what was spent.
+    pub fn spent(&self, line: Line) -> u64 {
+        self.line(line).unwrap_or_default()
+    }
+
+    /// All lines but that of bytes.
     #[must_use]
-    pub fn less(&self, part: &Self) -> Self {
-        let part = |line| part.line(line).unwrap_or_default();
-        Self::by_line(|line| self.line(line).map(|some| some.saturating_sub(part(line))))
+    pub fn without_bytes(&self) -> Self {
+        Self { bytes: None, ..self.clone() }
     }
 
     /// This budget inside `outer`: what this one leaves open is taken over from there, what it names may not be more.
@@ -252,12 +268,19 @@ impl Budget {
             (Some(inner), Some(outer)) if inner > outer => Err(line),
             (inner, outer) => Ok(inner.or(outer)),
         };
+        let beyond = self.money.iter().find(|(currency, amount)| {
+            outer.line(Line::Money(**currency)).is_some_and(|allowed| **amount > allowed)
+        });
+        if let Some((currency, _)) = beyond {
+            return Err(Line::Money(*currency));
+        }
         Ok(Self {
             calls: line(Line::Calls, self.calls, outer.calls)?,
             reads: line(Line::Reads, self.reads, outer.reads)?,
             acts: line(Line::Acts, self.acts, outer.acts)?,
             delegates: line(Line::Delegates, self.delegates, outer.delegates)?,
             bytes: line(Line::Bytes, self.bytes, outer.bytes)?,
+            money: if self.money.is_empty() { outer.money.clone() } else { self.money.clone() },
         })
     }
 }
@@ -275,19 +298,13 @@ pub enum Line {
     Delegates,
     /// Bytes that go out.
     Bytes,
+    /// Money of one currency.
+    Money(Currency),
 }
 
 impl Line {
-    /// As it is spelt in a budget.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Calls => "calls",
-            Self::Reads => "reads",
-            Self::Acts => "acts",
-            Self::Delegates => "delegates",
-            Self::Bytes => "bytes",
-        }
-    }
+    /// All but money.
+    pub const COUNTS: [Self; 5] = [Self::Calls, Self::Reads, Self::Acts, Self::Delegates, Self::Bytes];
 
     /// The line of a class.
     pub const fn of(class: Class) -> Self {
@@ -301,7 +318,14 @@ impl Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Calls => f.write_str("calls"),
+            Self::Reads => f.write_str("reads"),
+            Self::Acts => f.write_str("acts"),
+            Self::Delegates => f.write_str("delegates"),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Money(currency) => write!(f, "{currency} (in its smallest unit)"),
+        }
     }
 }
 

@@ -61,6 +61,7 @@ pub mod handed;
 pub mod host;
 pub mod id;
 pub mod meter;
+pub mod money;
 pub mod operation;
 pub mod port;
 pub mod principal;

@@ -71,7 +71,7 @@ impl Intents {
         budget: &Budget,
     ) -> Result<Bounded, IntentError> {
         if self.is_empty() {
-            return Ok(Bounded { grant: grant.clone(), budget: *budget, longest: None });
+            return Ok(Bounded { grant: grant.clone(), budget: budget.clone(), longest: None });
         }
         let intent = self.0.get(name).ok_or_else(|| IntentError::Undeclared(name.clone()))?;
         if !intent.agents.is_empty() && !intent.agents.iter().any(|who| who.covers(agent.as_str())) {
@@ -87,7 +87,7 @@ impl Intents {
 
     /// What the standing task of a default agent is bound to; all of it where `standing` is not declared.
     pub(super) fn standing(&self, name: &IntentName) -> (Grant, Budget) {
-        self.0.get(name).map(|intent| (intent.grant(), intent.budget)).unwrap_or_default()
+        self.0.get(name).map(|intent| (intent.grant(), intent.budget.clone())).unwrap_or_default()
     }
 }
 
@@ -105,10 +105,7 @@ impl Intent {
 /// `inner` inside `outer`, or which line is too much.
 pub(super) fn fit(inner: &Budget, outer: &Budget, of: Within) -> Result<Budget, IntentError> {
     inner.within(outer).map_err(|line| {
-        let amount = |budget: &Budget| {
-            budget.lines().into_iter().find(|(name, _)| *name == line).and_then(|(_, amount)| amount)
-        };
-        let (wanted, allowed) = (amount(inner).unwrap_or_default(), amount(outer).unwrap_or_default());
+        let (wanted, allowed) = (inner.spent(line), outer.spent(line));
         IntentError::Budget { line, wanted, allowed, of }
     })
 }

@@ -13,6 +13,7 @@ use super::ledger::Ledger;
 use super::view::{TaskLine, TaskState};
 use super::{IntentError, Obstacle, TaskEnd};
 use crate::call::grant::Line;
+use crate::call::money::{self, Cost, Money};
 use crate::call::{Budget, Class, HandedLink, History, Operations, Task, Timestamp};
 
 pub(super) struct Entry {
@@ -35,6 +36,8 @@ pub(super) struct State {
     pub(super) ledger: Ledger,
     /// Calls that were let in and are not settled yet.
     reserved: [u64; 3],
+    /// And the money that they would spend.
+    money: Money,
     /// What of the budget was lent to other nodes, less the bytes, which count as sent. It never comes back.
     lent: Budget,
     /// Set by the first call that found the whole budget used up; the task ends once nothing of it is under way.
@@ -61,7 +64,8 @@ impl Entry {
             Phase::Ended { why, .. } => Some(why),
         };
         let lent = Budget::default();
-        let state = State { phase, ledger: Ledger::default(), reserved: [0; 3], lent, exhausted: false };
+        let (ledger, money) = (Ledger::default(), Money::new());
+        let state = State { phase, ledger, reserved: [0; 3], money, lent, exhausted: false };
         Self {
             task,
             agent,
@@ -164,7 +168,12 @@ impl Entry {
     }
 
     /// Whether grant and agent let these operations through, and the budget another call of their class.
-    pub(super) fn check_terms(&self, state: &mut State, operations: &Operations) -> Result<(), Obstacle> {
+    pub(super) fn check_terms(
+        &self,
+        state: &mut State,
+        operations: &Operations,
+        cost: &Cost,
+    ) -> Result<(), Obstacle> {
         if self.agent.is_quarantined() {
             return Err(Obstacle::Quarantined { agent: self.task.agent.clone() });
         }
@@ -178,11 +187,27 @@ impl Entry {
         }
         let class = operations.class();
         for (line, limit) in self.task.terms.budget.lines() {
-            let Some(limit) = limit else { continue };
             let concerns = matches!(line, Line::Calls | Line::Bytes) || line == Line::of(class);
             if concerns && self.spent(state, line) >= limit {
                 state.exhausted |= matches!(line, Line::Calls | Line::Bytes);
                 return Err(Obstacle::Exhausted { task: self.task.id, line, limit });
+            }
+        }
+        self.check_money(state, cost)
+    }
+
+    /// Whether the budget lets so much money be spent. A task that uses up its money goes on with what costs nothing.
+    fn check_money(&self, state: &State, cost: &Cost) -> Result<(), Obstacle> {
+        let (task, budget) = (self.task.id, &self.task.terms.budget);
+        if cost.unclear && !budget.money.is_empty() {
+            return Err(Obstacle::Unpriced { task });
+        }
+        for (currency, amount) in &cost.money {
+            let line = Line::Money(*currency);
+            if let Some(limit) = budget.line(line)
+                && self.spent(state, line).saturating_add(*amount) > limit
+            {
+                return Err(Obstacle::Exhausted { task, line, limit });
             }
         }
         Ok(())
@@ -205,8 +230,12 @@ impl Entry {
             Line::Acts => of(Class::Act),
             Line::Delegates => of(Class::Delegate),
             Line::Bytes => self.bytes_out(),
+            Line::Money(currency) => {
+                let of = |money: &Money| money.get(&currency).copied().unwrap_or_default();
+                of(state.ledger.money()).saturating_add(of(&state.money))
+            }
         };
-        done.saturating_add(state.lent.line(line).unwrap_or_default())
+        done.saturating_add(state.lent.spent(line))
     }
 
     pub(super) fn history(&self, state: &State, operations: &Operations, now: Timestamp) -> History {
@@ -224,18 +253,21 @@ impl Entry {
             counts: state.ledger.counts(),
             in_flight: self.in_flight.load(Ordering::SeqCst),
             bytes_out: self.bytes_out(),
+            money: state.ledger.money().clone(),
         }
     }
 }
 
 impl State {
-    pub(super) fn reserve(&mut self, class: Class) {
+    pub(super) fn reserve(&mut self, class: Class, cost: &Cost) {
         *self.place_of(class) += 1;
+        money::add(&mut self.money, &cost.money);
     }
 
-    pub(super) fn release(&mut self, class: Class) {
+    pub(super) fn release(&mut self, class: Class, cost: &Cost) {
         let place = self.place_of(class);
         *place = place.saturating_sub(1);
+        money::take(&mut self.money, &cost.money);
     }
 
     /// Notes that so much was lent.

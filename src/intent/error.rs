@@ -164,6 +164,14 @@ pub enum Obstacle {
         /// Which part of the grant.
         part: Part,
     },
+    /// What it would spend cannot be told.
+    #[error(
+        "task `{task}` has a budget of money, and what this call would spend cannot be told: an amount or its currency is missing, or cannot be read"
+    )]
+    Unpriced {
+        /// Whose budget.
+        task: TaskId,
+    },
     /// Somebody in the chain is in quarantine.
     #[error("agent `{agent}` is in quarantine")]
     Quarantined {

@@ -60,7 +60,7 @@ impl Tasks {
             labels: BTreeMap::new(),
             ttl,
             grant: Grant::default(),
-            budget: loan.budget,
+            budget: loan.budget.clone(),
             binding: None,
         };
         let wanted = chain::under(&above.task, wanted, self.settings.depth, now)?;
@@ -107,9 +107,10 @@ impl<'a> Loan<'a> {
             each.min()
         };
         let share = |left: u64| left / 100 * u64::from(percent) + left % 100 * u64::from(percent) / 100;
-        let mut budget = Budget::by_line(|line| left(line).map(share));
+        let currencies = chain.iter().flat_map(|link| link.task.terms.budget.money.keys().copied());
+        let mut budget = Budget::by_line(currencies, |line| left(line).map(share));
         for state in &mut locked {
-            state.lend(&Budget { bytes: None, ..budget });
+            state.lend(&budget.without_bytes());
         }
         drop(locked);
         let bytes = budget.bytes.unwrap_or_default();
@@ -139,7 +140,7 @@ impl Drop for Loan<'_> {
             return;
         }
         for link in &self.chain {
-            link.lock().take_back(&Budget { bytes: None, ..self.budget });
+            link.lock().take_back(&self.budget.without_bytes());
             link.give_back_bytes(self.budget.bytes.unwrap_or_default());
         }
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::agents::remember;
 use super::view::Counts;
+use crate::call::money::{self, Cost, Money};
 use crate::call::{
     AgentHistory, Class, Decision, History, Operation, OperationId, Operations, Resource, ServiceName,
 };
@@ -49,6 +50,8 @@ pub(super) struct Ledger {
     external: u64,
     /// What it did at the node that handed it over; told to policies, and no part of a budget here.
     elsewhere: Elsewhere,
+    /// What was let through to be spent.
+    money: Money,
     rows: HashMap<Row, u64>,
 }
 
@@ -83,6 +86,10 @@ impl Ledger {
         self.counts
     }
 
+    pub(super) fn money(&self) -> &Money {
+        &self.money
+    }
+
     /// The history as a call with these operations finds it. A batch has been seen if all of it has.
     pub(super) fn history(&self, operations: &Operations, agent: AgentHistory, bytes_out: u64) -> History {
         History {
@@ -104,6 +111,7 @@ impl Ledger {
     ) {
         self.counts.add(operations.class(), decision);
         if decision == Decision::Allow {
+            money::add(&mut self.money, &Cost::of(operations).money);
             for operation in operations.iter() {
                 self.note(operation);
                 remember(&mut self.services, &operation.service);

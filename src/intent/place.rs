@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::entry::Entry;
 use super::ledger::Whose;
 use super::{IntentError, Obstacle, TaskEnd, Tasks};
+use crate::call::money::Cost;
 use crate::call::{AgentProfile, Class, Decision, History, Link, Operations, Task, TaskId, Timestamp};
 
 /// What a call gets when it joins its task.
@@ -34,6 +35,7 @@ pub struct Attached {
 pub struct Place {
     entry: Arc<Entry>,
     class: Class,
+    cost: Cost,
     reserved: AtomicBool,
 }
 
@@ -54,7 +56,7 @@ impl Tasks {
             return Err(IntentError::Lent { task, to: to.clone() });
         }
         let class = operations.class();
-        let place = Place::register(Arc::clone(&entry), class);
+        let place = Place::register(Arc::clone(&entry), class, Cost::of(operations));
         let ended = entry.ended.subscribe();
         let now = self.ports.clock.now();
         let chain: Vec<&Arc<Entry>> = entry.above.iter().chain(std::iter::once(&entry)).collect();
@@ -69,10 +71,13 @@ impl Tasks {
             })?;
         }
         let terms =
-            chain.iter().zip(&mut locked).try_for_each(|(link, state)| link.check_terms(state, operations));
+            chain
+                .iter()
+                .zip(&mut locked)
+                .try_for_each(|(link, state)| link.check_terms(state, operations, &place.cost));
         if terms.is_ok() {
             for state in &mut locked {
-                state.reserve(class);
+                state.reserve(class, &place.cost);
             }
             place.has_reserved();
         }
@@ -97,9 +102,9 @@ impl Tasks {
 
 impl Place {
     /// Registers a call. Nothing is reserved yet.
-    pub(super) fn register(entry: Arc<Entry>, class: Class) -> Self {
+    pub(super) fn register(entry: Arc<Entry>, class: Class, cost: Cost) -> Self {
         entry.in_flight.fetch_add(1, Ordering::SeqCst);
-        Self { entry, class, reserved: AtomicBool::new(false) }
+        Self { entry, class, cost, reserved: AtomicBool::new(false) }
     }
 
     pub(super) fn has_reserved(&self) {
@@ -119,7 +124,7 @@ impl Place {
         for (link, whose) in self.links() {
             let mut state = link.lock();
             if reserved {
-                state.release(self.class);
+                state.release(self.class, &self.cost);
             }
             state.ledger.settle(operations, decision, refusal, whose);
         }
@@ -166,7 +171,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.reserved.swap(false, Ordering::SeqCst) {
             for (link, _) in self.links() {
-                link.lock().release(self.class);
+                link.lock().release(self.class, &self.cost);
             }
         }
         if self.entry.in_flight.fetch_sub(1, Ordering::SeqCst) == 1 {

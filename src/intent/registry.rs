@@ -327,9 +327,9 @@ impl Tasks {
     /// One task.
     pub fn show(&self, task: TaskId) -> Option<TaskView> {
         let entry = self.find(task)?;
-        let TaskLine { task, state, counts, in_flight, bytes_out } = entry.line();
+        let TaskLine { task, state, counts, in_flight, bytes_out, money } = entry.line();
         let summary = entry.lock().ledger.summary();
-        Some(TaskView { task, state, counts, in_flight, bytes_out, summary })
+        Some(TaskView { task, state, counts, in_flight, bytes_out, money, summary })
     }
 
     /// All agents that were put down or seen.

@@ -56,7 +56,7 @@ impl Tasks {
             Past::Lent { task, budget } => {
                 let Some(entry) = self.find(*task) else { return };
                 for link in entry.above.iter().chain(std::iter::once(&entry)) {
-                    link.lock().lend(&Budget { bytes: None, ..*budget });
+                    link.lock().lend(&budget.without_bytes());
                     link.bytes_were_sent(budget.bytes.or(Some(0)));
                 }
             }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::TaskEnd;
 use super::ledger::SummaryRow;
+use crate::call::money::Money;
 use crate::call::{Class, Decision, Task, Timestamp};
 
 /// Whether a task still takes calls.
@@ -60,6 +61,8 @@ pub struct TaskLine {
     pub in_flight: u64,
     /// Bytes of request bodies that went out, those of its delegations among them.
     pub bytes_out: u64,
+    /// Money that requests named, those of its delegations among them.
+    pub money: Money,
 }
 
 /// A task by itself, with the table of what it did.
@@ -75,6 +78,8 @@ pub struct TaskView {
     pub in_flight: u64,
     /// Bytes of request bodies that went out, those of its delegations among them.
     pub bytes_out: u64,
+    /// Money that requests named, those of its delegations among them.
+    pub money: Money,
     /// What it has done, call by call alike.
     pub summary: Vec<SummaryRow>,
 }

@@ -52,7 +52,7 @@ pub(super) fn delegation(error: &IntentError) -> Refusal {
 pub(super) fn obstacle(obstacle: &Obstacle) -> Refusal {
     let why = obstacle.to_string();
     match obstacle {
-        Obstacle::Exhausted { .. } => Refusal::BudgetExhausted { why },
+        Obstacle::Exhausted { .. } | Obstacle::Unpriced { .. } => Refusal::BudgetExhausted { why },
         Obstacle::Outside { .. } => Refusal::OutsideGrant { why },
         Obstacle::Quarantined { .. } => Refusal::AgentQuarantined { why },
     }

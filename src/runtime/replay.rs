@@ -63,7 +63,7 @@ fn take(entry: &Entry, tasks: &Tasks, open: &mut Open) {
         What::TaskOpened(task) => {
             let Some(terms) = task.terms.as_deref().filter(|terms| terms.lent_to.is_some()) else { return };
             if let Some(parent) = terms.parent {
-                tasks.replay(&Past::Lent { task: parent, budget: terms.budget });
+                tasks.replay(&Past::Lent { task: parent, budget: terms.budget.clone() });
             }
         }
         _ => {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::arguments;
+use crate::call::money::{Currency, Money};
 
 /// How far a task reaches.
 #[derive(Debug, Default, clap::Args)]
@@ -14,7 +15,8 @@ pub(super) struct Terms {
     /// of one key are alternatives, `*` may end a value. May be repeated [default: all that its intent may]
     #[arg(long = "grant", value_name = "KEY=VALUE,...", value_parser = grant)]
     grants: Vec<Pairs>,
-    /// How much it may do, such as `acts=5,bytes=10M,time=10m`; keys are calls, reads, acts, delegates, bytes, time
+    /// How much it may do, such as `acts=5,bytes=10M,time=10m,money=99.50EUR`; keys are calls, reads, acts, delegates, bytes,
+    /// time, and money, once for each currency: what requests name, and no other currency then
     #[arg(long = "budget", value_name = "KEY=AMOUNT,...", value_parser = budget)]
     budgets: Vec<Budget>,
     /// What its token has to come with
@@ -30,6 +32,7 @@ pub(super) struct Pairs(Vec<(&'static str, String)>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Budget {
     amounts: BTreeMap<&'static str, u64>,
+    money: Money,
     time: Option<Duration>,
 }
 
@@ -50,8 +53,16 @@ impl Terms {
         if !grant.is_empty() {
             body.insert("grant".into(), Value::Object(grant));
         }
-        if !amounts.is_empty() {
-            body.insert("budget".into(), json!(amounts));
+        let mut money = Money::new();
+        for budget in &self.budgets {
+            money.extend(&budget.money);
+        }
+        if !amounts.is_empty() || !money.is_empty() {
+            let mut budget = json!(amounts);
+            if let Some(budget) = budget.as_object_mut().filter(|_| !money.is_empty()) {
+                budget.insert("money".into(), json!(money));
+            }
+            body.insert("budget".into(), budget);
         }
         if let Some(bind) = &self.bind {
             body.insert("bind".into(), json!(bind));
@@ -101,11 +112,35 @@ fn budget(text: &str) -> Result<Budget, String> {
                 budget.time = Some(arguments::duration(value)?);
                 continue;
             }
-            other => return Err(format!("`{other}` is none of calls, reads, acts, delegates, bytes, time")),
+            "money" => {
+                let (currency, amount) = money(value)?;
+                budget.money.insert(currency, amount);
+                continue;
+            }
+            other => {
+                return Err(format!("`{other}` is none of calls, reads, acts, delegates, bytes, money, time"));
+            }
         };
         budget.amounts.insert(key, amount(value)?);
     }
     Ok(budget)
+}
+
+/// `100USD`, `99.50EUR`, `5000JPY`: an amount of a currency, in its smallest unit.
+fn money(text: &str) -> Result<(Currency, u64), String> {
+    let wrong = || format!("`{text}` is not an amount of money; write `100USD` or `99.50EUR`");
+    let code = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
+    let (number, code) = text.split_at(code);
+    let currency = Currency::parse(code).map_err(|error| error.to_string())?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = usize::try_from(currency.digits()).map_err(|_| wrong())?;
+    if part.len() > digits || !part.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("`{text}` is more exact than {currency} is; it has {digits} digits behind the point"));
+    }
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let part: u64 = format!("{part:0<digits$}0").parse::<u64>().map_err(|_| wrong())? / 10;
+    let whole = whole.checked_mul(10_u64.pow(currency.digits())).ok_or_else(wrong)?;
+    Ok((currency, whole.checked_add(part).ok_or_else(wrong)?))
 }
 
 /// `20`, `64k`, `10M`, `2G`: the letters are powers of 1,024.

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, TaskEvent};
+use crate::call::money::Money;
 use crate::call::{IntentName, SpiffeId, TaskId, Terms, Timestamp};
 use crate::intent::{Counts, Ended, IntentError, SummaryRow, TaskEnd, TaskLine, TaskState, TaskView};
 
@@ -59,6 +60,8 @@ struct TaskBody<'a> {
     in_flight: u64,
     calls: Counts,
     bytes_out: u64,
+    #[serde(skip_serializing_if = "Money::is_empty")]
+    money: &'a Money,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a [SummaryRow]>,
 }
@@ -134,8 +137,8 @@ pub(super) async fn settle_end(shared: &Shared, ended: &[Ended]) -> Result<(), P
 
 fn shown(shared: &Shared, id: TaskId) -> Result<Response, Problem> {
     let view = shared.rooms.tasks.show(id).ok_or(IntentError::Unknown(id))?;
-    let TaskView { task, state, counts, in_flight, bytes_out, summary } = view;
-    let line = TaskLine { task, state, counts, in_flight, bytes_out };
+    let TaskView { task, state, counts, in_flight, bytes_out, money, summary } = view;
+    let line = TaskLine { task, state, counts, in_flight, bytes_out, money };
     Ok(Json(body_of(&line, Some(&summary))).into_response())
 }
 
@@ -159,6 +162,7 @@ fn body_of<'a>(line: &'a TaskLine, summary: Option<&'a [SummaryRow]>) -> TaskBod
         in_flight: line.in_flight,
         calls: line.counts,
         bytes_out: line.bytes_out,
+        money: &line.money,
         summary,
     }
 }

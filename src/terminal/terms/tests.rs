@@ -35,6 +35,8 @@ fn what_is_said_becomes_the_body() {
     });
     assert_eq!(body(&arguments, Some(Duration::from_secs(900))), expected);
     assert_eq!(body(&[], None), json!({}));
+    let money = body(&["--budget", "acts=1,money=99.5EUR,money=500JPY", "--budget", "money=0.001KWD"], None);
+    assert_eq!(money, json!({"budget": {"acts": 1, "money": {"eur": 9950, "jpy": 500, "kwd": 1}}}));
     assert_eq!(body(&["--budget", "time=1h"], Some(Duration::from_secs(60))), json!({"ttl_s": 60}));
 }
 
@@ -43,7 +45,11 @@ fn mistakes_are_named() {
     for (wrong, told) in [
         (["--grant", "github"], "is not `key=value`"),
         (["--grant", "host=github"], "none of class"),
-        (["--budget", "money=1"], "none of calls"),
+        (["--budget", "euros=1"], "none of calls"),
+        (["--budget", "money=1"], "not an amount of money"),
+        (["--budget", "money=1.005USD"], "2 digits behind the point"),
+        (["--budget", "money=1.5JPY"], "0 digits behind the point"),
+        (["--budget", "money=1 dollar"], "no currency"),
         (["--budget", "acts=many"], "not an amount"),
         (["--budget", "bytes=99999999999G"], "not an amount"),
         (["--bind", "hope"], "x509-svid"),
