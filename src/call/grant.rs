@@ -222,7 +222,8 @@ impl Budget {
     /// A budget line by line, with money of these currencies.
     #[must_use]
     pub fn by_line(currencies: impl IntoIterator<Item = Currency>, of: impl Fn(Line) -> Option<u64>) -> Self {
-        let money = currencies.into_iter().filter_map(|currency| Some((currency, of(Line::Money(currency))?)));
+        let money =
+            currencies.into_iter().filter_map(|currency| Some((currency, of(Line::Money(currency))?)));
         Self {
             calls: of(Line::Calls),
             reads: of(Line::Reads),

@@ -94,6 +94,7 @@ pub use stage::{
 pub use target::Target;
 pub use task::{
     AgentHistory, AgentKind, AgentProfile, Binding, History, IntentName, Link, Subject, Task, Terms,
+    Thumbprint,
 };
 pub use time::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};

@@ -17,14 +17,18 @@ impl Currency {
     pub fn parse(text: &str) -> Result<Self, BadCurrency> {
         let bad = || BadCurrency(text.chars().take(20).collect());
         let code: [u8; 3] = text.as_bytes().try_into().map_err(|_| bad())?;
-        if code.iter().all(u8::is_ascii_alphabetic) { Ok(Self(code.map(|b| b.to_ascii_lowercase()))) } else { Err(bad()) }
+        if code.iter().all(u8::is_ascii_alphabetic) {
+            Ok(Self(code.map(|b| b.to_ascii_lowercase())))
+        } else {
+            Err(bad())
+        }
     }
 
     /// How many digits its smallest unit lies behind the point (ISO 4217, "minor unit").
     pub fn digits(self) -> u32 {
         match &self.0 {
-            b"bif" | b"clp" | b"djf" | b"gnf" | b"isk" | b"jpy" | b"kmf" | b"krw" | b"pyg" | b"rwf" | b"ugx" | b"uyi"
-            | b"vnd" | b"vuv" | b"xaf" | b"xof" | b"xpf" => 0,
+            b"bif" | b"clp" | b"djf" | b"gnf" | b"isk" | b"jpy" | b"kmf" | b"krw" | b"pyg" | b"rwf"
+            | b"ugx" | b"uyi" | b"vnd" | b"vuv" | b"xaf" | b"xof" | b"xpf" => 0,
             b"bhd" | b"iqd" | b"jod" | b"kwd" | b"lyd" | b"omr" | b"tnd" => 3,
             _ => 2,
         }

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::grant::{Budget, Grant};
 use super::handed::{Handed, PeerName};
@@ -129,7 +132,58 @@ pub enum Binding {
     /// rotate within the hour.
     #[serde(rename = "x509-svid")]
     X509Svid,
+    /// A channel on which this very certificate was shown, whoever issued it (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256")]
+    Certificate(Thumbprint),
 }
+
+/// SHA-256 of a certificate's DER; base64url without padding where it is written (RFC 8705 §3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Thumbprint([u8; 32]);
+
+impl Thumbprint {
+    /// Of a certificate in DER.
+    pub fn of(der: &[u8]) -> Self {
+        Self(Sha256::digest(der).into())
+    }
+
+    /// As it is written.
+    pub fn parse(text: &str) -> Result<Self, BadThumbprint> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| BadThumbprint(text.chars().take(80).collect()))
+    }
+}
+
+impl fmt::Display for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for Thumbprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Thumbprint({self})")
+    }
+}
+
+impl TryFrom<String> for Thumbprint {
+    type Error = BadThumbprint;
+    fn try_from(text: String) -> Result<Self, BadThumbprint> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Thumbprint> for String {
+    fn from(thumbprint: Thumbprint) -> Self {
+        thumbprint.to_string()
+    }
+}
+
+/// A text that is no thumbprint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no thumbprint: the SHA-256 of a certificate is wanted, in base64url without padding")]
+pub struct BadThumbprint(String);
 
 impl Binding {
     /// Whether the token stands alone.

@@ -31,6 +31,11 @@ pub enum IdentityError {
         /// Who presents it.
         caller: SpiffeId,
     },
+    /// A token that came with another certificate than it is bound to, or with none.
+    #[error(
+        "the task token is bound to one client certificate (RFC 8705), which this connection does not show; use the TLS proxy listener with that certificate"
+    )]
+    OtherKey,
     /// Two pieces of evidence name two agents.
     #[error("the certificate says that the caller is `{certificate}`, its token that it is `{token}`")]
     Several {

@@ -22,7 +22,9 @@ use crate::call::principal::Entrance;
 use jwt_svid::JwtSvids;
 use x509_svid::X509Svids;
 
-use crate::call::{Binding, Clock, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId};
+use crate::call::{
+    Binding, Clock, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId, Thumbprint,
+};
 
 pub use bundle::{Bundle, Bundles, ByDomain};
 pub use chain::{Carrier, Chain, Chains, DEFAULT_CHAIN_LIFE, MAX_CHAIN_BYTES, MAX_CHAIN_LIFE, Peer};
@@ -117,11 +119,12 @@ impl Identity {
     /// Who asks. A token tells the task, or else the agent; a certificate has to name the same agent, and tells it alone
     /// where there is no token; then the task's port; then the default agent. Whatever is shown has to hold.
     pub fn attribute(&self, presented: &Presented) -> Result<Claim, IdentityError> {
-        let shown = presented.certificates.as_ref().map(|chain| self.x509.verify(chain)).transpose()?;
+        let shown = presented.certificates.as_ref().map(|chain| self.x509.verify(chain));
         if let Some(token) = &presented.token {
-            return self.by_token(token.reveal(), shown.as_ref());
+            let leaf = presented.certificates.as_ref().and_then(|chain| chain.first());
+            return self.by_token(token.reveal(), leaf.map(Vec::as_slice), shown);
         }
-        if let Some(agent) = shown {
+        if let Some(agent) = shown.transpose()? {
             return Ok(Claim::Svid { agent, evidence: Evidence::X509Svid });
         }
         if let Entrance::TaskPort(task) = presented.by {
@@ -131,8 +134,24 @@ impl Identity {
         Ok(Claim::Assumed { agent })
     }
 
-    fn by_token(&self, token: &str, shown: Option<&SpiffeId>) -> Result<Claim, IdentityError> {
-        let mut claim = match self.tokens.verify(token) {
+    fn by_token(
+        &self,
+        token: &str,
+        leaf: Option<&[u8]>,
+        shown: Option<Result<SpiffeId, SvidError>>,
+    ) -> Result<Claim, IdentityError> {
+        let ours = self.tokens.verify(token);
+        let shown = match (&ours, shown) {
+            // The token vouches for the certificate, which may be anybody's; if it is an SVID, it counts as one too.
+            (Ok(Claim::Token { binding: Binding::Certificate(bound), .. }), shown) => {
+                if leaf.map(Thumbprint::of) != Some(*bound) {
+                    return Err(IdentityError::OtherKey);
+                }
+                shown.and_then(Result::ok)
+            }
+            (_, shown) => shown.transpose()?,
+        };
+        let mut claim = match ours {
             // Not one of ours: somebody else's, if there is anybody else.
             Err(TokenError::Type | TokenError::Algorithm { .. } | TokenError::Malformed { .. })
                 if !self.bundles.is_empty() =>
@@ -142,7 +161,7 @@ impl Identity {
             }
             claim => claim?,
         };
-        if let Some(certificate) = shown
+        if let Some(certificate) = &shown
             && let Some(token) = claim.agent()
             && certificate != token
         {

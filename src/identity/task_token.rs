@@ -27,7 +27,9 @@ use zeroize::Zeroizing;
 use super::Claim;
 use super::error::{KeyError, TokenError};
 use super::private_file;
-use crate::call::{Binding, Clock, Entropy, IntentName, Secret, SpiffeId, Task, TaskId, Timestamp};
+use crate::call::{
+    Binding, Clock, Entropy, IntentName, Secret, SpiffeId, Task, TaskId, Thumbprint, Timestamp,
+};
 
 /// Who the tokens are for (`aud`).
 pub const AUDIENCE: &str = "remit-proxy";
@@ -116,9 +118,13 @@ pub(super) struct Actor {
 /// A method of confirmation that this version does not know is refused with the whole token.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Confirmation {
+enum Confirmation {
     /// The channel has to show an X.509-SVID with this name.
-    spiffe_id: SpiffeId,
+    #[serde(rename = "spiffe_id")]
+    Name(SpiffeId),
+    /// The channel has to show this certificate (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256")]
+    Certificate(Thumbprint),
 }
 
 impl Claims {
@@ -218,8 +224,11 @@ impl TaskTokens {
             task: task.id,
             intent: task.intent.clone(),
             act,
-            cnf: (task.terms.binding == Binding::X509Svid)
-                .then(|| Confirmation { spiffe_id: task.agent.clone() }),
+            cnf: match task.terms.binding {
+                Binding::None => None,
+                Binding::X509Svid => Some(Confirmation::Name(task.agent.clone())),
+                Binding::Certificate(thumbprint) => Some(Confirmation::Certificate(thumbprint)),
+            },
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.into());
@@ -234,7 +243,11 @@ impl TaskTokens {
     pub(super) fn verify(&self, token: &str) -> Result<Claim, TokenError> {
         let claims = self.claims(token)?;
         self.check_times(&claims)?;
-        let binding = if claims.cnf.is_some() { Binding::X509Svid } else { Binding::None };
+        let binding = match &claims.cnf {
+            None => Binding::None,
+            Some(Confirmation::Name(_)) => Binding::X509Svid,
+            Some(Confirmation::Certificate(thumbprint)) => Binding::Certificate(*thumbprint),
+        };
         Ok(Claim::Token {
             task: claims.task,
             agent: claims.agent()?,

@@ -70,11 +70,10 @@ impl Tasks {
                 error => error,
             })?;
         }
-        let terms =
-            chain
-                .iter()
-                .zip(&mut locked)
-                .try_for_each(|(link, state)| link.check_terms(state, operations, &place.cost));
+        let terms = chain
+            .iter()
+            .zip(&mut locked)
+            .try_for_each(|(link, state)| link.check_terms(state, operations, &place.cost));
         if terms.is_ok() {
             for state in &mut locked {
                 state.reserve(class, &place.cost);

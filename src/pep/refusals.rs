@@ -12,6 +12,7 @@ pub(super) fn identity(error: &IdentityError) -> Refusal {
         IdentityError::Chain(_)
         | IdentityError::Disagrees { .. }
         | IdentityError::NotHanded { .. }
+        | IdentityError::OtherKey
         | IdentityError::Several { .. }
         | IdentityError::Svid(_)
         | IdentityError::Token(_)

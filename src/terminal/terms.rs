@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
 
 use super::arguments;
 use crate::call::money::{Currency, Money};
+use crate::call::{Binding, Thumbprint};
 
 /// How far a task reaches.
 #[derive(Debug, Default, clap::Args)]
@@ -22,6 +25,9 @@ pub(super) struct Terms {
     /// What its token has to come with
     #[arg(long, value_name = "WHAT", value_parser = ["none", "x509-svid"])]
     bind: Option<String>,
+    /// The client certificate (PEM) that its token has to come with, on the TLS proxy listener (RFC 8705)
+    #[arg(long, value_name = "FILE", value_parser = certificate, conflicts_with = "bind")]
+    bind_certificate: Option<Thumbprint>,
 }
 
 /// Keys with one value each.
@@ -66,6 +72,9 @@ impl Terms {
         }
         if let Some(bind) = &self.bind {
             body.insert("bind".into(), json!(bind));
+        }
+        if let Some(thumbprint) = self.bind_certificate {
+            body.insert("bind".into(), json!(Binding::Certificate(thumbprint)));
         }
         let time = self.budgets.iter().filter_map(|budget| budget.time).chain(ttl).min();
         if let Some(time) = time {
@@ -118,12 +127,20 @@ fn budget(text: &str) -> Result<Budget, String> {
                 continue;
             }
             other => {
-                return Err(format!("`{other}` is none of calls, reads, acts, delegates, bytes, money, time"));
+                return Err(format!(
+                    "`{other}` is none of calls, reads, acts, delegates, bytes, money, time"
+                ));
             }
         };
         budget.amounts.insert(key, amount(value)?);
     }
     Ok(budget)
+}
+
+/// The first certificate of a PEM file.
+fn certificate(path: &str) -> Result<Thumbprint, String> {
+    let read = CertificateDer::from_pem_file(path).map_err(|error| format!("`{path}`: {error}"))?;
+    Ok(Thumbprint::of(&read))
 }
 
 /// `100USD`, `99.50EUR`, `5000JPY`: an amount of a currency, in its smallest unit.
@@ -135,7 +152,9 @@ fn money(text: &str) -> Result<(Currency, u64), String> {
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
     let digits = usize::try_from(currency.digits()).map_err(|_| wrong())?;
     if part.len() > digits || !part.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!("`{text}` is more exact than {currency} is; it has {digits} digits behind the point"));
+        return Err(format!(
+            "`{text}` is more exact than {currency} is; it has {digits} digits behind the point"
+        ));
     }
     let whole: u64 = whole.parse().map_err(|_| wrong())?;
     let part: u64 = format!("{part:0<digits$}0").parse::<u64>().map_err(|_| wrong())? / 10;

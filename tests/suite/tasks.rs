@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -250,30 +253,51 @@ impl Domain {
         leaf.subject_alt_names = vec![SanType::URI(uri.as_str().try_into().unwrap())];
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().unwrap();
-        let chain = vec![leaf.signed_by(&key, &self.issuer).unwrap().der().clone()];
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let facts = house.node.facts();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(facts.ca).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain, key)
-            .unwrap();
-        let stream = TcpStream::connect(facts.proxy_tls.unwrap()).await.unwrap();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let mut tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-        let token = token.map(|token| format!("Proxy-Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let ask =
-            format!("GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\n{token}Connection: close\r\n\r\n");
-        tls.write_all(ask.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        // A server that closes without a TLS alert is an error to rustls, and the answer is there all the same.
-        let _end = tls.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
+        let leaf = leaf.signed_by(&key, &self.issuer).unwrap().der().clone();
+        ask_showing(house, leaf, &key, token).await
     }
+}
+
+/// Sends one request over the TLS listener with this certificate.
+async fn ask_showing(
+    house: &House,
+    leaf: CertificateDer<'static>,
+    key: &KeyPair,
+    token: Option<&str>,
+) -> String {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let facts = house.node.facts();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(facts.ca).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![leaf], key)
+        .unwrap();
+    let stream = TcpStream::connect(facts.proxy_tls.unwrap()).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    let mut tls = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let token = token.map(|token| format!("Proxy-Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let ask = format!("GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\n{token}Connection: close\r\n\r\n");
+    tls.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A server that closes without a TLS alert is an error to rustls, and the answer is there all the same.
+    let _end = tls.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Sends one request to the listener that takes no certificates.
+async fn ask_plainly(house: &House, token: &str) -> String {
+    let mut stream = TcpStream::connect(house.node.facts().proxy).await.unwrap();
+    let ask = format!(
+        "GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\nProxy-Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 async fn house_of(domain: &Domain, more: &str) -> (House, tempfile::TempDir) {
@@ -313,17 +337,41 @@ async fn nhi9_asi07_a_token_is_worth_nothing_to_another_agent_nor_without_the_ke
     assert!(own.starts_with("HTTP/1.1 200 "), "{own}");
     let thief = domain.ask(&house, "thief", Some(token)).await;
     assert!(thief.starts_with("HTTP/1.1 407 ") && thief.contains("the certificate says"), "{thief}");
-    let mut stream = TcpStream::connect(house.node.facts().proxy).await.unwrap();
-    let ask = format!(
-        "GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\nProxy-Authorization: Bearer {token}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(ask.as_bytes()).await.unwrap();
-    let mut replayed = String::new();
-    stream.read_to_string(&mut replayed).await.unwrap();
+    let replayed = ask_plainly(&house, token).await;
     assert!(replayed.starts_with("HTTP/1.1 407 ") && replayed.contains("bound to its agent"), "{replayed}");
     assert_eq!(house.origin.seen().len(), 1);
     let journal = house.journal().await;
     assert_eq!(of_kind(&journal, "opened")[0]["task"], task["id"]);
+}
+
+#[tokio::test]
+async fn nhi4_a_token_bound_to_a_key_is_refused_from_elsewhere() {
+    let house = House::start_listening(PERMIT_ALL, "proxy_tls = \"127.0.0.1:0\"", "").await;
+    let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    // Nobody issued it, and nobody has to: the token says which one it is (RFC 8705 §2.2).
+    let certificate = |key: &KeyPair| CertificateParams::default().self_signed(key).unwrap().der().clone();
+    let (own, others) = (certificate(&key), certificate(&other));
+    let thumbprint = URL_SAFE_NO_PAD.encode(Sha256::digest(&own));
+    let task = house.open(json!({"agent": "coder", "bind": {"x5t#S256": thumbprint}})).await;
+    let token = text(&task, "token");
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["cnf"], json!({"x5t#S256": thumbprint}));
+    let answer = ask_showing(&house, own.clone(), &key, Some(token)).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let thief = ask_showing(&house, others, &other, Some(token)).await;
+    assert!(
+        thief.starts_with("HTTP/1.1 407 ") && thief.contains("bound to one client certificate"),
+        "{thief}"
+    );
+    let replayed = ask_plainly(&house, token).await;
+    assert!(replayed.starts_with("HTTP/1.1 407 ") && replayed.contains("RFC 8705"), "{replayed}");
+    let alone = ask_showing(&house, own, &key, None).await;
+    assert!(alone.starts_with("HTTP/1.1 407 "), "such a certificate says nothing by itself: {alone}");
+    assert_eq!(house.origin.seen().len(), 1);
+    let house = house.restart().await;
+    let (_, shown) = house.admin(Method::GET, &format!("/v1/tasks/{}", text(&task, "id")), Value::Null).await;
+    assert_eq!(shown["binding"], json!({"x5t#S256": thumbprint}), "and it stays bound");
 }
 
 #[tokio::test]

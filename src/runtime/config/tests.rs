@@ -287,7 +287,10 @@ fn agents_are_put_down_one_table_each() {
         ("agents = 3\n", "tables are wanted"),
         ("[[agents]]\nid = \"a\"\nhosts = [\"a b\"]\n", "is not a host"),
         ("[[agents]]\nid = \"a\"\nlends_percent = 101\n", "from 0 to 100"),
-        ("[[identity.peers]]\nname = \"b\"\nspeaks_for = []\n", "`key` is missing in one of the [[identity.peers]]"),
+        (
+            "[[identity.peers]]\nname = \"b\"\nspeaks_for = []\n",
+            "`key` is missing in one of the [[identity.peers]]",
+        ),
         ("[[identity.peers]]\nname = \"self\"\nkey = \"k\"\nspeaks_for = [\"*\"]\n", "this node's own name"),
     ] {
         assert!(complaint(wrong).contains(told), "{}", complaint(wrong));
