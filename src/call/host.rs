@@ -3,13 +3,16 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use super::veil::without_user;
 
 /// A host in canonical form: lower case, no trailing dot, numeric forms resolved.
 ///
 /// Everything that compares hosts (CONNECT target, SNI, `Host`, policies, the resolve table) compares values of this
 /// type, so `EXAMPLE.com.`, `0x7f.1` and `[::FFFF:7f00:1]` have nowhere to hide.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Host {
     /// A DNS name.
     Name(String),
@@ -66,6 +69,19 @@ impl Host {
             Self::V4(address) => Some((*address).into()),
             Self::V6(address) => Some((*address).into()),
         }
+    }
+}
+
+impl TryFrom<String> for Host {
+    type Error = BadHost;
+    fn try_from(text: String) -> Result<Self, BadHost> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Host> for String {
+    fn from(host: Host) -> Self {
+        host.to_string()
     }
 }
 

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+
 use super::IntentError;
 use super::ledger::DISTINCT_PER_TASK;
 use super::view::Counts;
@@ -21,7 +24,8 @@ use crate::call::{
 pub const DEFAULT_LEARNING: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What an operator put down of an agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Registration {
     /// Kind, owner, environment, purpose, labels.
     pub profile: AgentProfile,
@@ -56,7 +60,10 @@ const DEFAULT_LENDS_PERCENT: u8 = 50;
 /// All agents.
 #[derive(Debug)]
 pub(super) struct Agents {
-    registered: BTreeMap<SpiffeId, Registration>,
+    /// By the configuration, which wins.
+    configured: BTreeMap<SpiffeId, Registration>,
+    /// By the API.
+    registered: RwLock<BTreeMap<SpiffeId, Registration>>,
     limit: usize,
     known: RwLock<HashMap<SpiffeId, Arc<Agent>>>,
     /// Stands for agents beyond the limit, so that what they do is bounded and still judged.
@@ -66,13 +73,42 @@ pub(super) struct Agents {
 /// One agent.
 #[derive(Debug)]
 pub(super) struct Agent {
-    pub(super) profile: Arc<AgentProfile>,
-    pub(super) binding: Binding,
-    learning: Duration,
-    fixed: Vec<Pattern>,
+    put_down: ArcSwap<PutDown>,
     quarantined: AtomicBool,
     /// Guards what it did.
     done: Mutex<Done>,
+}
+
+/// What of a registration counts at a call.
+#[derive(Debug)]
+struct PutDown {
+    profile: Arc<AgentProfile>,
+    binding: Binding,
+    learning: Duration,
+    fixed: Vec<Pattern>,
+}
+
+impl PutDown {
+    fn of(registration: Option<&Registration>) -> Self {
+        let registration = registration.cloned().unwrap_or_default();
+        Self {
+            profile: Arc::new(registration.profile),
+            binding: registration.binding,
+            learning: registration.learning.unwrap_or(DEFAULT_LEARNING),
+            fixed: registration.operations,
+        }
+    }
+
+    fn drifts(&self, done: &Done, operation: &OperationId, now: Timestamp) -> bool {
+        if !self.fixed.is_empty() {
+            return !self.fixed.iter().any(|known| known.covers(&operation.0));
+        }
+        !self.is_learning(done, now) && !done.learnt.contains(operation)
+    }
+
+    fn is_learning(&self, done: &Done, now: Timestamp) -> bool {
+        done.first.is_none_or(|first| now.since(first) < self.learning)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -105,10 +141,60 @@ pub struct AgentLine {
 }
 
 impl Agents {
-    pub(super) fn new(registered: BTreeMap<SpiffeId, Registration>, limit: usize) -> Self {
-        let known =
-            registered.iter().map(|(id, entry)| (id.clone(), Arc::new(Agent::new(Some(entry))))).collect();
-        Self { registered, limit, known: RwLock::new(known), others: Arc::new(Agent::new(None)) }
+    /// Those of the configuration, and those that were registered by the API before, as far as the configuration does not
+    /// name them.
+    pub(super) fn new(
+        configured: BTreeMap<SpiffeId, Registration>,
+        mut registered: BTreeMap<SpiffeId, Registration>,
+        limit: usize,
+    ) -> Self {
+        registered.retain(|id, _| !configured.contains_key(id));
+        let known = configured.iter().chain(&registered);
+        let known = known.map(|(id, entry)| (id.clone(), Arc::new(Agent::new(Some(entry))))).collect();
+        let (registered, known) = (RwLock::new(registered), RwLock::new(known));
+        Self { configured, registered, limit, known, others: Arc::new(Agent::new(None)) }
+    }
+
+    /// Whether an agent can be registered so, or forgotten.
+    pub(super) fn check(&self, id: &SpiffeId, wanted: Option<&Registration>) -> Result<(), IntentError> {
+        if self.configured.contains_key(id) {
+            return Err(IntentError::Configured(id.clone()));
+        }
+        let Some(wanted) = wanted else { return Ok(()) };
+        let registered = self.registered.read().unwrap_or_else(PoisonError::into_inner);
+        if registered.len() >= self.limit && !registered.contains_key(id) {
+            return Err(IntentError::TooMany { limit: self.limit });
+        }
+        for host in &wanted.hosts {
+            let mut others =
+                self.configured.iter().chain(registered.iter()).filter(|(other, _)| *other != id);
+            if let Some((other, _)) = others.find(|(_, entry)| entry.hosts.contains(host)) {
+                return Err(IntentError::HostTaken { host: host.to_string(), agent: other.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Registers an agent, or forgets what was registered. Its calls from now on are those of an agent so put down.
+    pub(super) fn put_down(&self, id: &SpiffeId, wanted: Option<&Registration>) {
+        {
+            let mut registered = self.registered.write().unwrap_or_else(PoisonError::into_inner);
+            match wanted {
+                Some(wanted) => drop(registered.insert(id.clone(), wanted.clone())),
+                None => drop(registered.remove(id)),
+            }
+        }
+        let put_down = Arc::new(PutDown::of(wanted));
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        // Beyond the limit too: somebody answers for it.
+        known.entry(id.clone()).or_insert_with(|| Arc::new(Agent::new(wanted))).put_down.store(put_down);
+    }
+
+    fn registration<T>(&self, id: &SpiffeId, look: impl FnOnce(&Registration) -> T) -> Option<T> {
+        if let Some(entry) = self.configured.get(id) {
+            return Some(look(entry));
+        }
+        self.registered.read().unwrap_or_else(PoisonError::into_inner).get(id).map(look)
     }
 
     /// The agent, remembered from now on.
@@ -117,7 +203,7 @@ impl Agents {
             return Arc::clone(agent);
         }
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= self.limit.max(self.registered.len()) && !known.contains_key(id) {
+        if known.len() >= self.limit.max(self.configured.len()) && !known.contains_key(id) {
             return Arc::clone(&self.others);
         }
         Arc::clone(known.entry(id.clone()).or_insert_with(|| Arc::new(Agent::new(None))))
@@ -125,16 +211,19 @@ impl Agents {
 
     /// The agent that answers at `host`.
     pub(super) fn at(&self, host: &Host) -> Option<Invoked> {
-        let (agent, entry) = self.registered.iter().find(|(_, entry)| entry.hosts.contains(host))?;
+        let registered = self.registered.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.configured.iter().chain(registered.iter());
+        let (agent, entry) = all.find(|(_, entry)| entry.hosts.contains(host))?;
         let lends_percent = entry.lends_percent.unwrap_or(DEFAULT_LENDS_PERCENT);
         Some(Invoked { agent: agent.clone(), behind: entry.behind.clone(), lends_percent })
     }
 
     /// Whether it can be that the agent answers at a host of this name.
     pub(super) fn may_be_at(&self, agent: &SpiffeId, host: &str) -> bool {
-        self.registered.get(agent).is_none_or(|entry| {
+        let answers = |entry: &Registration| {
             entry.hosts.is_empty() || entry.hosts.iter().any(|known| known.to_string() == host)
-        })
+        };
+        self.registration(agent, answers).unwrap_or(true)
     }
 
     /// The agent, if it can be put into quarantine by itself.
@@ -159,15 +248,19 @@ impl Agents {
 
 impl Agent {
     fn new(registration: Option<&Registration>) -> Self {
-        let registration = registration.cloned().unwrap_or_default();
         Self {
-            profile: Arc::new(registration.profile),
-            binding: registration.binding,
-            learning: registration.learning.unwrap_or(DEFAULT_LEARNING),
-            fixed: registration.operations,
+            put_down: ArcSwap::from_pointee(PutDown::of(registration)),
             quarantined: AtomicBool::new(false),
             done: Mutex::default(),
         }
+    }
+
+    pub(super) fn profile(&self) -> Arc<AgentProfile> {
+        Arc::clone(&self.put_down.load().profile)
+    }
+
+    pub(super) fn binding(&self) -> Binding {
+        self.put_down.load().binding
     }
 
     pub(super) fn is_quarantined(&self) -> bool {
@@ -180,7 +273,7 @@ impl Agent {
 
     /// As a call with these operations finds it.
     pub(super) fn history(&self, operations: &Operations, now: Timestamp) -> AgentHistory {
-        let done = self.done();
+        let (done, put_down) = (self.done(), self.put_down.load());
         AgentHistory {
             reads: done.counts.reads,
             acts: done.counts.acts,
@@ -188,20 +281,9 @@ impl Agent {
             denials: done.counts.denials,
             service_seen: operations.iter().all(|operation| done.services.contains(&operation.service)),
             operation_seen: operations.iter().all(|operation| done.operations.contains(&operation.id)),
-            drift: self.profile.kind == AgentKind::Integration
-                && operations.iter().any(|operation| self.drifts(&done, &operation.id, now)),
+            drift: put_down.profile.kind == AgentKind::Integration
+                && operations.iter().any(|operation| put_down.drifts(&done, &operation.id, now)),
         }
-    }
-
-    fn drifts(&self, done: &Done, operation: &OperationId, now: Timestamp) -> bool {
-        if !self.fixed.is_empty() {
-            return !self.fixed.iter().any(|known| known.covers(&operation.0));
-        }
-        !self.is_learning(done, now) && !done.learnt.contains(operation)
-    }
-
-    fn is_learning(&self, done: &Done, now: Timestamp) -> bool {
-        done.first.is_none_or(|first| now.since(first) < self.learning)
     }
 
     pub(super) fn settle(&self, operations: &Operations, decision: Decision, at: Timestamp) {
@@ -212,7 +294,7 @@ impl Agent {
         if decision == Decision::Deny {
             return;
         }
-        let learning = self.is_learning(&done, at);
+        let learning = self.put_down.load().is_learning(&done, at);
         for operation in operations.iter() {
             remember(&mut done.services, &operation.service);
             remember(&mut done.operations, &operation.id);
@@ -226,7 +308,7 @@ impl Agent {
         let done = self.done();
         AgentLine {
             id: id.clone(),
-            profile: Arc::clone(&self.profile),
+            profile: self.profile(),
             quarantined: self.is_quarantined(),
             first: done.first,
             last: done.last,

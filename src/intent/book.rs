@@ -3,9 +3,11 @@
 //! Narrow on purpose: an implementation may be a database in this process, or another node. Nothing on the way of a call
 //! waits for it; what a task did is not kept here but rebuilt from the journal ([`Tasks::replay`](super::Tasks::replay)).
 
+use std::collections::BTreeMap;
+
 use futures_util::future::BoxFuture;
 
-use super::TaskEnd;
+use super::{Registration, TaskEnd};
 use crate::call::{SpiffeId, Task, TaskId, Timestamp};
 
 /// Keeps tasks. Each method is ready only once what it was told is durable.
@@ -27,6 +29,13 @@ pub trait TaskBook: Send + Sync {
         since: Option<Timestamp>,
     ) -> BoxFuture<'a, Result<(), BookError>>;
 
+    /// An agent is registered so, or not any more.
+    fn register<'a>(
+        &'a self,
+        agent: &'a SpiffeId,
+        registration: Option<&'a Registration>,
+    ) -> BoxFuture<'a, Result<(), BookError>>;
+
     /// Everything that is kept, less the oldest of the ended tasks beyond `ended`. Blocks; for the start.
     fn load(&self, ended: usize) -> Result<Kept, BookError>;
 }
@@ -38,6 +47,8 @@ pub struct Kept {
     pub tasks: Vec<KeptTask>,
     /// Agents in quarantine, and since when.
     pub quarantined: Vec<(SpiffeId, Timestamp)>,
+    /// Agents that were registered.
+    pub agents: BTreeMap<SpiffeId, Registration>,
 }
 
 /// One task that was kept.

@@ -19,6 +19,9 @@ pub enum IntentError {
         /// Whose limit it is: the intent, or the parent task.
         of: Within,
     },
+    /// The configuration names it.
+    #[error("agent `{0}` is put down in the configuration, which wins; change it there")]
+    Configured(SpiffeId),
     /// A chain that closes on itself.
     #[error("`{agent}` is in this delegation already; a task is never delegated back up its own chain")]
     Cycle {
@@ -58,6 +61,14 @@ pub enum IntentError {
     /// A name that cannot be granted.
     #[error(transparent)]
     Grant(#[from] BadGrant),
+    /// A host where another agent answers.
+    #[error("`{agent}` answers at `{host}` already, and one agent answers at one host")]
+    HostTaken {
+        /// Which host.
+        host: String,
+        /// Who answers there.
+        agent: SpiffeId,
+    },
     /// It is worked on behind another node.
     #[error("task `{task}` is lent to the node `{to}`, and takes no calls here")]
     Lent {

@@ -86,7 +86,7 @@ impl Tasks {
             .zip(histories)
             .map(|(link, history)| Link {
                 task: Arc::clone(&link.task),
-                profile: Arc::clone(&link.agent.profile),
+                profile: link.agent.profile(),
                 history,
             })
             .collect();

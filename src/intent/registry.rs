@@ -15,7 +15,7 @@ use super::chain::{self, Delegation};
 use super::entry::{Entry, Phase};
 use super::known::Known;
 use super::view::{TaskLine, TaskView};
-use super::{AgentLine, BookError, IntentError, NewTask, Settings, TaskBook, TaskEnd};
+use super::{AgentLine, BookError, IntentError, NewTask, Registration, Settings, TaskBook, TaskEnd};
 use super::{MAX_LABEL_BYTES, MAX_LABELS, MIN_TTL, STANDING_INTENT};
 use crate::call::{
     AgentProfile, CallId, Clock, Entropy, Handed, IntentName, PeerName, SpiffeId, Task, TaskId, Terms,
@@ -58,7 +58,7 @@ impl Tasks {
     /// The tasks that the book kept; those that were open go on, but for the ones whose time passed meanwhile. Blocks.
     pub fn load(settings: Settings, ports: Ports) -> Result<Self, BookError> {
         let kept = ports.book.load(settings.ended_tasks)?;
-        let agents = Agents::new(settings.registered.clone(), settings.agents);
+        let agents = Agents::new(settings.registered.clone(), kept.agents, settings.agents);
         let turns = tokio::sync::Mutex::default();
         let tasks = Self { settings, ports, agents, turns, known: RwLock::default() };
         for (agent, _since) in kept.quarantined {
@@ -175,7 +175,7 @@ impl Tasks {
             return Err(IntentError::TooMany { limit: self.settings.open_tasks });
         }
         let NewTask { agent: name, intent, labels, ttl, on_behalf_of, binding, .. } = wanted;
-        let binding = binding.unwrap_or(agent.binding);
+        let binding = binding.unwrap_or(agent.binding());
         let (grant, budget) = (bounded.grant, bounded.budget);
         let terms = Terms { on_behalf_of, actors, grant, budget, binding, ..terms };
         let deadline = opened.plus(ttl);
@@ -284,6 +284,19 @@ impl Tasks {
         self.end_these(theirs).await
     }
 
+    /// Whether [`Tasks::register`] would do it.
+    pub fn can_register(&self, id: &SpiffeId, wanted: Option<&Registration>) -> Result<(), IntentError> {
+        self.agents.check(id, wanted)
+    }
+
+    /// Registers an agent, changes what was registered, or (without anything wanted) forgets it.
+    pub async fn register(&self, id: &SpiffeId, wanted: Option<&Registration>) -> Result<(), IntentError> {
+        self.agents.check(id, wanted)?;
+        self.ports.book.register(id, wanted).await?;
+        self.agents.put_down(id, wanted);
+        Ok(())
+    }
+
     /// Shows every call the end of the node; the tasks themselves stay open, and go on with the next start.
     pub fn cut_all(&self) {
         for entry in self.read().tasks.values() {
@@ -339,7 +352,7 @@ impl Tasks {
 
     /// What was put down of an agent.
     pub fn profile(&self, agent: &SpiffeId) -> Arc<AgentProfile> {
-        Arc::clone(&self.agents.of(agent).profile)
+        self.agents.of(agent).profile()
     }
 
     pub(super) fn agent(&self, id: &SpiffeId) -> Arc<Agent> {

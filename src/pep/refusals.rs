@@ -25,6 +25,8 @@ pub(super) fn intent(error: &IntentError) -> Refusal {
         IntentError::Ended { why, .. } => Refusal::TaskEnded { why: why.to_string() },
         IntentError::Quarantined(_) => Refusal::AgentQuarantined { why: error.to_string() },
         IntentError::Budget { .. }
+        | IntentError::Configured(_)
+        | IntentError::HostTaken { .. }
         | IntentError::Cycle { .. }
         | IntentError::Depth { .. }
         | IntentError::Elsewhere { .. }

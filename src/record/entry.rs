@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
 use super::facts::{CallFacts, RefusalFacts, TaskFacts, Text};
-use crate::call::{CallId, Closing, EntryId, SpiffeId, TaskId, Timestamp};
+use crate::call::{AgentProfile, CallId, Closing, EntryId, Host, PeerName, SpiffeId, TaskId, Timestamp};
 
 /// The version that this node writes.
 pub const VERSION: u8 = 1;
@@ -69,6 +69,20 @@ pub enum What {
         /// Until when.
         #[serde(with = "instant")]
         until: Timestamp,
+    },
+    /// An agent is registered from here on; without a profile: no more.
+    AgentRegistered {
+        /// Which agent.
+        agent: SpiffeId,
+        /// What was put down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        profile: Option<Box<AgentProfile>>,
+        /// Where it answers, so that calls there hand it tasks.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        hosts: Vec<Host>,
+        /// The node that it works behind.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        behind: Option<PeerName>,
     },
     /// An agent may do nothing from here on.
     AgentQuarantined {
@@ -171,6 +185,7 @@ impl What {
             Self::TaskOpened(_) => "task_opened",
             Self::TaskEnded { .. } => "task_ended",
             Self::TaskRenewed { .. } => "task_renewed",
+            Self::AgentRegistered { .. } => "agent_registered",
             Self::AgentQuarantined { .. } => "agent_quarantined",
             Self::AgentReleased { .. } => "agent_released",
             Self::RulesLoaded { .. } => "rules_loaded",

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::entry::What;
 use super::facts::{RefusalFacts, TaskFacts, Text};
-use crate::call::{Refusal, RulesDigest, SpiffeId, Task, TaskId, Timestamp};
+use crate::call::{AgentProfile, Host, PeerName, Refusal, RulesDigest, SpiffeId, Task, TaskId, Timestamp};
 
 /// Something worth an entry of its own, see [`Journal::note`](super::Journal::note).
 #[derive(Clone, Debug)]
@@ -33,6 +33,17 @@ pub enum Event<'a> {
         task: TaskId,
         /// Until when.
         until: Timestamp,
+    },
+    /// An agent was registered, or otherwise than before.
+    AgentRegistered {
+        /// Which.
+        agent: &'a SpiffeId,
+        /// As what; none: it is registered no more.
+        profile: Option<&'a AgentProfile>,
+        /// Where it answers.
+        hosts: &'a [Host],
+        /// The node that it works behind.
+        behind: Option<&'a PeerName>,
     },
     /// An agent was put into quarantine.
     AgentQuarantined(&'a SpiffeId),
@@ -91,6 +102,12 @@ impl Event<'_> {
             Self::TaskOpened(task) => What::TaskOpened(TaskFacts::from(task)),
             Self::TaskEnded { task, why } => What::TaskEnded { task, why: Text::new(why) },
             Self::TaskRenewed { task, until } => What::TaskRenewed { task, until },
+            Self::AgentRegistered { agent, profile, hosts, behind } => What::AgentRegistered {
+                agent: agent.clone(),
+                profile: profile.cloned().map(Box::new),
+                hosts: hosts.to_vec(),
+                behind: behind.cloned(),
+            },
             Self::AgentQuarantined(agent) => What::AgentQuarantined { agent: agent.clone() },
             Self::AgentReleased(agent) => What::AgentReleased { agent: agent.clone() },
             Self::RulesRefused { by, why } => What::RulesRefused { by: Text::new(by), why: Text::new(why) },

@@ -78,6 +78,16 @@ impl web::Node for Administered {
                 TaskEvent::Renewed { task, until } => {
                     self.journal.note(Event::TaskRenewed { task: *task, until: *until }).await
                 }
+                TaskEvent::Registered { agent, registration } => {
+                    let registration = registration.as_deref();
+                    let event = Event::AgentRegistered {
+                        agent,
+                        profile: registration.map(|it| &it.profile),
+                        hosts: registration.map(|it| it.hosts.as_slice()).unwrap_or_default(),
+                        behind: registration.and_then(|it| it.behind.as_ref()),
+                    };
+                    self.journal.note(event).await
+                }
                 TaskEvent::Quarantined { agent } => self.journal.note(Event::AgentQuarantined(agent)).await,
                 TaskEvent::Released { agent } => self.journal.note(Event::AgentReleased(agent)).await,
             };

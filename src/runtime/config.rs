@@ -255,8 +255,9 @@ impl Raw<'_> {
         let digest = (!self.text.is_empty()).then(|| Sha256::digest(self.text).into());
         let identity = self.identity(root.section("identity"));
         let domain = &identity.trust_domain;
-        let agents =
+        let agents: Vec<_> =
             root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
+        agents::one_for_each_host(&agents, self.problems);
         let config = Config {
             source: self.file.display().to_string(),
             digest,

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use super::Sqlite;
 use crate::call::{SpiffeId, Task, TaskId, Timestamp};
-use crate::intent::{BookError, Kept, KeptTask, TaskBook, TaskEnd};
+use crate::intent::{BookError, Kept, KeptTask, Registration, TaskBook, TaskEnd};
 
 impl TaskBook for Sqlite {
     fn open<'a>(&'a self, task: &'a Task) -> BoxFuture<'a, Result<(), BookError>> {
@@ -47,22 +47,56 @@ impl TaskBook for Sqlite {
         done(self.ask(write)).boxed()
     }
 
+    fn register<'a>(
+        &'a self,
+        agent: &'a SpiffeId,
+        registration: Option<&'a Registration>,
+    ) -> BoxFuture<'a, Result<(), BookError>> {
+        let agent = agent.as_str().to_owned();
+        let json = registration.map(serde_json::to_string).transpose();
+        async move {
+            let json = json.map_err(|error| BookError(error.to_string()))?;
+            let write = move |connection: &mut Connection| match json {
+                Some(json) => connection
+                    .execute(
+                        "INSERT OR REPLACE INTO agents (agent, registration) VALUES (?1, ?2)",
+                        [agent, json],
+                    )
+                    .map(drop),
+                None => connection.execute("DELETE FROM agents WHERE agent = ?1", [agent]).map(drop),
+            };
+            done(self.ask(write)).await
+        }
+        .boxed()
+    }
+
     fn load(&self, ended: usize) -> Result<Kept, BookError> {
         let keep = i64::try_from(ended).unwrap_or(i64::MAX);
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let _nobody_waits = self.ask(move |connection| {
-            let read =
-                forget(connection, keep).and_then(|()| Ok((tasks(connection)?, quarantined(connection)?)));
+            let read = forget(connection, keep)
+                .and_then(|()| Ok((tasks(connection)?, quarantined(connection)?, registered(connection)?)));
             drop(tell.send(read));
             Ok(())
         });
-        let (tasks, quarantined) = told.recv().map_err(|_| gone())?.map_err(failed)?;
+        let (tasks, quarantined, agents) = told.recv().map_err(|_| gone())?.map_err(failed)?;
         let tasks = tasks.into_iter().map(Stored::kept).collect::<Result<_, _>>()?;
         let quarantined = quarantined.into_iter().map(|(agent, since)| {
             let agent = SpiffeId::parse(&agent).map_err(|error| BookError(error.to_string()))?;
             Ok((agent, unsigned(since)))
         });
-        Ok(Kept { tasks, quarantined: quarantined.collect::<Result<_, BookError>>()? })
+        let agents = agents.into_iter().map(|(agent, json)| {
+            let agent = SpiffeId::parse(&agent).map_err(|error| BookError(error.to_string()))?;
+            let registration = serde_json::from_str(&json);
+            Ok((
+                agent,
+                registration
+                    .map_err(|error| BookError(format!("an agent in it cannot be read ({error})")))?,
+            ))
+        });
+        let (quarantined, agents) =
+            (quarantined.collect::<Result<_, BookError>>()?, agents.collect::<Result<_, BookError>>()?);
+        Ok(Kept { tasks, quarantined, agents })
     }
 }
 
@@ -158,6 +192,12 @@ fn tasks(connection: &Connection) -> rusqlite::Result<Vec<Stored>> {
 
 fn quarantined(connection: &Connection) -> rusqlite::Result<Vec<(String, i64)>> {
     let mut all = connection.prepare("SELECT agent, since FROM quarantine")?;
+    let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+fn registered(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut all = connection.prepare("SELECT agent, registration FROM agents")?;
     let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
 }

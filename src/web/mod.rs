@@ -8,6 +8,7 @@
 //! come from no other origin.
 
 mod admin_token;
+mod agents;
 mod guard;
 mod health;
 mod opening;
@@ -30,7 +31,7 @@ use futures_util::future::BoxFuture;
 
 use crate::call::{Host, RulesDigest, SpiffeId, Task, TaskId, Timestamp, TrustDomain};
 use crate::identity::TaskTokens;
-use crate::intent::{TaskEnd, Tasks};
+use crate::intent::{Registration, TaskEnd, Tasks};
 
 pub use admin_token::AdminToken;
 pub use problem::Problem;
@@ -129,6 +130,13 @@ pub enum TaskEvent {
         /// Until when.
         until: Timestamp,
     },
+    /// An agent was registered, or is no more.
+    Registered {
+        /// Which one.
+        agent: SpiffeId,
+        /// As what.
+        registration: Option<Box<Registration>>,
+    },
     /// An agent was put into quarantine.
     Quarantined {
         /// Which one.
@@ -155,9 +163,10 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/v1/node", get(health::node))
         .route("/v1/policies/reload", post(policies::reload))
-        .route("/v1/agents", get(opening::agents))
-        .route("/v1/agents/quarantine", post(opening::quarantine))
-        .route("/v1/agents/release", post(opening::release))
+        .route("/v1/agents", get(agents::list).post(agents::register))
+        .route("/v1/agents/forget", post(agents::forget))
+        .route("/v1/agents/quarantine", post(agents::quarantine))
+        .route("/v1/agents/release", post(agents::release))
         .route("/v1/tasks", get(tasks::list).post(opening::open))
         .route("/v1/tasks/end", post(tasks::end_all))
         .route("/v1/tasks/{id}", get(tasks::show))

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::tasks::{parse_id, read_json, settle_end, to_the_end, within_limit};
+use super::tasks::{parse_id, read_json, to_the_end, within_limit};
 use super::{Problem, Shared, TaskEvent};
 use crate::call::{Binding, Budget, Grant, IntentName, Secret, SpiffeId, Subject, Task, TaskId};
 use crate::identity::{Issued, TokenError};
@@ -212,70 +212,6 @@ pub(super) async fn renew(
     .await
 }
 
-/// The body of `POST /v1/agents/quarantine` and `POST /v1/agents/release`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Named {
-    agent: String,
-}
-
-/// `GET /v1/agents`: those that were put down, and those that were seen.
-pub(super) async fn agents(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let line = |line: crate::intent::AgentLine| {
-        json!({
-            "id": line.id,
-            "registered": line.profile.registered,
-            "kind": line.profile.kind,
-            "owner": line.profile.owner,
-            "environment": line.profile.environment,
-            "purpose": line.profile.purpose,
-            "labels": line.profile.labels,
-            "quarantined": line.quarantined,
-            "first_call_at": line.first.map(|at| at.to_string()),
-            "last_call_at": line.last.map(|at| at.to_string()),
-            "calls": line.counts,
-            "operations": line.operations,
-        })
-    };
-    let agents: Vec<_> = shared.rooms.tasks.agents().into_iter().map(line).collect();
-    Json(json!({ "agents": agents }))
-}
-
-/// `POST /v1/agents/quarantine`.
-pub(super) async fn quarantine(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let Named { agent } = read_json(&headers, body).await?;
-    let agent = agent_of(&shared, &agent)?;
-    to_the_end(async move {
-        let ended = shared.rooms.tasks.quarantine(&agent, true).await?;
-        settle_end(&shared, &ended).await?;
-        let event = TaskEvent::Quarantined { agent: agent.clone() };
-        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
-        Ok(Json(json!({"agent": agent, "quarantined": true, "ended": ended.len()})).into_response())
-    })
-    .await
-}
-
-/// `POST /v1/agents/release`. What gives rights is recorded before it applies.
-pub(super) async fn release(
-    State(shared): State<Arc<Shared>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let Named { agent } = read_json(&headers, body).await?;
-    let agent = agent_of(&shared, &agent)?;
-    to_the_end(async move {
-        let event = TaskEvent::Released { agent: agent.clone() };
-        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
-        shared.rooms.tasks.quarantine(&agent, false).await?;
-        Ok(Json(json!({"agent": agent, "quarantined": false})).into_response())
-    })
-    .await
-}
-
 impl More {
     fn entrance(&self) -> Entrance {
         if self.port { Entrance::TaskPort } else { Entrance::ProxyOnly }
@@ -287,7 +223,7 @@ impl More {
     }
 }
 
-fn agent_of(shared: &Shared, text: &str) -> Result<SpiffeId, Problem> {
+pub(super) fn agent_of(shared: &Shared, text: &str) -> Result<SpiffeId, Problem> {
     SpiffeId::parse_or_name(text, &shared.settings.trust_domain)
         .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_agent", error.to_string()))
 }

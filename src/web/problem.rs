@@ -34,6 +34,7 @@ impl From<IntentError> for Problem {
     fn from(error: IntentError) -> Self {
         let (status, code) = match error {
             IntentError::Budget { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_budget"),
+            IntentError::Configured(_) => (StatusCode::CONFLICT, "agent_configured"),
             IntentError::Cycle { .. } => (StatusCode::CONFLICT, "delegation_cycle"),
             IntentError::Depth { .. } => (StatusCode::CONFLICT, "delegation_too_deep"),
             IntentError::Elsewhere { .. } => (StatusCode::CONFLICT, "handed_elsewhere"),
@@ -42,6 +43,7 @@ impl From<IntentError> for Problem {
             IntentError::Grant(_) | IntentError::Outside { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "bad_grant")
             }
+            IntentError::HostTaken { .. } => (StatusCode::CONFLICT, "host_taken"),
             IntentError::Labels { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad_labels"),
             IntentError::Lent { .. } => (StatusCode::CONFLICT, "task_lent"),
             IntentError::NotTheirs { .. } | IntentError::Undeclared(_) => {

@@ -239,6 +239,9 @@ impl Stand {
             TaskEvent::Opened { task } => format!("opened {}", task.id),
             TaskEvent::Ended { task, why } => format!("ended {} {}", task.id, why.as_str()),
             TaskEvent::Renewed { task, until } => format!("renewed {task} {until}"),
+            TaskEvent::Registered { agent, registration } => {
+                format!("registered {agent} {}", registration.is_some())
+            }
             TaskEvent::Quarantined { agent } => format!("quarantined {agent}"),
             TaskEvent::Released { agent } => format!("released {agent}"),
         };

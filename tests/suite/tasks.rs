@@ -230,6 +230,63 @@ async fn nhi8_an_agent_of_staging_stays_out_of_production() {
     assert_eq!(was(&house.call(&lent, READ).await), (403, "policy_denied"), "nor on loan");
 }
 
+#[tokio::test]
+async fn agents_are_registered_by_the_api_and_stay_so() {
+    let policies = format!(
+        "{PERMIT_ALL}@id(\"owned\") forbid (principal, action, resource) unless {{ context.agent.owner == \"team-a\" }};\n"
+    );
+    let config = "[[agents]]\nid = \"fixed\"\nowner = \"team-a\"\nhosts = [\"fixed.test\"]\n";
+    let house = House::start(&policies, config).await;
+    let task = house.open(json!({"agent": "coder"})).await;
+    assert_eq!(was(&house.call(&task, READ).await), (403, "policy_denied"), "nobody answers for it");
+    let wanted = json!({
+        "agent": "coder", "owner": "team-a", "kind": "integration", "labels": {"tier": "2"}, "learning_s": 3600,
+        "hosts": ["Coder.test."], "bind_tokens": "x509-svid",
+    });
+    house.post("/v1/agents", wanted).await;
+    assert_eq!(was(&house.call(&task, READ).await), (200, ""), "from the next call on");
+    let bound = house.open(json!({"agent": "coder"})).await;
+    let replayed = ask_plainly(&house, text(&bound, "token")).await;
+    assert!(replayed.contains("bound to its agent's X.509-SVID"), "{replayed}");
+    let refusals = [
+        (json!({"agent": "fixed", "owner": "me"}), StatusCode::CONFLICT, "agent_configured"),
+        (json!({"agent": "other", "hosts": ["coder.test"]}), StatusCode::CONFLICT, "host_taken"),
+        (json!({"agent": "other", "hosts": ["fixed.test"]}), StatusCode::CONFLICT, "host_taken"),
+        (
+            json!({"agent": "other", "owner": "x".repeat(300)}),
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "bad_registration",
+        ),
+        (json!({"agent": "other", "ownr": "x"}), StatusCode::BAD_REQUEST, "bad_json"),
+    ];
+    for (wanted, status, code) in refusals {
+        let answer = house.admin(Method::POST, "/v1/agents", wanted).await;
+        assert_eq!((answer.0, &answer.1["code"]), (status, &json!(code)), "{}", answer.1);
+    }
+    let house = house.restart().await;
+    let listed = |all: Value| {
+        let coder = "spiffe://example.org/agent/coder";
+        all["agents"].as_array().unwrap().iter().find(|agent| agent["id"] == coder).unwrap().clone()
+    };
+    let (_, all) = house.admin(Method::GET, "/v1/agents", Value::Null).await;
+    let coder = listed(all);
+    assert_eq!((&coder["registered"], &coder["owner"]), (&json!(true), &json!("team-a")));
+    assert_eq!((&coder["kind"], &coder["labels"]["tier"]), (&json!("integration"), &json!("2")));
+    house.post("/v1/agents/forget", json!({"agent": "coder"})).await;
+    assert_eq!(was(&house.call(&task, READ).await), (403, "policy_denied"));
+    let house = house.restart().await;
+    let (_, all) = house.admin(Method::GET, "/v1/agents", Value::Null).await;
+    assert_eq!(listed(all)["registered"], false);
+    let journal = house.journal().await;
+    let registered = of_kind(&journal, "agent_registered");
+    assert_eq!(registered.len(), 2);
+    assert_eq!(
+        (&registered[0]["profile"]["owner"], &registered[0]["hosts"]),
+        (&json!("team-a"), &json!(["coder.test"]))
+    );
+    assert!(registered[1]["profile"].is_null());
+}
+
 /// A trust domain: its authority in a file, and a client with an SVID of it.
 struct Domain {
     issuer: Issuer<'static, KeyPair>,

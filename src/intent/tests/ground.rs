@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 
 use crate::call::{Clock, Decision, Entropy, History, Operations, SpiffeId, Task, TaskId, Timestamp};
 use crate::intent::{
-    BookError, Delegation, IntentError, Kept, KeptTask, NewTask, Past, Ports, Settings, TaskBook, TaskEnd,
-    Tasks,
+    BookError, Delegation, IntentError, Kept, KeptTask, NewTask, Past, Ports, Registration, Settings,
+    TaskBook, TaskEnd, Tasks,
 };
 
 const START_S: u64 = 1_800_000_000;
@@ -102,6 +102,18 @@ impl TaskBook for Memory {
         async move { done }.boxed()
     }
 
+    fn register<'a>(
+        &'a self,
+        agent: &'a SpiffeId,
+        registration: Option<&'a Registration>,
+    ) -> BoxFuture<'a, Result<(), BookError>> {
+        let done = self.then(|kept| match registration {
+            Some(registration) => drop(kept.agents.insert(agent.clone(), registration.clone())),
+            None => drop(kept.agents.remove(agent)),
+        });
+        async move { done }.boxed()
+    }
+
     fn load(&self, _ended: usize) -> Result<Kept, BookError> {
         Ok(self.kept.lock().unwrap().clone())
     }
@@ -172,6 +184,14 @@ impl Registry {
     pub(crate) fn quarantine(&self, agent: &SpiffeId, quarantined: bool) -> BTreeMap<TaskId, TaskEnd> {
         let ended = wait(self.tasks.quarantine(agent, quarantined)).unwrap();
         ended.into_iter().map(|(task, why)| (task.id, why)).collect()
+    }
+
+    pub(crate) fn register(
+        &self,
+        agent: &SpiffeId,
+        wanted: Option<&Registration>,
+    ) -> Result<(), IntentError> {
+        wait(self.tasks.register(agent, wanted))
     }
 
     pub(crate) async fn end_all_raw(&self) -> Result<usize, IntentError> {

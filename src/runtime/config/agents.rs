@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::problem::Problems;
 use super::read::{Section, Value, not_one_of};
 use crate::call::grant::Pattern;
 use crate::call::{AgentKind, AgentProfile, Binding, Host, PeerName, SpiffeId, TrustDomain};
@@ -169,6 +170,19 @@ pub(super) fn agent(mut section: Section<'_>, domain: &TrustDomain) -> Option<Ag
         behind,
         lends_percent: lends.and_then(|lends| u8::try_from(lends).ok()),
     })
+}
+
+/// Two agents at one host could not be told apart by the calls that invoke them.
+pub(super) fn one_for_each_host(agents: &[Agent], problems: &Problems<'_>) {
+    let mut taken: BTreeMap<&Host, &SpiffeId> = BTreeMap::new();
+    for agent in agents {
+        for host in &agent.hosts {
+            if let Some(other) = taken.insert(host, &agent.id).filter(|other| **other != agent.id) {
+                problems
+                    .anywhere(format!("agents.hosts: both `{other}` and `{}` answer at `{host}`", agent.id));
+            }
+        }
+    }
 }
 
 fn labels(section: Section<'_>) -> BTreeMap<String, String> {

@@ -286,6 +286,10 @@ fn agents_are_put_down_one_table_each() {
         ("[[agents]]\nid = \"a\"\nownr = \"b\"\n", "did you mean `owner`"),
         ("agents = 3\n", "tables are wanted"),
         ("[[agents]]\nid = \"a\"\nhosts = [\"a b\"]\n", "is not a host"),
+        (
+            "[[agents]]\nid = \"a\"\nhosts = [\"x.test\"]\n[[agents]]\nid = \"b\"\nhosts = [\"X.test.\"]\n",
+            "answer at `x.test`",
+        ),
         ("[[agents]]\nid = \"a\"\nlends_percent = 101\n", "from 0 to 100"),
         (
             "[[identity.peers]]\nname = \"b\"\nspeaks_for = []\n",

@@ -1,0 +1,178 @@
+//! Agents: listed, registered, put into quarantine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::opening::agent_of;
+use super::tasks::{read_json, settle_end, to_the_end, within_limit};
+use super::{Problem, Shared, TaskEvent};
+use crate::call::grant::{MAX_NAMES, Pattern};
+use crate::call::{AgentKind, AgentProfile, Binding, Host, PeerName};
+use crate::intent::{MAX_LABEL_BYTES, MAX_LABELS, Registration};
+
+/// Longest learning time, seconds: a year.
+const MAX_LEARNING_S: u64 = 366 * 86_400;
+
+/// The body of `POST /v1/agents`: what `[[agents]]` says in the configuration.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    agent: String,
+    #[serde(default)]
+    kind: AgentKind,
+    #[serde(default)]
+    owner: String,
+    #[serde(default)]
+    environment: String,
+    #[serde(default)]
+    purpose: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    bind_tokens: Binding,
+    learning_s: Option<u64>,
+    #[serde(default)]
+    operations: BTreeSet<Pattern>,
+    #[serde(default)]
+    hosts: BTreeSet<Host>,
+    behind: Option<PeerName>,
+    lends_percent: Option<u8>,
+}
+
+impl Wanted {
+    fn registration(self) -> Result<Registration, Problem> {
+        let Self { kind, owner, environment, purpose, labels, bind_tokens, learning_s, .. } = self;
+        let texts = [&owner, &environment, &purpose].into_iter().chain(labels.keys()).chain(labels.values());
+        let long = texts.map(String::len).max().unwrap_or_default() > MAX_LABEL_BYTES;
+        let many = labels.len() > MAX_LABELS || self.operations.len().max(self.hosts.len()) > MAX_NAMES;
+        let beyond =
+            learning_s.unwrap_or_default() > MAX_LEARNING_S || self.lends_percent.unwrap_or_default() > 100;
+        if long || many || beyond {
+            let detail = format!(
+                "texts have at most {MAX_LABEL_BYTES} bytes, labels are at most {MAX_LABELS}, operations and hosts \
+                 {MAX_NAMES} each, `learning_s` at most {MAX_LEARNING_S}, `lends_percent` at most 100"
+            );
+            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_registration", detail));
+        }
+        Ok(Registration {
+            profile: AgentProfile { registered: true, kind, owner, environment, purpose, labels },
+            binding: bind_tokens,
+            learning: learning_s.map(Duration::from_secs),
+            operations: self.operations.into_iter().collect(),
+            hosts: self.hosts.into_iter().collect(),
+            behind: self.behind,
+            lends_percent: self.lends_percent,
+        })
+    }
+}
+
+/// `POST /v1/agents`: registers an agent, or changes what was registered. What gives rights is recorded before it applies.
+pub(super) async fn register(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wanted: Wanted = read_json(&headers, body).await?;
+    let agent = agent_of(&shared, &wanted.agent)?;
+    let registration = Box::new(wanted.registration()?);
+    put_down(shared, agent, Some(registration)).await
+}
+
+/// `POST /v1/agents/forget`: it is one that nobody answers for again.
+pub(super) async fn forget(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Named { agent } = read_json(&headers, body).await?;
+    let agent = agent_of(&shared, &agent)?;
+    put_down(shared, agent, None).await
+}
+
+async fn put_down(
+    shared: Arc<Shared>,
+    agent: crate::call::SpiffeId,
+    registration: Option<Box<Registration>>,
+) -> Result<Response, Problem> {
+    to_the_end(async move {
+        shared.rooms.tasks.can_register(&agent, registration.as_deref())?;
+        let event = TaskEvent::Registered { agent: agent.clone(), registration: registration.clone() };
+        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
+        shared.rooms.tasks.register(&agent, registration.as_deref()).await?;
+        Ok(Json(json!({"agent": agent, "registered": registration.is_some()})).into_response())
+    })
+    .await
+}
+
+/// The body of `POST /v1/agents/quarantine` and `POST /v1/agents/release`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    agent: String,
+}
+
+/// `GET /v1/agents`: those that were put down, and those that were seen.
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let line = |line: crate::intent::AgentLine| {
+        json!({
+            "id": line.id,
+            "registered": line.profile.registered,
+            "kind": line.profile.kind,
+            "owner": line.profile.owner,
+            "environment": line.profile.environment,
+            "purpose": line.profile.purpose,
+            "labels": line.profile.labels,
+            "quarantined": line.quarantined,
+            "first_call_at": line.first.map(|at| at.to_string()),
+            "last_call_at": line.last.map(|at| at.to_string()),
+            "calls": line.counts,
+            "operations": line.operations,
+        })
+    };
+    let agents: Vec<_> = shared.rooms.tasks.agents().into_iter().map(line).collect();
+    Json(json!({ "agents": agents }))
+}
+
+/// `POST /v1/agents/quarantine`.
+pub(super) async fn quarantine(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Named { agent } = read_json(&headers, body).await?;
+    let agent = agent_of(&shared, &agent)?;
+    to_the_end(async move {
+        let ended = shared.rooms.tasks.quarantine(&agent, true).await?;
+        settle_end(&shared, &ended).await?;
+        let event = TaskEvent::Quarantined { agent: agent.clone() };
+        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
+        Ok(Json(json!({"agent": agent, "quarantined": true, "ended": ended.len()})).into_response())
+    })
+    .await
+}
+
+/// `POST /v1/agents/release`. What gives rights is recorded before it applies.
+pub(super) async fn release(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Named { agent } = read_json(&headers, body).await?;
+    let agent = agent_of(&shared, &agent)?;
+    to_the_end(async move {
+        let event = TaskEvent::Released { agent: agent.clone() };
+        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
+        shared.rooms.tasks.quarantine(&agent, false).await?;
+        Ok(Json(json!({"agent": agent, "quarantined": false})).into_response())
+    })
+    .await
+}
