@@ -103,7 +103,7 @@ impl Walk for Pep {
                 let ended = *self.tasks.ended(task).map_err(|error| refusals::intent(&error))?.borrow();
                 ended.map_or(Ok(()), |why| Err(Refusal::TaskEnded { why: why.to_string() }))
             }
-            Claim::Svid { .. } | Claim::Assumed { .. } => Ok(()),
+            Claim::Svid { .. } | Claim::Neighbour { .. } | Claim::Assumed { .. } => Ok(()),
         }
     }
 

@@ -148,6 +148,7 @@ fn attributed(
         token: None,
         certificates: None,
         chain: None,
+        process: None,
     };
     let operation = Operation {
         id: OperationId(format!("service-{service}:things/verb-{}", number % VERBS).into()),

@@ -180,7 +180,7 @@ fn call(agent: &str, operation: Operation) -> Call<Attributed> {
     let peer = "127.0.0.1:40000".parse().unwrap();
     Call::intercepted(
         head,
-        Presented { peer, by: Entrance::Proxy, token: None, certificates: None, chain: None },
+        Presented { peer, by: Entrance::Proxy, token: None, certificates: None, chain: None, process: None },
     )
     .recognise(Operations::one(operation))
     .attribute(principal, Arc::new(task), History::default())

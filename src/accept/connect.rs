@@ -17,7 +17,7 @@ use super::{Front, Walk, door, intercept, refuse, serve, turns_true};
 use crate::body::framing::head::{self as framing, Frame, Kind, RequestHead, Violation};
 use crate::call::principal::Entrance;
 use crate::call::veil::without_user;
-use crate::call::{Certificates, Origin, Presented, Refusal, Scheme, Secret};
+use crate::call::{Certificates, Origin, Presented, Process, Refusal, Scheme, Secret};
 
 /// Ports where no web API lives: the Fetch Standard's list of bad ports (§2.9 "Port blocking") below 1024, less those of
 /// HTTP itself, and the databases that agents are most often pointed at.
@@ -34,6 +34,8 @@ pub(super) struct Connection {
     pub entrance: Entrance,
     /// What it showed in the TLS handshake with the proxy itself.
     pub certificates: Option<Certificates>,
+    /// The process that connected.
+    pub process: Option<Arc<Process>>,
     /// Inside a tunnel: where it leads, and what was presented for it.
     pub tunnel: Option<(Origin, Presented)>,
     /// Requests that were read.
@@ -47,25 +49,39 @@ pub(super) async fn serve<W: Walk>(
     peer: SocketAddr,
     entrance: Entrance,
 ) {
+    let shown = Presented {
+        peer,
+        by: entrance,
+        token: None,
+        certificates: None,
+        chain: None,
+        process: neighbour(&front, &stream, peer).await,
+    };
     match entrance {
-        Entrance::Proxy | Entrance::TaskPort(_) => converse(front, stream, peer, entrance, None).await,
+        Entrance::Proxy | Entrance::TaskPort(_) => converse(front, stream, shown).await,
         Entrance::TlsProxy => match door::open(&front, stream).await {
-            Ok((stream, certificates)) => converse(front, stream, peer, entrance, certificates).await,
+            Ok((stream, certificates)) => {
+                converse(front, stream, Presented { certificates, ..shown }).await;
+            }
             Err(refusal) => front.turn_away(peer, None, refusal).await,
         },
     }
 }
 
+/// The process that connected, asked for at once: it may be gone by the time that somebody wants to know.
+async fn neighbour<W>(front: &Front<W>, stream: &TcpStream, peer: SocketAddr) -> Option<Arc<Process>> {
+    let neighbours = front.neighbours.clone().filter(|_| peer.ip().to_canonical().is_loopback())?;
+    let local = stream.local_addr().ok()?;
+    let looking = tokio::task::spawn_blocking(move || neighbours.at(peer, local));
+    looking.await.ok().flatten().map(Arc::new)
+}
+
 /// The requests of one connection, up to a tunnel or the first that needs none.
-async fn converse<W: Walk, IO>(
-    front: Arc<Front<W>>,
-    mut stream: IO,
-    peer: SocketAddr,
-    entrance: Entrance,
-    certificates: Option<Certificates>,
-) where
+async fn converse<W: Walk, IO>(front: Arc<Front<W>>, mut stream: IO, shown: Presented)
+where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let peer = shown.peer;
     let mut raw = BytesMut::with_capacity(4096);
     loop {
         let head = match read_head(&front, &mut stream, &mut raw).await {
@@ -80,16 +96,14 @@ async fn converse<W: Walk, IO>(
         if parsed.frame != Frame::Connect {
             let mut unread = head.clone();
             unread.unsplit(raw);
-            let requests = AtomicU64::new(0);
-            let connection = Connection { peer, entrance, certificates, tunnel: None, requests };
+            let connection = Connection::of(shown, None);
             return serve::http1(front, stream, unread, Arc::new(connection)).await;
         }
         let asked: String = parsed.target.chars().take(300).collect();
-        match open(&front, &parsed, peer, entrance, certificates.clone()) {
+        match open(&front, &parsed, &shown) {
             Ok(tunnel) => {
                 if stream.write_all(b"HTTP/1.1 200 Connection Established\r\n\r\n").await.is_ok() {
-                    let (tunnel, requests) = (Some(tunnel), AtomicU64::new(0));
-                    let connection = Connection { peer, entrance, certificates, tunnel, requests };
+                    let connection = Connection::of(shown, Some(tunnel));
                     through(front, Rewind { ahead: raw, io: stream }, connection).await;
                 }
                 return;
@@ -174,9 +188,7 @@ pub(super) fn refusal_of(violation: Violation) -> Refusal {
 fn open<W: Walk>(
     front: &Front<W>,
     head: &RequestHead<'_>,
-    peer: SocketAddr,
-    entrance: Entrance,
-    certificates: Option<Certificates>,
+    shown: &Presented,
 ) -> Result<(Origin, Presented), Refusal> {
     let bad = |why: String| Refusal::BadRequest { why };
     let (host, port) = Origin::parse_authority(head.target, None).map_err(|error| bad(error.to_string()))?;
@@ -194,7 +206,7 @@ fn open<W: Walk>(
         }
     }
     let token = head.field("proxy-authorization").map(credentials).transpose()?;
-    let presented = Presented { peer, by: entrance, token, certificates, chain: None };
+    let presented = Presented { token, ..shown.clone() };
     front.walk.admit(&presented)?;
     if REFUSED_PORTS.contains(&port) {
         return Err(Refusal::PortRefused { port });
@@ -255,6 +267,11 @@ where
 }
 
 impl Connection {
+    fn of(shown: Presented, tunnel: Option<(Origin, Presented)>) -> Self {
+        let Presented { peer, by: entrance, certificates, process, .. } = shown;
+        Self { peer, entrance, certificates, process, tunnel, requests: AtomicU64::new(0) }
+    }
+
     /// Counts a request.
     pub(super) fn count(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);

@@ -81,7 +81,8 @@ fn absolute<B>(connection: &Connection, request: &Request<B>) -> Result<(Origin,
     let token = token.map(|value| credentials(value.as_bytes())).transpose()?;
     let certificates = connection.certificates.clone();
     let (peer, by) = (connection.peer, connection.entrance);
-    let presented = Presented { peer, by, token, certificates, chain: None };
+    let process = connection.process.clone();
+    let presented = Presented { peer, by, token, certificates, chain: None, process };
     Ok((Origin { scheme: Scheme::Http, host, port }, presented))
 }
 

@@ -30,6 +30,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::body::framing::Limits;
 use crate::body::{Body, Pending};
+use crate::call::port::Neighbours;
 use crate::call::veil::{veil, without_user};
 use crate::call::{Call, Clock, Entropy, Intercepted, Presented, Refusal};
 
@@ -128,6 +129,8 @@ pub struct Front<W> {
     marker: Arc<str>,
     /// Turns true when no new work is taken.
     drain: watch::Receiver<bool>,
+    /// Tells which process connected, where somebody asks for that.
+    neighbours: Option<Arc<dyn Neighbours>>,
 }
 
 impl<W: Walk> Front<W> {
@@ -139,11 +142,12 @@ impl<W: Walk> Front<W> {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         drain: watch::Receiver<bool>,
+        neighbours: Option<Arc<dyn Neighbours>>,
     ) -> Arc<Self> {
         let mut random = [0; 16];
         entropy.fill(&mut random);
         let marker = format!("/{:032x}", u128::from_be_bytes(random)).into();
-        Arc::new(Self { walk, ca, settings, clock, entropy, marker, drain })
+        Arc::new(Self { walk, ca, settings, clock, entropy, marker, drain, neighbours })
     }
 
     async fn turn_away(&self, peer: SocketAddr, authority: Option<String>, refusal: Refusal) {

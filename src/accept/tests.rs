@@ -89,7 +89,8 @@ impl House {
         let limits = Limits { head_time: Duration::from_millis(300), ..Limits::default() };
         let settings = Settings { limits, handshake_time: Duration::from_millis(300), ..Settings::default() };
         let entropy = Arc::new(Counter(AtomicUsize::new(0)));
-        let front = Front::new(echo.clone(), ca.clone(), settings, Arc::new(Now), entropy, stopped.clone());
+        let front =
+            Front::new(echo.clone(), ca.clone(), settings, Arc::new(Now), entropy, stopped.clone(), None);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Entrance::Proxy).await.unwrap();
         let address = listener.address().unwrap();
         let running = tokio::spawn(listener.run(front, stopped));

@@ -83,7 +83,7 @@ pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, TaskId};
 pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
 pub use port::{Clock, Entropy};
-pub use principal::{Certificates, Evidence, Presented, Principal, SpiffeId, TrustDomain};
+pub use principal::{Certificates, Evidence, Presented, Principal, Process, SpiffeId, TrustDomain};
 pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};
 pub use refusal::{Fault, Refusal, Retry};
 pub use secret::Secret;

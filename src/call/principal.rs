@@ -143,6 +143,27 @@ pub struct Presented {
     pub certificates: Option<Certificates>,
     /// The chain in `remit-chain`: a task that a node handed over with a call. It never goes any further.
     pub chain: Option<Secret<String>>,
+    /// The process that connected, where it was asked for and can be told.
+    pub process: Option<Arc<Process>>,
+}
+
+/// A process of this machine, as the kernel tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its user.
+    pub uid: u32,
+    /// Its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// The file of its program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<String>,
+    /// SHA-256 of its program, hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Its cgroup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
 }
 
 /// A chain of certificates in DER, leaf first.
@@ -172,18 +193,21 @@ pub enum Evidence {
     TaskToken,
     /// The connection came in by a port that stands for one task: whoever can reach the port has it.
     TaskPort,
+    /// The process that connected is one that the operator named: whoever can run the program has it.
+    SocketPeer,
     /// Nothing: the operator named a default agent.
     Assumed,
 }
 
 impl Evidence {
-    /// `x509-svid`, `jwt-svid`, `task-token`, `task-port` or `assumed`.
+    /// `x509-svid`, `jwt-svid`, `task-token`, `task-port`, `socket-peer` or `assumed`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::X509Svid => "x509-svid",
             Self::JwtSvid => "jwt-svid",
             Self::TaskToken => "task-token",
             Self::TaskPort => "task-port",
+            Self::SocketPeer => "socket-peer",
             Self::Assumed => "assumed",
         }
     }

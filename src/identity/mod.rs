@@ -11,6 +11,7 @@ mod chain;
 mod error;
 mod jwt_svid;
 pub mod private_file;
+mod socket_peer;
 mod task_token;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::call::{
 pub use bundle::{Bundle, Bundles, ByDomain};
 pub use chain::{Carrier, Chain, Chains, DEFAULT_CHAIN_LIFE, MAX_CHAIN_BYTES, MAX_CHAIN_LIFE, Peer};
 pub use error::{ChainError, IdentityError, KeyError, SvidError, TokenError};
+pub use socket_peer::{Proc, ProcessRule};
 pub use task_token::{
     AUDIENCE, CLOCK_STEP_S, DEFAULT_LIFE, Issued, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS,
 };
@@ -41,6 +43,8 @@ pub struct Settings {
     pub default_agent: Option<SpiffeId>,
     /// Whom JWT-SVIDs have to be for.
     pub audience: String,
+    /// Which processes of this machine are which agent; the first that fits counts.
+    pub processes: Vec<ProcessRule>,
 }
 
 /// Turns what a connection presented into a claim about who asks.
@@ -82,6 +86,11 @@ pub enum Claim {
         /// The task that the port stands for.
         task: TaskId,
     },
+    /// The process that connected is one that the operator named.
+    Neighbour {
+        /// The agent.
+        agent: SpiffeId,
+    },
     /// Nothing was presented; the operator named this agent for such callers.
     Assumed {
         /// The agent.
@@ -117,7 +126,7 @@ impl Identity {
     }
 
     /// Who asks. A token tells the task, or else the agent; a certificate has to name the same agent, and tells it alone
-    /// where there is no token; then the task's port; then the default agent. Whatever is shown has to hold.
+    /// where there is no token; then the task's port; then the process that connected; then the default agent. Whatever is shown has to hold.
     pub fn attribute(&self, presented: &Presented) -> Result<Claim, IdentityError> {
         let shown = presented.certificates.as_ref().map(|chain| self.x509.verify(chain));
         if let Some(token) = &presented.token {
@@ -129,6 +138,11 @@ impl Identity {
         }
         if let Entrance::TaskPort(task) = presented.by {
             return Ok(Claim::Port { task });
+        }
+        if let Some(process) = &presented.process
+            && let Some(rule) = self.settings.processes.iter().find(|rule| rule.covers(process))
+        {
+            return Ok(Claim::Neighbour { agent: rule.agent.clone() });
         }
         let agent = self.settings.default_agent.clone().ok_or(IdentityError::Missing)?;
         Ok(Claim::Assumed { agent })
@@ -187,6 +201,7 @@ impl Claim {
             Self::Token { proven: true, .. } => Evidence::X509Svid,
             Self::Token { .. } => Evidence::TaskToken,
             Self::Port { .. } => Evidence::TaskPort,
+            Self::Neighbour { .. } => Evidence::SocketPeer,
             Self::Assumed { .. } => Evidence::Assumed,
         }
     }
@@ -194,7 +209,10 @@ impl Claim {
     /// The agent that the evidence names.
     fn agent(&self) -> Option<&SpiffeId> {
         match self {
-            Self::Assumed { agent } | Self::Svid { agent, .. } | Self::Token { agent, .. } => Some(agent),
+            Self::Assumed { agent }
+            | Self::Neighbour { agent }
+            | Self::Svid { agent, .. }
+            | Self::Token { agent, .. } => Some(agent),
             Self::Port { .. } => None,
         }
     }
@@ -216,7 +234,7 @@ impl Claim {
     pub fn task(&self) -> Option<TaskId> {
         match self {
             Self::Token { task, .. } | Self::Port { task } => Some(*task),
-            Self::Assumed { .. } | Self::Svid { .. } => None,
+            Self::Assumed { .. } | Self::Neighbour { .. } | Self::Svid { .. } => None,
         }
     }
 
@@ -230,7 +248,9 @@ impl Claim {
                 *id == task.id && *agent == task.agent && *intent == task.intent
             }
             Self::Port { task: id } => *id == task.id,
-            Self::Assumed { agent } | Self::Svid { agent, .. } => *agent == task.agent,
+            Self::Assumed { agent } | Self::Neighbour { agent } | Self::Svid { agent, .. } => {
+                *agent == task.agent
+            }
         };
         if !agrees {
             return Err(IdentityError::Disagrees { task: task.id });

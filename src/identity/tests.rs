@@ -70,7 +70,7 @@ impl Stand {
     }
 
     fn believing(&self, default_agent: Option<SpiffeId>, bundles: Arc<Bundles>) -> Identity {
-        let settings = Settings { default_agent, audience: AUDIENCE.into() };
+        let settings = Settings { default_agent, audience: AUDIENCE.into(), ..Settings::default() };
         Identity::new(settings, self.tokens.clone(), bundles, self.world.clone())
     }
 
@@ -127,7 +127,14 @@ fn claims(task: &Task) -> Value {
 
 fn presented(by: Entrance, token: Option<&str>) -> Presented {
     let token = token.map(|token| Secret::new(token.to_owned()));
-    Presented { peer: "127.0.0.1:4000".parse().unwrap(), by, token, certificates: None, chain: None }
+    Presented {
+        peer: "127.0.0.1:4000".parse().unwrap(),
+        by,
+        token,
+        certificates: None,
+        chain: None,
+        process: None,
+    }
 }
 
 #[test]

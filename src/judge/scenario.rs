@@ -154,7 +154,14 @@ impl Scenario {
         let head = self.head(&operation).map_err(BadScenario::Value)?;
         let (principal, task) = self.whose(head.at).map_err(BadScenario::Value)?;
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
-        let presented = Presented { peer, by: Entrance::Proxy, token: None, certificates: None, chain: None };
+        let presented = Presented {
+            peer,
+            by: Entrance::Proxy,
+            token: None,
+            certificates: None,
+            chain: None,
+            process: None,
+        };
         let recognised = Call::intercepted(head, presented).recognise(Operations::one(operation));
         let attributed = recognised.attribute(principal, Arc::new(task), self.history());
         Ok(attributed.standing_in(Arc::new(self.who.profile()), Vec::new()))

@@ -22,7 +22,9 @@ impl Pep {
         let own = claim.task();
         let Some(chain) = chain else {
             return Ok(match claim {
-                Claim::Svid { agent, .. } | Claim::Assumed { agent } => (self.tasks.standing(agent).id, None),
+                Claim::Svid { agent, .. } | Claim::Neighbour { agent } | Claim::Assumed { agent } => {
+                    (self.tasks.standing(agent).id, None)
+                }
                 Claim::Token { task, .. } | Claim::Port { task } => (*task, None),
             });
         };

@@ -15,7 +15,7 @@ use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
-    Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, Operations, PolicyId,
+    Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, Operations, PolicyId, Process,
     Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId, Terms, Timestamp,
 };
 
@@ -37,6 +37,9 @@ pub struct CallFacts {
     pub flags: u8,
     /// The other end of the agent's connection.
     pub peer: String,
+    /// The process that connected, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
     /// Who.
     pub agent: Option<SpiffeId>,
     /// What that rests on.
@@ -181,6 +184,7 @@ impl CallFacts {
             parent: head.trace.parent.map(|span| span.to_string()),
             flags: head.trace.flags,
             peer: presented.peer.to_string(),
+            process: presented.process.as_deref().cloned(),
             agent: attributed.map(|a| a.principal.agent.clone()),
             evidence: attributed.map(|a| a.principal.evidence),
             task: attributed.map(|a| a.task.id),

@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use crate::call::{PeerName, SpiffeId, TrustDomain};
-use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE};
+use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE, ProcessRule};
 
 pub use agents::{Agent, Peer, Tasks};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
@@ -105,6 +105,8 @@ pub struct Identity {
     pub handover: Duration,
     /// The nodes that may hand tasks over to agents here.
     pub peers: Vec<Peer>,
+    /// Which processes of this machine are which agent.
+    pub processes: Vec<ProcessRule>,
 }
 
 /// How origins are reached and trusted.
@@ -310,6 +312,8 @@ impl Raw<'_> {
         });
         let agents::Handover { node, life: handover, peers } =
             agents::handover(&mut section, |value| self.path(value));
+        let processes = section.sections("processes").into_iter();
+        let processes = processes.filter_map(|one| agents::process(one, &trust_domain)).collect();
         section.finish();
         let (audience, bundles) =
             (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
@@ -325,6 +329,7 @@ impl Raw<'_> {
             node,
             handover,
             peers,
+            processes,
         }
     }
 

@@ -24,6 +24,7 @@ use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
 use crate::accept::{self, Front, Walk};
 use crate::body::framing;
+use crate::call::port::Neighbours;
 use crate::call::principal::Entrance;
 use crate::call::{Class, Clock, Entropy, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
@@ -90,7 +91,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     };
     let (drain, draining) = watch::channel(false);
     let settings = accept_settings(&config);
-    let front = Front::new(Arc::new(pep), ca, settings, clock.clone(), entropy.clone(), draining.clone());
+    let neighbours = neighbours(&config.identity.processes);
+    let (pep, drained) = (Arc::new(pep), draining.clone());
+    let front = Front::new(pep, ca, settings, clock.clone(), entropy.clone(), drained, neighbours);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
         facts: web_facts(&facts, rules.digest()),
@@ -130,6 +133,11 @@ fn authority(dir: &Path, clock: &Arc<dyn Clock>) -> Result<(Arc<Ca>, Option<[u8;
     Ok((Arc::new(ca), fingerprint))
 }
 
+/// Nobody looks into processes unless some of them are agents.
+fn neighbours(rules: &[identity::ProcessRule]) -> Option<Arc<dyn Neighbours>> {
+    (!rules.is_empty()).then(|| -> Arc<dyn Neighbours> { Arc::new(identity::Proc::new(rules)) })
+}
+
 /// Who is believed, and by what.
 fn believe(
     config: &Config,
@@ -138,8 +146,11 @@ fn believe(
     clock: &Arc<dyn Clock>,
 ) -> Identity {
     let asked = &config.identity;
-    let settings =
-        identity::Settings { default_agent: asked.default_agent.clone(), audience: asked.audience.clone() };
+    let settings = identity::Settings {
+        default_agent: asked.default_agent.clone(),
+        audience: asked.audience.clone(),
+        processes: asked.processes.clone(),
+    };
     Identity::new(settings, tokens.clone(), bundles.clone(), clock.clone())
 }
 

@@ -57,6 +57,7 @@ impl Past {
             token: None,
             certificates: None,
             chain: None,
+            process: None,
         };
         let principal = Principal { agent, evidence: facts.evidence? };
         let recognised = Call::intercepted(head(facts)?, presented).recognise(operations);

@@ -316,6 +316,7 @@ async fn the_token_of_the_answer_is_the_tasks_own() {
         token: Some(Secret::new(body["token"].as_str().unwrap().to_owned())),
         certificates: None,
         chain: None,
+        process: None,
     };
     let Claim::Token { task, agent, .. } = identity.attribute(&presented).unwrap() else {
         panic!("another claim")

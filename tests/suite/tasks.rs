@@ -432,6 +432,37 @@ async fn nhi4_a_token_bound_to_a_key_is_refused_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_process_of_this_machine_is_an_agent_where_the_operator_says_so() {
+    let policies = "@id(\"weak\") permit (principal == Agent::\"spiffe://example.org/agent/local\", action, resource)\n\
+        when { context.evidence == \"socket-peer\" };\n";
+    let program = std::env::current_exe().unwrap().display().to_string();
+    let rule = format!(
+        "[[identity.processes]]\nagent = \"other\"\nexecutable = \"/no/such/program\"\n\
+         [[identity.processes]]\nagent = \"local\"\nexecutable = {program:?}\n"
+    );
+    let house = House::start(policies, &rule).await;
+    let ask = "GET http://api.test/ HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n";
+    let mut answer = String::new();
+    let mut stream = TcpStream::connect(house.node.facts().proxy).await.unwrap();
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let task = house.open(json!({"agent": "local"})).await;
+    assert_eq!(was(&house.call(&task, READ).await), (403, "policy_denied"), "a token is other evidence");
+    let journal = house.journal().await;
+    let opened = of_kind(&journal, "opened")[0];
+    assert_eq!(opened["evidence"], "socket-peer");
+    assert_eq!(opened["process"]["pid"], std::process::id());
+    assert_eq!(opened["process"]["executable"], program.as_str());
+    let other = House::start(policies, "").await;
+    let mut stream = TcpStream::connect(other.node.facts().proxy).await.unwrap();
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 407 "), "nobody looks unless told to: {answer}");
+}
+
+#[tokio::test]
 async fn a_budget_of_bytes_is_kept_before_a_byte_goes_out() {
     let house = House::start(PERMIT_ALL, "").await;
     let task = house.open(json!({"budget": {"bytes": 3}})).await;

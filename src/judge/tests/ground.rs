@@ -164,7 +164,14 @@ impl Given {
         let principal = Principal { agent, evidence: self.evidence };
         Call::intercepted(
             head,
-            Presented { peer, by: Entrance::Proxy, token: None, certificates: None, chain: None },
+            Presented {
+                peer,
+                by: Entrance::Proxy,
+                token: None,
+                certificates: None,
+                chain: None,
+                process: None,
+            },
         )
         .recognise(operations)
         .attribute(principal, Arc::new(task), self.history)

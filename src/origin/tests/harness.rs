@@ -96,6 +96,7 @@ impl Ask {
             token: None,
             certificates: None,
             chain: None,
+            process: None,
         };
         let agent = SpiffeId::parse("spiffe://example.org/agent/a").unwrap();
         let operations = Operations::one(Operation {

@@ -79,6 +79,7 @@ pub(crate) fn intercepted(target: &str, headers: &[(&'static str, &str)]) -> Cal
         token: None,
         certificates: None,
         chain: None,
+        process: None,
     };
     Call::intercepted(head, presented)
 }

@@ -8,7 +8,7 @@ use super::problem::Problems;
 use super::read::{Section, Value, not_one_of};
 use crate::call::grant::Pattern;
 use crate::call::{AgentKind, AgentProfile, Binding, Host, PeerName, SpiffeId, TrustDomain};
-use crate::identity::{DEFAULT_CHAIN_LIFE, MAX_CHAIN_LIFE};
+use crate::identity::{DEFAULT_CHAIN_LIFE, MAX_CHAIN_LIFE, ProcessRule};
 use crate::intent::MAX_TTL;
 
 /// An agent that the operator put down.
@@ -113,6 +113,36 @@ pub(super) fn handover(
     }
     let life = life.map_or(DEFAULT_CHAIN_LIFE, Duration::from_secs);
     Handover { node, life, peers }
+}
+
+/// One of `[[identity.processes]]`. A rule that names nothing would make everybody on this machine that agent.
+pub(super) fn process(mut section: Section<'_>, domain: &TrustDomain) -> Option<ProcessRule> {
+    let agent = section.take("agent", |value| {
+        SpiffeId::parse_or_name(value.text()?, domain).map_err(|error| error.to_string())
+    });
+    if agent.is_none() {
+        section.lacks("agent");
+    }
+    let uid = section.take("uid", |value| value.integer(0, u32::MAX.into(), "the user's number"));
+    let executable = section.take("executable", |value| match value.text()? {
+        path if path.starts_with('/') => Ok(path.to_owned()),
+        other => Err(format!("`{other}` is no absolute path")),
+    });
+    let sha256 = section.take("sha256", |value| {
+        let text = value.text()?.to_ascii_lowercase();
+        let sound = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if sound { Ok(text) } else { Err("64 hex digits are wanted, as `sha256sum` prints them".to_owned()) }
+    });
+    let cgroup =
+        section.take("cgroup", |value| Pattern::parse(value.text()?).map_err(|error| error.to_string()));
+    if uid.is_none() && executable.is_none() && sha256.is_none() && cgroup.is_none() {
+        section.wrong(
+            "one of `uid`, `executable`, `sha256`, `cgroup` is wanted, or everybody would be this agent",
+        );
+    }
+    section.finish();
+    let uid = uid.and_then(|uid| u32::try_from(uid).ok());
+    Some(ProcessRule { agent: agent?, uid, executable, sha256, cgroup })
 }
 
 #[expect(clippy::expect_used, reason = "the text is a constant, and every start takes this way")]

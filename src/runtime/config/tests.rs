@@ -295,6 +295,10 @@ fn agents_are_put_down_one_table_each() {
             "[[identity.peers]]\nname = \"b\"\nspeaks_for = []\n",
             "`key` is missing in one of the [[identity.peers]]",
         ),
+        ("[[identity.processes]]\nagent = \"a\"\n", "everybody would be this agent"),
+        ("[[identity.processes]]\nuid = 0\n", "`agent` is missing"),
+        ("[[identity.processes]]\nagent = \"a\"\nexecutable = \"x\"\n", "no absolute path"),
+        ("[[identity.processes]]\nagent = \"a\"\nsha256 = \"x\"\n", "64 hex digits"),
         ("[[identity.peers]]\nname = \"self\"\nkey = \"k\"\nspeaks_for = [\"*\"]\n", "this node's own name"),
     ] {
         assert!(complaint(wrong).contains(told), "{}", complaint(wrong));
@@ -319,7 +323,8 @@ fn the_sample_is_sound_and_complete() {
     {
         let told = complaint(&format!("[{section}]\nqqqqqqqq = 1\n"));
         let known = told.split("known keys: ").nth(1).unwrap_or_else(|| panic!("{told}"));
-        for key in known.split(", ").filter(|key| !["headers", "bundles", "peers"].contains(key)) {
+        for key in known.split(", ").filter(|key| !["headers", "bundles", "peers", "processes"].contains(key))
+        {
             assert!(
                 keys.iter().any(|(s, k, _)| s == section && k == key),
                 "`{section}.{key}` is not in the sample"
