@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -45,6 +46,8 @@ pub struct Ca {
     leaf_key: KeyPair,
     leaves: Cache<Host, Arc<ServerConfig>>,
     doors: Cache<Host, Arc<ServerConfig>>,
+    /// Where the proxy itself shows an SVID instead of a leaf: the one of now, once it is known.
+    svid: Option<ArcSwapOption<ServerConfig>>,
     /// What clients of the proxy itself are asked to show.
     ask: Arc<dyn ClientCertVerifier>,
     mints: Histogram,
@@ -93,6 +96,9 @@ pub enum CaError {
         /// What is wrong.
         why: String,
     },
+    /// The Workload API has not told it.
+    #[error("this node's own SVID is not known yet: the Workload API has to tell it (identity.workload_api)")]
+    NoSvid,
     /// Making a certificate failed.
     #[error("a certificate cannot be made: {0}")]
     Make(#[from] rcgen::Error),
@@ -133,6 +139,7 @@ impl Ca {
             leaf_key,
             leaves,
             doors,
+            svid: None,
             ask,
             mints: Histogram::default(),
             base,
@@ -145,6 +152,22 @@ impl Ca {
     #[must_use]
     pub fn asking(self, ask: Arc<dyn ClientCertVerifier>) -> Self {
         Self { ask, ..self }
+    }
+
+    /// Has the proxy itself show an SVID, which [`Ca::show_svid`] brings, and no leaf.
+    #[must_use]
+    pub fn showing_svid(self) -> Self {
+        Self { svid: Some(ArcSwapOption::empty()), ..self }
+    }
+
+    /// The SVID that the proxy itself shows from the next handshake on: its chain in DER, leaf first, and its key (PKCS#8).
+    pub fn show_svid(&self, chain: Vec<Vec<u8>>, key: &[u8]) -> Result<(), CaError> {
+        let chain = chain.into_iter().map(CertificateDer::from).collect();
+        let config = self.base.door(chain, key, self.ask.clone())?;
+        if let Some(svid) = &self.svid {
+            svid.store(Some(Arc::new(config)));
+        }
+        Ok(())
     }
 
     /// TLS settings with a leaf for exactly this host. Of concurrent calls for one host, one mints and the others wait.
@@ -162,9 +185,12 @@ impl Ca {
         &self.mints
     }
 
-    /// TLS settings for the proxy itself: a leaf for the name or address by which a client reached it, and the question
+    /// TLS settings for the proxy itself: its SVID, or a leaf for the name or address by which a client reached it, and the question
     /// for a certificate of the client's. There is no HTTP/2 towards the proxy.
     pub fn door_config(&self, host: &Host) -> Result<Arc<ServerConfig>, Arc<CaError>> {
+        if let Some(svid) = &self.svid {
+            return svid.load_full().ok_or_else(|| Arc::new(CaError::NoSvid));
+        }
         self.doors.try_get_with_by_ref(host, || {
             let (chain, key) = self.leaf(host)?;
             Ok(Arc::new(self.base.door(chain, &key, self.ask.clone())?))

@@ -80,6 +80,8 @@ pub struct Listen {
     pub proxy: SocketAddr,
     /// The forward proxy over TLS, where clients can show X.509-SVIDs; none: there is none.
     pub proxy_tls: Option<SocketAddr>,
+    /// Whether that shows the node's own SVID, from the Workload API, and no leaf of its CA.
+    pub proxy_tls_svid: bool,
     /// Admin API and health.
     pub admin: SocketAddr,
 }
@@ -199,7 +201,8 @@ impl Config {
     /// Takes free ports on loopback, for a node that only its own process needs to find.
     pub fn on_free_ports(&mut self) {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        self.listen = Listen { proxy: free, proxy_tls: self.listen.proxy_tls.map(|_| free), admin: free };
+        let proxy_tls = self.listen.proxy_tls.map(|_| free);
+        self.listen = Listen { proxy: free, proxy_tls, admin: free, ..self.listen };
     }
 
     /// `$XDG_STATE_HOME/remit`, else `~/.local/state/remit` (XDG Base Directory 0.8: a relative value is ignored).
@@ -276,6 +279,10 @@ impl Raw<'_> {
             telemetry: self.telemetry(root.section("telemetry")),
             journal: journal(root.section("journal")),
         };
+        if config.listen.proxy_tls_svid && config.identity.workload_api.is_none() {
+            let what = "`listen.proxy_tls_certificate`: an SVID comes from `identity.workload_api`, which is not set";
+            self.problems.anywhere(what.to_owned());
+        }
         root.finish();
         config
     }
@@ -381,10 +388,16 @@ fn listen(mut section: Section<'_>) -> Listen {
     };
     let or_none =
         |value: read::Value<'_>| if value.text() == Ok("") { Ok(None) } else { address(value).map(Some) };
+    let shown = |value: read::Value<'_>| match value.text()? {
+        "ca" => Ok(false),
+        "svid" => Ok(true),
+        other => Err(read::not_one_of(other, &["ca", "svid"])),
+    };
     let or = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listen = Listen {
         proxy: section.take("proxy", address).unwrap_or(or(8118)),
         proxy_tls: section.take("proxy_tls", or_none).flatten(),
+        proxy_tls_svid: section.take("proxy_tls_certificate", shown).unwrap_or_default(),
         admin: section.take("admin", address).unwrap_or(or(8119)),
     };
     section.finish();

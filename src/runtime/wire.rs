@@ -51,7 +51,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let doors = Doors::bind(&config).await?;
 
     let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
-    let (ca, new_ca) = authority(&dir, &clock)?;
+    let (ca, new_ca) = authority(&config, &dir, &clock)?;
     let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
     let tokens = Arc::new(tokens.living(config.identity.token_ttl));
     let chains = peers::chains(&config.identity, &dir, &clock, &entropy)?;
@@ -93,6 +93,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let settings = accept_settings(&config);
     let neighbours = neighbours(&config.identity.processes);
     let (pep, drained) = (Arc::new(pep), draining.clone());
+    let own_svid = ca.clone();
     let front = Front::new(pep, ca, settings, clock.clone(), entropy.clone(), drained, neighbours);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
@@ -118,7 +119,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
         tokio::spawn(bundles::watch(files, bundles.clone())),
-        tokio::spawn(workload::follow(workload_api, bundles)),
+        tokio::spawn(workload::follow(workload_api.clone(), bundles)),
+        tokio::spawn(workload::follow_own(workload_api.filter(|_| config.listen.proxy_tls_svid), own_svid)),
     ];
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
@@ -126,9 +128,14 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
 }
 
 /// The issuing CA, and its fingerprint if it was made just now.
-fn authority(dir: &Path, clock: &Arc<dyn Clock>) -> Result<(Arc<Ca>, Option<[u8; 32]>), StartError> {
+fn authority(
+    config: &Config,
+    dir: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<Ca>, Option<[u8; 32]>), StartError> {
     let is_new = !dir.join("ca/ca.key").exists();
     let ca = Ca::load_or_make(&dir.join("ca"), clock.clone())?.asking(PossessionOnly::verifier());
+    let ca = if config.listen.proxy_tls_svid { ca.showing_svid() } else { ca };
     let fingerprint = is_new.then(|| ca.fingerprint());
     Ok((Arc::new(ca), fingerprint))
 }

@@ -1,5 +1,5 @@
-//! Follows the trust bundles of a SPIFFE Workload API: it tells of each change by itself, so authorities rotate without
-//! anybody doing anything here.
+//! Follows the trust bundles of a SPIFFE Workload API, and the node's own SVID: it tells of each change by itself, so both rotate
+//! without anybody doing anything here.
 //!
 //! The API may come later than the node, go away and come back; meanwhile the last bundles stay in force.
 
@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::Either;
 use spiffe::{JwtBundleSet, WorkloadApiClient, X509BundleSet};
 
+use crate::accept::ca::Ca;
 use crate::call::TrustDomain;
 use crate::identity::{Bundle, Bundles, ByDomain};
 
@@ -37,13 +38,58 @@ pub(super) async fn follow(endpoint: Option<String>, bundles: Arc<Bundles>) {
     }
 }
 
+/// Follows the node's own SVID, which the proxy shows to its clients, for as long as the node runs.
+pub(super) async fn follow_own(endpoint: Option<String>, ca: Arc<Ca>) {
+    let Some(endpoint) = endpoint else { return };
+    let mut pause = PAUSE;
+    loop {
+        match follow_own_once(&endpoint, &ca).await {
+            Ok(()) => pause = PAUSE,
+            Err(error) => {
+                tracing::warn!(%endpoint, %error, "the Workload API does not tell this node's SVID; the last one stays");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn follow_own_once(endpoint: &str, ca: &Ca) -> Result<(), String> {
+    let client = connect(endpoint).await?;
+    let opening = tokio::time::timeout(ANSWER_WITHIN, client.stream_x509_svids());
+    let mut svids = Box::pin(opening.await.map_err(|_| late())?.map_err(|error| error.to_string())?);
+    let mut told = false;
+    while let Some(next) = svids.next().await {
+        let svid = match next {
+            Ok(svid) => svid,
+            Err(error) => return ended(told, error.to_string()),
+        };
+        let chain = svid.cert_chain().iter().map(|one| one.as_bytes().to_vec()).collect();
+        match ca.show_svid(chain, svid.private_key().as_bytes()) {
+            Ok(()) => tracing::info!(svid = %svid.spiffe_id(), "the proxy shows this SVID from now on"),
+            Err(error) => {
+                tracing::error!(%error, "the Workload API's SVID cannot be shown; the last one stays");
+            }
+        }
+        told = true;
+    }
+    ended(told, "it closed the stream".into())
+}
+
+fn late() -> String {
+    format!("no answer within {} s", ANSWER_WITHIN.as_secs())
+}
+
+async fn connect(endpoint: &str) -> Result<WorkloadApiClient, String> {
+    let connecting = tokio::time::timeout(ANSWER_WITHIN, WorkloadApiClient::connect_to(endpoint));
+    connecting.await.map_err(|_| late())?.map_err(|error| error.to_string())
+}
+
 /// One connection, to its end.
 async fn follow_once(endpoint: &str, bundles: &Bundles) -> Result<(), String> {
-    let late = |_| format!("no answer within {} s", ANSWER_WITHIN.as_secs());
-    let connecting = tokio::time::timeout(ANSWER_WITHIN, WorkloadApiClient::connect_to(endpoint));
-    let client = connecting.await.map_err(late)?.map_err(|error| error.to_string())?;
+    let client = connect(endpoint).await?;
     let opening = tokio::time::timeout(ANSWER_WITHIN, client.stream_x509_bundles());
-    let x509 = opening.await.map_err(late)?.map_err(|error| error.to_string())?;
+    let x509 = opening.await.map_err(|_| late())?.map_err(|error| error.to_string())?;
     // An API without JWTs is an API all the same.
     let jwt = match tokio::time::timeout(ANSWER_WITHIN, client.stream_jwt_bundles()).await {
         Ok(Ok(stream)) => Either::Left(stream),

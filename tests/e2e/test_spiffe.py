@@ -51,10 +51,13 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=True)
             .sign(self.key, hashes.SHA256()))
 
+    def leaf(self, path: str):
+        key = ec.generate_private_key(ec.SECP256R1())
+        return self._sign(key.public_key(), x509.Name([]), f"spiffe://example.org/{path}", ca=False), key
+
     def svid(self, folder: Path, agent: str) -> Path:
         """A leaf and its key, as one PEM file."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        leaf = self._sign(key.public_key(), x509.Name([]), f"spiffe://example.org/agent/{agent}", ca=False)
+        leaf, key = self.leaf(f"agent/{agent}")
         file = folder / f"{leaf.serial_number}.pem"
         file.write_bytes(
             leaf.public_bytes(serialization.Encoding.PEM)
@@ -71,12 +74,34 @@ class WorkloadApi(pb2_grpc.SpiffeWorkloadAPIServicer):
 
     def __init__(self, authorities: list[Authority]):
         self._changed = threading.Condition()
-        self._authorities, self._version = authorities, 0
+        self._authorities, self._version, self._own = authorities, 0, []
 
     def publish(self, authorities: list[Authority]) -> None:
         with self._changed:
             self._authorities, self._version = authorities, self._version + 1
             self._changed.notify_all()
+
+    def issue(self, authority: Authority) -> int:
+        """Gives whoever asks an SVID of its own, in place of the one before; its serial number."""
+        leaf, key = authority.leaf("remit/node")
+        pkcs8 = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        svid = pb2.X509SVID(spiffe_id="spiffe://example.org/remit/node", x509_svid=leaf.public_bytes(serialization.Encoding.DER),
+                            x509_svid_key=pkcs8, bundle=authority.der())
+        with self._changed:
+            self._own.append(svid)
+            self._changed.notify_all()
+        return leaf.serial_number
+
+    def FetchX509SVID(self, request, context):  # noqa: N802
+        told = 0
+        while context.is_active():
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._own) > told, timeout=1)
+                if len(self._own) == told:
+                    continue
+                told = len(self._own)
+                svid = self._own[-1]
+            yield pb2.X509SVIDResponse(svids=[svid])
 
     def FetchX509Bundles(self, request, context):  # noqa: N802, the name is the protocol's
         metadata = dict(context.invocation_metadata())
@@ -104,7 +129,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def house(tmp_path, binary):
+def house(tmp_path, binary, request):
     origin = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     threading.Thread(target=origin.serve_forever, daemon=True).start()
     first = Authority()
@@ -120,6 +145,7 @@ def house(tmp_path, binary):
     config = tmp_path / "config.toml"
     config.write_text(
         '[listen]\nproxy = "127.0.0.1:0"\nproxy_tls = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n'
+        f'{getattr(request, "param", "")}'
         f'[identity]\nworkload_api = {json.dumps(endpoint)}\n[policies]\ndir = "policies"\n'
         f'[upstream.resolve]\n"api.test:80" = "http://127.0.0.1:{origin.server_port}"\n')
     ready = tmp_path / "state" / "node.json"
@@ -181,3 +207,33 @@ def test_authorities_rotate_under_load_and_no_call_is_lost(house, tmp_path):
     refused = call(facts, gone)
     assert "does not lead to an authority" in refused, refused
     assert call(facts, svid[0]).startswith(OK)
+
+
+def shown(facts: dict, authority: Authority, folder: Path) -> x509.Certificate:
+    """The certificate that the proxy shows to a client that believes nobody but `authority`."""
+    context = ssl.create_default_context(cadata=authority.certificate.public_bytes(serialization.Encoding.PEM).decode())
+    # An SVID has no host name; SPIFFE has its clients look at the URI.
+    context.check_hostname = False
+    context.load_cert_chain(authority.svid(folder, "coder"))
+    host, port = facts["proxy_tls"].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=30) as plain, context.wrap_socket(plain) as tls:
+        return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True))
+
+
+@pytest.mark.parametrize("house", ['proxy_tls_certificate = "svid"\n'], indirect=True)
+def test_the_proxy_shows_its_own_svid_and_renews_it(house, tmp_path):
+    api, authority, facts = house
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        shown(facts, authority, tmp_path)
+    for _ in range(3):
+        serial = api.issue(authority)
+
+        def renewed() -> bool:
+            try:
+                return shown(facts, authority, tmp_path).serial_number == serial
+            except (ssl.SSLError, ConnectionError):
+                return False
+
+        until(renewed, 30, "the new SVID is shown")
+    names = shown(facts, authority, tmp_path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://example.org/remit/node"]

@@ -295,6 +295,8 @@ fn agents_are_put_down_one_table_each() {
             "[[identity.peers]]\nname = \"b\"\nspeaks_for = []\n",
             "`key` is missing in one of the [[identity.peers]]",
         ),
+        ("[listen]\nproxy_tls_certificate = \"svid\"\n", "which is not set"),
+        ("[listen]\nproxy_tls_certificate = \"own\"\n", "is not one of"),
         ("[[identity.processes]]\nagent = \"a\"\n", "everybody would be this agent"),
         ("[[identity.processes]]\nuid = 0\n", "`agent` is missing"),
         ("[[identity.processes]]\nagent = \"a\"\nexecutable = \"x\"\n", "no absolute path"),
