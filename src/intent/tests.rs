@@ -11,6 +11,7 @@ use crate::call::{
 mod budget;
 mod delegation;
 pub(crate) mod ground;
+mod handing;
 mod model;
 mod terms;
 

@@ -122,7 +122,7 @@ fn many_threads_never_overspend_and_never_waste() {
     }
 }
 
-fn dollars(amount: u64) -> Money {
+pub(super) fn dollars(amount: u64) -> Money {
     Money::from([(Currency::parse("usd").unwrap(), amount)])
 }
 
@@ -134,7 +134,7 @@ fn paying(amount: Option<i64>, currency: Option<&str>, unclear: bool) -> Operati
     Operations::one(operation)
 }
 
-fn costing(usd: u64) -> Operations {
+pub(super) fn costing(usd: u64) -> Operations {
     paying(Some(i64::try_from(usd).unwrap()), Some("USD"), false)
 }
 
