@@ -89,12 +89,10 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         meters: meters.clone(),
         entropy: entropy.clone(),
     };
-    let (drain, draining) = watch::channel(false);
-    let settings = accept_settings(&config);
-    let neighbours = neighbours(&config.identity.processes);
-    let (pep, drained) = (Arc::new(pep), draining.clone());
-    let own_svid = ca.clone();
-    let front = Front::new(pep, ca, settings, clock.clone(), entropy.clone(), drained, neighbours);
+    let ((drain, draining), settings) = (watch::channel(false), accept_settings(&config));
+    let (pep, drained, processes) = (Arc::new(pep), draining.clone(), &config.identity.processes);
+    let neighbours = neighbours(processes);
+    let front = Front::new(pep, ca.clone(), settings, clock.clone(), entropy.clone(), drained, neighbours);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
         facts: web_facts(&facts, rules.digest()),
@@ -112,16 +110,13 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
     let _first = late.set(followers.clone());
-    let (files, workload_api) = (config.identity.bundles.clone(), config.identity.workload_api.clone());
-    let around = vec![
+    let mut around = vec![
         tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
-        tokio::spawn(bundles::watch(files, bundles.clone())),
-        tokio::spawn(workload::follow(workload_api.clone(), bundles)),
-        tokio::spawn(workload::follow_own(workload_api.filter(|_| config.listen.proxy_tls_svid), own_svid)),
     ];
+    around.extend(follow_identities(&config, &bundles, ca));
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
     Ok(Node { facts, journal, tasks, store, upstream, reload, followers, listening, drain, proxy, around })
@@ -138,6 +133,17 @@ fn authority(
     let ca = if config.listen.proxy_tls_svid { ca.showing_svid() } else { ca };
     let fingerprint = is_new.then(|| ca.fingerprint());
     Ok((Arc::new(ca), fingerprint))
+}
+
+/// Follows the authorities that are believed, and what the proxy shows of itself.
+fn follow_identities(config: &Config, bundles: &Arc<Bundles>, shown: Arc<Ca>) -> [JoinHandle<()>; 3] {
+    let (files, api) = (config.identity.bundles.clone(), config.identity.workload_api.clone());
+    let own = api.clone().filter(|_| config.listen.proxy_tls_svid);
+    [
+        tokio::spawn(bundles::watch(files, bundles.clone())),
+        tokio::spawn(workload::follow(api, bundles.clone())),
+        tokio::spawn(workload::follow_own(own, shown)),
+    ]
 }
 
 /// Nobody looks into processes unless some of them are agents.

@@ -4,8 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 use super::*;
-use crate::call::{IntentName, SpiffeId, Task, TaskId, Terms, Timestamp};
-use crate::intent::{Kept, TaskBook, TaskEnd};
+use crate::call::{
+    Binding, Host, IntentName, PeerName, SpiffeId, Task, TaskId, Terms, Thumbprint, Timestamp,
+};
+use crate::intent::{Kept, Registration, TaskBook, TaskEnd};
 
 fn task(n: u64, parent: Option<TaskId>) -> Task {
     let id = format!("01ARZ3NDEKTSV4RRFFQ69G5F{n:02}").parse().unwrap();
@@ -50,6 +52,29 @@ fn what_was_kept_is_there_after_a_restart_and_parents_come_first() {
     assert!(store.load(10).unwrap().quarantined.is_empty());
     let mode = std::fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn registered_agents_are_kept_as_they_were_put_down() {
+    let dir = TempDir::new().unwrap();
+    let agent = task(1, None).agent;
+    let put_down = Registration {
+        hosts: vec![Host::parse("coder.test").unwrap(), Host::parse("[::1]").unwrap()],
+        binding: Binding::Certificate(Thumbprint::of(b"x")),
+        learning: Some(std::time::Duration::from_secs(5)),
+        behind: Some(PeerName::parse("node-2").unwrap()),
+        lends_percent: Some(7),
+        ..Registration::default()
+    };
+    {
+        let store = Sqlite::open(dir.path()).unwrap();
+        wait(store.register(&agent, Some(&Registration::default()))).unwrap();
+        wait(store.register(&agent, Some(&put_down))).unwrap();
+    }
+    let store = Sqlite::open(dir.path()).unwrap();
+    assert_eq!(store.load(10).unwrap().agents, BTreeMap::from([(agent.clone(), put_down)]));
+    wait(store.register(&agent, None)).unwrap();
+    assert!(store.load(10).unwrap().agents.is_empty());
 }
 
 #[test]

@@ -168,7 +168,9 @@ async fn asi07_a_chain_is_worth_nothing_to_anybody_else_or_anywhere_else() {
     let elsewhere = call(&nodes.one, &ada, READ, Some(&chain)).await;
     assert_eq!(was(&elsewhere), (401, "identity_invalid"));
     assert!(elsewhere.2.contains("for another node"), "{}", elsewhere.2);
-    let changed = format!("{}A", &chain[..chain.len() - 1]);
+    let (signed, signature) = chain.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    let changed = format!("{signed}.{other}{}", &signature[1..]);
     for forged in [changed.as_str(), "x", ""] {
         assert_eq!(
             was(&call(&nodes.two, &bob, READ, Some(forged)).await),

@@ -127,6 +127,29 @@ fn an_integration_that_begins_to_improvise_is_told_apart() {
 }
 
 #[test]
+fn what_is_registered_counts_from_the_next_call_on_and_after_a_restart() {
+    let (_, tasks) = registry_with(integration(Registration::default()));
+    let other = crate::call::SpiffeId::parse("spiffe://example.org/agent/other").unwrap();
+    let id = tasks.open(NewTask { agent: other.clone(), ..wanted() }).unwrap().id;
+    assert!(!tasks.attach(id, &read()).unwrap().profile.registered);
+    let profile = AgentProfile { registered: true, owner: "team-a".into(), ..AgentProfile::default() };
+    let wanted = Registration { profile, binding: Binding::X509Svid, ..Registration::default() };
+    assert_eq!(tasks.register(&agent(), Some(&wanted)), Err(IntentError::Configured(agent())));
+    tasks.register(&other, Some(&wanted)).unwrap();
+    assert_eq!(tasks.attach(id, &read()).unwrap().profile.owner, "team-a");
+    let bound = tasks.open(NewTask { agent: other.clone(), ..super::wanted() }).unwrap();
+    assert_eq!(bound.terms.binding, Binding::X509Svid);
+    let tasks = tasks.restart();
+    assert_eq!(tasks.attach(id, &read()).unwrap().profile.owner, "team-a");
+    tasks.book.fails.store(true, Ordering::SeqCst);
+    assert!(matches!(tasks.register(&other, None), Err(IntentError::Store(_))));
+    assert!(tasks.profile(&other).registered, "what is not kept does not count");
+    tasks.book.fails.store(false, Ordering::SeqCst);
+    tasks.register(&other, None).unwrap();
+    assert!(!tasks.attach(id, &read()).unwrap().profile.registered);
+}
+
+#[test]
 fn a_fixed_set_is_not_learnt() {
     let operations = vec![Pattern::parse("github:issues/*").unwrap()];
     let (_, tasks) = registry_with(integration(Registration { operations, ..Registration::default() }));
