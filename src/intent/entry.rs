@@ -98,6 +98,9 @@ impl Entry {
     /// Locks all of a chain, and gives the locks in its order. They are taken in one order for all chains, since two of them may
     /// share tasks: that of the ids, and of two alike (another node chose one of them) that of their place in memory.
     pub(super) fn lock_all<'a>(chain: &[&'a Arc<Self>]) -> Vec<MutexGuard<'a, State>> {
+        if let [only] = chain {
+            return vec![only.lock()];
+        }
         let mut order: Vec<(usize, &'a Arc<Self>)> = chain.iter().copied().enumerate().collect();
         order.sort_by_key(|(_, entry)| (entry.task.id, Arc::as_ptr(entry).addr()));
         let mut locked: Vec<_> = order.into_iter().map(|(n, entry)| (n, entry.lock())).collect();
