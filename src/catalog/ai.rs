@@ -12,6 +12,7 @@ use crate::call::{Ai, Operation, Recognition};
 
 use super::content::Content;
 use super::error::Fault;
+use super::reading::Place;
 use super::{Catalog, rpc};
 
 /// The kind of resource that names a model in a path.
@@ -58,11 +59,6 @@ impl Catalog {
         })
     }
 
-    /// Whether the model that is asked stands in the body.
-    pub(super) fn names_model_in_body(&self, operation: &Operation) -> bool {
-        self.asked(operation).is_some_and(|ai| ai.model.is_none())
-    }
-
     /// Tells which model is asked.
     pub(super) fn tell_model(&self, operation: &mut Operation, content: &Content) {
         if let Some(mut ai) = self.asked(operation) {
@@ -70,6 +66,15 @@ impl Catalog {
             operation.ai = Some(Box::new(ai));
         }
     }
+}
+
+/// Whether a model is asked that stands in the body.
+pub(super) fn names_model_in_body(place: &Place<'_>) -> bool {
+    let Some((service, entry)) = place.known() else { return false };
+    let models = service.table().and_then(|table| table.models.as_ref());
+    let name = entry.id.0.split_once(':').map_or("", |(_, name)| name);
+    let in_path = entry.resource.as_ref().is_some_and(|(text, _)| text.starts_with("model="));
+    !in_path && models.is_some_and(|models| models.operations.contains_key(name))
 }
 
 /// What a message of MCP says. A2A has methods of its own, and its tasks are no tools.

@@ -37,7 +37,7 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
     if by_query {
         names.extend(by_field);
     }
-    if let [.., service, _, operation, action] = reading.path
+    if let [.., service, _, operation, action] = &*reading.path
         && service.eq_ignore_ascii_case("service")
         && operation.eq_ignore_ascii_case("operation")
     {

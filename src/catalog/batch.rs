@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::call::{Class, Operation};
 
 use super::content::Content;
+use super::index::Asked;
 use super::json::Json;
 use super::multipart::{Part, head_and_body};
 use super::reading::{Certain, Reading, Request, Told};
@@ -68,7 +69,7 @@ fn nested(reading: &Reading<'_>, content: &Content) -> Vec<Operation> {
         return vec![reading.unknown(Class::Delegate, "a batch that cannot be read")];
     }
     let request = Request { content, depth: reading.request.depth + 1, ..reading.request };
-    in_parts(&Reading::new(reading.catalog, request, reading.verb, reading.path), &content.parts)
+    in_parts(&Reading::new(reading.catalog, request, reading.verb, reading.sent), &content.parts)
 }
 
 /// `GET /path HTTP/1.1`, header fields, body. The version may be missing.
@@ -166,8 +167,8 @@ fn one(reading: &Reading<'_>, inner: &Inner<'_>) -> Vec<Operation> {
     // A relative place begins where the batch stands: `/v1.0/$batch` and `/me/messages`.
     let below: Vec<Cow<'_, str>> =
         reading.path.iter().take(1).cloned().chain(segments.iter().cloned()).collect();
-    let known =
-        |path: &[Cow<'_, str>]| reading.catalog.place(&host, path, inner.verb, request.query).entry.is_some();
+    let asked = Asked { verb: inner.verb, query: request.query, headers: &inner.headers };
+    let known = |path: &[Cow<'_, str>]| reading.catalog.place(&host, path, &asked).entry.is_some();
     let request =
         if !known(&segments) && known(&below) { Request { path: &below, ..request } } else { request };
     reading.catalog.readings(&request)

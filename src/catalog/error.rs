@@ -27,6 +27,16 @@ pub enum CatalogError {
         /// What to do.
         remedy: String,
     },
+    /// `catalog.hosts` names a service that is not there.
+    #[error("`catalog.hosts` has `{service}` at `{host}`, and there is no such service{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    Nobody {
+        /// Where.
+        host: String,
+        /// Which.
+        service: String,
+        /// What is spelt alike.
+        nearest: Option<String>,
+    },
     /// Two of the operator's folders describe one service.
     #[error("service `{service}` is described in `{first}` and in `{second}`; keep one of the two folders")]
     Twice {

@@ -8,7 +8,7 @@ use super::reading::{Reading, Told};
 
 pub(super) fn read(reading: &Reading<'_>) -> Told {
     let place = &reading.place;
-    match reading.path {
+    match &*reading.path {
         [.., info, lfs, objects, batch]
             if info == "info" && lfs == "lfs" && objects == "objects" && batch == "batch" =>
         {

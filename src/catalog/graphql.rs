@@ -4,21 +4,20 @@
 //! persisted queries. A document is taken from every place where a server looks for one. Without an operation name that
 //! fits, every operation of the document counts. What cannot be parsed, or is known by its hash alone, is unknown.
 
+mod executable;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 
-use apollo_parser::Parser;
-use apollo_parser::cst::{Definition, OperationDefinition, Selection, SelectionSet};
-
 use crate::call::{Class, Operation};
+
+use executable::{Definition, Document, Selected};
 
 use super::json::Json;
 use super::naming::{self, Words};
 use super::reading::{Certain, Reading, Told};
 
-/// How deep a document may nest.
-const DEPTH: usize = 100;
-/// How many tokens a document may have.
-const TOKENS: usize = 20_000;
 /// How many documents a request may have.
 const DOCUMENTS: usize = 100;
 /// How many root fields.
@@ -44,7 +43,7 @@ pub(super) fn read_as(reading: &Reading<'_>, certain: bool) -> Told {
     let mut found = Vec::new();
     for document in &asked.documents {
         match root_fields(document, &asked.names) {
-            Some(fields) => found.extend(fields.into_iter().map(|field| operation(reading, &field))),
+            Some(fields) => found.extend(fields.into_iter().map(|field| operation(reading, field))),
             None if certain => {
                 found.push(reading.unknown(Class::Delegate, "a GraphQL document that cannot be read"));
             }
@@ -94,7 +93,7 @@ impl Asked {
     fn of(reading: &Reading<'_>, certain: bool) -> Self {
         let (content, query) = (reading.request.content, reading.request.query);
         let mut asked = Self::default();
-        let stored = |id: &str| reading.catalog.labels.document(&reading.place.name.0, id);
+        let stored = |id: &str| reading.catalog.labels.document(&reading.place.name().0, id);
         query.all("query").chain(content.form().all("query")).for_each(|text| asked.document(text));
         asked.names.extend(query.all("operationName").chain(content.form().all("operationName")));
         if asked.documents.is_empty() {
@@ -168,49 +167,34 @@ impl Asked {
 }
 
 /// A root field.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct RootField {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RootField<'a> {
     /// `QUERY`, `MUTATION` or `SUBSCRIPTION`, as the catalog writes them.
     kind: &'static str,
     /// `None`: a fragment that the document does not have.
-    name: Option<String>,
+    name: Option<&'a str>,
 }
 
 /// The root fields that a server could run; `None` where the document cannot be read.
-pub(super) fn root_fields(document: &str, names: &[String]) -> Option<Vec<RootField>> {
-    let text = document.trim_start_matches('\u{feff}');
-    let tree = Parser::new(text).recursion_limit(DEPTH).token_limit(TOKENS).parse();
-    if tree.errors().len() > 0 {
-        return None;
+pub(super) fn root_fields<'a>(document: &'a str, names: &[String]) -> Option<Vec<RootField<'a>>> {
+    let Document { mut operations, fragments } = executable::read(document)?;
+    let mut by_name: HashMap<&str, Vec<&Definition<'a>>> = HashMap::new();
+    for fragment in &fragments {
+        by_name.entry(fragment.name?).or_default().push(fragment);
     }
-    let mut fragments: HashMap<String, Vec<SelectionSet>> = HashMap::new();
-    let mut operations: Vec<(Option<String>, OperationDefinition)> = Vec::new();
-    for definition in tree.document().definitions() {
-        match definition {
-            Definition::FragmentDefinition(it) => {
-                let name = it.fragment_name()?.name()?.text().to_string();
-                fragments.entry(name).or_default().extend(it.selection_set());
-            }
-            Definition::OperationDefinition(it) => {
-                operations.push((it.name().map(|name| name.text().to_string()), it));
-            }
-            _ => return None,
-        }
-    }
-    let picked = |name: &Option<String>| name.as_ref().is_some_and(|name| names.contains(name));
+    let picked = |one: &Definition<'_>| one.name.is_some_and(|name| names.iter().any(|n| n == name));
     // One name that one operation has picks it. Anything else, and a server may run any of them.
     let one = !names.is_empty() && names.iter().all(|name| Some(name) == names.first());
-    if one && operations.iter().filter(|(name, _)| picked(name)).count() == 1 {
-        operations.retain(|(name, _)| picked(name));
+    if one && operations.iter().filter(|one| picked(one)).count() == 1 {
+        operations.retain(|one| picked(one));
     }
     let mut found = HashSet::new();
     let mut in_order = Vec::new();
-    for (_, operation) in operations {
-        let kind = kind(&operation);
-        for name in selected(operation.selection_set()?, &fragments)? {
-            let at = (kind, name.clone());
-            if found.insert(at) {
-                in_order.push(RootField { kind, name });
+    for operation in &operations {
+        for name in selected(operation, &by_name) {
+            let field = RootField { kind: operation.kind, name };
+            if found.insert(field) {
+                in_order.push(field);
             }
         }
         if in_order.len() > FIELDS {
@@ -220,42 +204,29 @@ pub(super) fn root_fields(document: &str, names: &[String]) -> Option<Vec<RootFi
     (!in_order.is_empty()).then_some(in_order)
 }
 
-fn kind(operation: &OperationDefinition) -> &'static str {
-    match operation.operation_type() {
-        Some(kind) if kind.mutation_token().is_some() => "MUTATION",
-        Some(kind) if kind.subscription_token().is_some() => "SUBSCRIPTION",
-        // `{ .. }` alone is a query.
-        _ => "QUERY",
-    }
-}
-
-/// The fields of a selection, those of its fragments with them. Each fragment is looked into once.
-fn selected(
-    set: SelectionSet,
-    fragments: &HashMap<String, Vec<SelectionSet>>,
-) -> Option<Vec<Option<String>>> {
-    let (mut open, mut seen, mut found) = (vec![set], HashSet::new(), Vec::new());
-    while let Some(set) = open.pop() {
-        for selection in set.selections() {
-            match selection {
-                Selection::Field(field) => found.push(Some(field.name()?.text().to_string())),
-                Selection::InlineFragment(inline) => open.extend(inline.selection_set()),
-                Selection::FragmentSpread(spread) => {
-                    let name = spread.fragment_name()?.name()?.text().to_string();
-                    match fragments.get(&name) {
-                        Some(sets) if seen.insert(name) => open.extend(sets.iter().cloned()),
-                        Some(_) => {}
-                        None => found.push(None),
-                    }
-                }
+/// The fields of a definition, those of its fragments with them. Each fragment is looked into once.
+fn selected<'a>(
+    definition: &Definition<'a>,
+    fragments: &HashMap<&str, Vec<&Definition<'a>>>,
+) -> Vec<Option<&'a str>> {
+    let (mut open, mut seen, mut found) = (vec![definition], HashSet::new(), Vec::new());
+    while let Some(definition) = open.pop() {
+        for one in &definition.selected {
+            match one {
+                Selected::Field(name) => found.push(Some(*name)),
+                Selected::Spread(name) => match fragments.get(name) {
+                    Some(sets) if seen.insert(*name) => open.extend(sets),
+                    Some(_) => {}
+                    None => found.push(None),
+                },
             }
         }
     }
-    Some(found)
+    found
 }
 
-fn operation(reading: &Reading<'_>, field: &RootField) -> Operation {
-    let Some(name) = &field.name else {
+fn operation(reading: &Reading<'_>, field: RootField<'_>) -> Operation {
+    let Some(name) = field.name else {
         return reading.unknown(Class::Act, "a GraphQL fragment that the document lacks");
     };
     if let Some(known) = reading.action(field.kind, name) {

@@ -2,6 +2,7 @@
 
 use crate::call::Class;
 
+use super::index::Asked;
 use super::naming::{self, Words};
 use super::reading::{Certain, Reading, Told};
 
@@ -9,10 +10,11 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
     if reading.place.is_exact() {
         return Told::Nothing;
     }
-    let [service, method] = reading.path else { return Told::Nothing };
+    let [service, method] = &*reading.path else { return Told::Nothing };
     let request = &reading.request;
-    if let Some(known) = reading.catalog.place(request.host, reading.path, "GRPC", request.query).entry {
-        return Told::Instead(vec![known]);
+    let asked = Asked { verb: "GRPC", query: request.query, headers: request.headers };
+    if let Some((service, known)) = reading.catalog.place(request.host, reading.sent, &asked).known() {
+        return Told::Instead(vec![known.operation(&service.name, known.touches(&reading.path, &asked))]);
     }
     if !is_grpc(&request.content.media) {
         return Told::Nothing;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::manifest::About;
+use super::request;
 
 /// A host of `service.toml`: labels in lower case, `*` standing for exactly one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,35 @@ fn fixed_end(pattern: &str) -> &str {
     pattern.rsplit_once("*.").map_or(pattern, |(_, end)| end)
 }
 
+/// A line of `catalog.hosts`: what answers at a host of the operator's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// As in `service.toml`.
+    pub host: String,
+    /// The path at which it is, or nothing.
+    pub base: String,
+    /// The service's name.
+    pub service: String,
+    /// The path at which the service has it, or nothing.
+    pub instead: String,
+}
+
+impl Own {
+    /// `git.example.org/api/v3` and `github`; `wiki.example.org` and `confluence/wiki`.
+    pub fn parse(place: &str, service: &str) -> Result<Self, String> {
+        let split = |text: &str| -> (String, String) {
+            let (first, path) = text.split_at(text.find('/').unwrap_or(text.len()));
+            (first.to_owned(), path.trim_end_matches('/').to_owned())
+        };
+        let ((host, base), (service, instead)) = (split(place), split(service));
+        if [&base, &instead].iter().any(|path| path.contains(['{', '%', '?', '#'])) {
+            return Err(format!("`{place}`: a path is of literal segments"));
+        }
+        HostPattern::parse(&host)?;
+        Ok(Self { host, base, service, instead })
+    }
+}
+
 /// A service at a host.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -44,9 +74,17 @@ pub(super) struct Place {
     prefix: Vec<Box<str>>,
     /// The `other_hosts` entry that this is, if it is one.
     pub(super) other: Option<Box<str>>,
+    /// What the service's paths begin with instead of `prefix`, where the operator has it elsewhere.
+    instead: Option<Vec<Box<str>>>,
 }
 
 impl Place {
+    /// A path as the service would have it; `None` where it is the same.
+    pub(super) fn moved<'a>(&self, sent: &[Cow<'a, str>]) -> Option<Vec<Cow<'a, str>>> {
+        let before = self.instead.as_ref()?.iter().map(|segment| Cow::Owned(segment.to_string()));
+        Some(before.chain(sent.iter().skip(self.prefix.len()).cloned()).collect())
+    }
+
     fn takes(&self, segments: &[Cow<'_, str>]) -> bool {
         self.prefix.len() <= segments.len()
             && self.prefix.iter().zip(segments).all(|(have, asked)| have.eq_ignore_ascii_case(asked))
@@ -75,14 +113,23 @@ impl Hosts {
     pub(super) fn add(&mut self, service: usize, about: &About) -> Result<(), String> {
         for host in &about.hosts {
             for prefix in about.prefixes() {
-                self.put(host, Place { service, prefix, other: None })?;
+                self.put(host, Place { service, prefix, other: None, instead: None })?;
             }
         }
         for host in &about.other_hosts {
             let other = Some(host.to_ascii_lowercase().into());
-            self.put(host, Place { service, prefix: Vec::new(), other })?;
+            self.put(host, Place { service, prefix: Vec::new(), other, instead: None })?;
         }
         Ok(())
+    }
+
+    /// Has what is at `host` below `prefix` be what the service has below `instead`.
+    pub(super) fn add_own(&mut self, service: usize, own: &Own) -> Result<(), String> {
+        let split =
+            |path: &str| request::segments(path).iter().map(|s| s.to_ascii_lowercase().into()).collect();
+        let (prefix, instead): (Vec<Box<str>>, Vec<Box<str>>) = (split(&own.base), split(&own.instead));
+        let instead = (prefix != instead).then_some(instead);
+        self.put(&own.host, Place { service, prefix, other: None, instead })
     }
 
     fn put(&mut self, host: &str, place: Place) -> Result<(), String> {

@@ -8,10 +8,20 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use http::HeaderMap;
+
 use crate::call::Class;
 
 use super::request::{Query, Said};
-use super::template::{Condition, Segment};
+use super::template::{Condition, HEADER, Segment};
+
+/// What is asked of a place, besides its path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) verb: &'a str,
+    pub(super) query: Query<'a>,
+    pub(super) headers: &'a HeaderMap,
+}
 
 /// The templates of one service at one host.
 #[derive(Debug, Default)]
@@ -38,8 +48,8 @@ struct Node {
 #[derive(Clone, Debug)]
 pub(super) struct Leaf {
     pub(super) verbs: Box<[Box<str>]>,
-    /// Sorted.
-    pub(super) query: Box<[Condition]>,
+    /// What the query and the header fields must say; sorted.
+    pub(super) conditions: Box<[Condition]>,
     pub(super) class: Class,
     /// The entry's place in the table.
     pub(super) row: usize,
@@ -66,8 +76,9 @@ impl Trie {
             }
         }
         let leaves = if takes_rest { &mut node.rest } else { &mut node.leaves };
-        let clash =
-            |have: &&Leaf| have.query == leaf.query && have.verbs.iter().any(|v| leaf.verbs.contains(v));
+        let clash = |have: &&Leaf| {
+            have.conditions == leaf.conditions && have.verbs.iter().any(|v| leaf.verbs.contains(v))
+        };
         if let Some(have) = leaves.iter().find(clash) {
             return Err(have.row);
         }
@@ -75,9 +86,9 @@ impl Trie {
         Ok(())
     }
 
-    /// The row of the entry for a path, a verb and a query.
-    pub(super) fn find(&self, segments: &[Cow<'_, str>], verb: &str, query: Query<'_>) -> Option<usize> {
-        self.root.find(segments, &Asked { verb, query })
+    /// The row of the entry for a path and what is asked there.
+    pub(super) fn find(&self, segments: &[Cow<'_, str>], asked: &Asked<'_>) -> Option<usize> {
+        self.root.find(segments, asked)
     }
 }
 
@@ -88,11 +99,6 @@ fn child<K>(children: &mut Vec<(K, Node)>, found: Result<usize, usize>, key: K) 
     });
     #[expect(clippy::indexing_slicing, reason = "`at` was either found or has just been filled")]
     &mut children[at].1
-}
-
-struct Asked<'a> {
-    verb: &'a str,
-    query: Query<'a>,
 }
 
 impl Node {
@@ -112,36 +118,74 @@ impl Node {
     }
 }
 
-/// Of the entries at one place, the one whose query conditions fit best. A query that says two different things under
-/// a name that decides is read either way by some server: the strongest entry is taken.
+/// Of the entries at one place, the one whose conditions fit best. What leaves it open goes to the strongest: a query that
+/// says two different things under a name that decides, or that asks for two things of which neither is a part of the
+/// other (`?acl&uploadId=`), is read either way by some server. A header field is the sender's word: it never weakens.
 fn choose(leaves: &[Leaf], asked: &Asked<'_>) -> Option<usize> {
-    let mut best: Option<(usize, &Leaf)> = None;
+    let mut best: Option<&Leaf> = None;
     let mut strongest: Option<&Leaf> = None;
     let mut doubtful = false;
     for leaf in leaves.iter().filter(|leaf| leaf.takes(asked.verb)) {
         if strongest.is_none_or(|s| s.class < leaf.class) {
             strongest = Some(leaf);
         }
-        let mut fits = true;
-        for (name, wanted) in &leaf.query {
-            match asked.query.get(name) {
-                Said::Nothing => fits = false,
-                // `?acl=` in a template: whatever the value, servers only look whether it is there.
-                _ if wanted.is_empty() => {}
-                Said::Once(value) => fits &= value == wanted.as_ref(),
-                Said::Differently => (fits, doubtful) = (false, true),
-            }
-        }
-        let rank = leaf.query.len();
-        if fits && best.is_none_or(|(had, b)| (had, b.class) < (rank, leaf.class)) {
-            best = Some((rank, leaf));
+        let fit = leaf.fit(asked);
+        doubtful |= fit == Fit::Doubtful;
+        if fit == Fit::Yes && best.is_none_or(|best| best.rank() < leaf.rank()) {
+            best = Some(leaf);
         }
     }
-    let chosen = if doubtful { strongest } else { best.map(|(_, leaf)| leaf) };
-    chosen.map(|leaf| leaf.row)
+    if doubtful {
+        return strongest.map(|leaf| leaf.row);
+    }
+    let best = best?;
+    let rivals = leaves.iter().filter(|leaf| leaf.class > best.class && leaf.takes(asked.verb));
+    let stronger = rivals.filter(|leaf| leaf.fit(asked) == Fit::Yes && !best.refines(leaf));
+    Some(stronger.max_by_key(|leaf| leaf.rank()).unwrap_or(best).row)
+}
+
+/// Whether the conditions of an entry hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fit {
+    Yes,
+    No,
+    /// The query says two things.
+    Doubtful,
 }
 
 impl Leaf {
+    fn fit(&self, asked: &Asked<'_>) -> Fit {
+        let mut fit = Fit::Yes;
+        for (name, wanted) in &self.conditions {
+            let holds = if let Some(name) = name.strip_prefix(HEADER) {
+                asked.headers.contains_key(name)
+            } else {
+                match asked.query.get(name) {
+                    Said::Nothing => false,
+                    // `?acl=` in a template: whatever the value, servers only look whether it is there.
+                    _ if wanted.is_empty() => true,
+                    Said::Once(value) => value == wanted.as_ref(),
+                    Said::Differently => return Fit::Doubtful,
+                }
+            };
+            if !holds {
+                fit = Fit::No;
+            }
+        }
+        fit
+    }
+
+    /// More conditions go before fewer, then the stronger class.
+    fn rank(&self) -> (usize, Class) {
+        (self.conditions.len(), self.class)
+    }
+
+    /// Whether it is the other under further conditions, none of them on a header field.
+    fn refines(&self, other: &Self) -> bool {
+        let part = other.conditions.iter().all(|condition| self.conditions.contains(condition));
+        part && !self.conditions.iter().any(|(name, _)| name.starts_with(HEADER))
+    }
+
     /// HEAD is GET without the answer's body (RFC 9110 §9.3.2).
     fn takes(&self, verb: &str) -> bool {
         self.verbs.iter().any(|have| have.as_ref() == verb || (verb == "HEAD" && have.as_ref() == "GET"))

@@ -73,7 +73,7 @@ impl Catalog {
 /// Names less alike than this (Jaro-Winkler, 0 to 1) are no help.
 const ALIKE: f64 = 0.75;
 
-fn closest(wanted: &str, names: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn closest(wanted: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let rated = names.map(|name| (strsim::jaro_winkler(wanted, &name), name));
     rated.filter(|(rate, _)| *rate >= ALIKE).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }

@@ -5,8 +5,6 @@
 //! and the place tell which of them is spoken; a message that only looks like one may be something else as well, and the
 //! stronger counts. What nothing understands is what the upgrade was judged as, if that was an act, else an unknown act.
 
-use std::borrow::Cow;
-
 use http::HeaderMap;
 
 use crate::call::{Class, Dialect, Head, Operation, Operations, Peek};
@@ -162,9 +160,8 @@ impl Said<'_> {
             {
                 continue;
             }
-            let path: &[Cow<'_, str>] = self.reading.path;
             let request = Request { content: &content, ..self.reading.request };
-            let inner = Reading::new(self.reading.catalog, request, VERB, path);
+            let inner = Reading::new(self.reading.catalog, request, VERB, request.path);
             match graphql::read_as(&inner, certain) {
                 Told::Nothing => {}
                 Told::Also(operations) | Told::Instead(operations) => found.extend(operations),

@@ -56,7 +56,8 @@ use std::path::{Path, PathBuf};
 use crate::call::{Class, Head, Host, Operation, Operations, Peek, Recognition, ServiceName};
 
 use content::Content;
-use hosts::{Hosts, Place};
+use hosts::Hosts;
+use index::Asked;
 use labels::Labels;
 use reading::{Reading, Request};
 use request::{Overrides, Query, WEBSOCKET};
@@ -64,6 +65,7 @@ use service::Service;
 use tools::{Server, Tools};
 
 pub use error::CatalogError;
+pub use hosts::Own;
 pub use listing::Entry;
 pub use manifest::{About, Protocol, Provenance};
 pub use message::Spoken;
@@ -102,16 +104,21 @@ impl Catalog {
     /// The services in the binary and those in the operator's folders. Each of `dirs` holds one folder a service; one
     /// with the name of a shipped service replaces it, one that describes the same hosts is asked before it.
     pub fn load(dirs: &[PathBuf]) -> Result<Self, CatalogError> {
-        Self::load_where(dirs, &|_| true)
+        Self::load_at(dirs, &[])
+    }
+
+    /// The same, with services that answer at hosts of the operator's own. Those are asked first.
+    pub fn load_at(dirs: &[PathBuf], own: &[Own]) -> Result<Self, CatalogError> {
+        Self::load_where(dirs, own, &|_| true)
     }
 
     /// The services in the binary whose names `wanted` takes: what remit would say of the others if it did not know them.
     #[cfg(test)]
     pub(crate) fn shipped_where(wanted: &dyn Fn(&str) -> bool) -> Result<Self, CatalogError> {
-        Self::load_where(&[], wanted)
+        Self::load_where(&[], &[], wanted)
     }
 
-    fn load_where(dirs: &[PathBuf], wanted: &dyn Fn(&str) -> bool) -> Result<Self, CatalogError> {
+    fn load_where(dirs: &[PathBuf], at: &[Own], wanted: &dyn Fn(&str) -> bool) -> Result<Self, CatalogError> {
         let mut services: Vec<Service> = Vec::new();
         for folder in dirs.iter().map(|dir| folders_of(dir)).collect::<Result<Vec<_>, _>>()?.iter().flatten()
         {
@@ -131,13 +138,23 @@ impl Catalog {
                 services.push(Service::shipped(folder));
             }
         }
+        let by_name: HashMap<String, usize> =
+            services.iter().enumerate().map(|(at, s)| (s.about.name.clone(), at)).collect();
         let mut hosts = Hosts::default();
+        for one in at {
+            let unknown = || {
+                let nearest = listing::closest(&one.service, by_name.keys().cloned());
+                CatalogError::Nobody { host: one.host.clone(), service: one.service.clone(), nearest }
+            };
+            let service = by_name.get(&one.service).ok_or_else(unknown)?;
+            let fault = |why| error::Fault::new(1, why, "write `git.example.org`").in_file("catalog.hosts");
+            hosts.add_own(*service, one).map_err(fault)?;
+        }
         for (at, service) in services.iter().enumerate() {
             let file = || format!("{}/{}", service.folder, service::SERVICE);
             let fault = |why| error::Fault::new(1, why, "write `api.example.com`").in_file(&file());
             hosts.add(at, &service.about).map_err(fault)?;
         }
-        let by_name = services.iter().enumerate().map(|(at, s)| (s.about.name.clone(), at)).collect();
         Ok(Self { services, by_name, hosts, labels, tools: Tools::default() })
     }
 
@@ -145,15 +162,17 @@ impl Catalog {
     pub fn wants_body(&self, head: &Head) -> Option<usize> {
         let host = host_text(&head.origin.host);
         let path = request::segments(head.target.path());
-        let place = self.place(&host, &path, head.method.as_str(), Query(head.target.query()));
+        let query = Query(head.target.query());
+        let asked = Asked { verb: head.method.as_str(), query, headers: &head.headers };
+        let place = self.place(&host, &path, &asked);
         let (media, _) = content::media(&head.headers);
-        let strongest = place.entry.as_ref().is_some_and(|entry| entry.class == Class::Delegate);
+        let strongest = place.entry.is_some_and(|entry| entry.class == Class::Delegate);
         let enough = if place.is_exact() {
             // As another method or at another place, the body may decide.
             let redirected = request::redirects(&head.headers);
-            let asks_model = place.entry.as_ref().is_some_and(|entry| self.names_model_in_body(entry));
             let decided = decided_by_body(&place, &path, head.method.as_str(), &media);
-            !(place.facts_want_body() || asks_model) && (strongest || !(redirected || decided))
+            !(place.facts_want_body() || ai::names_model_in_body(&place))
+                && (strongest || !(redirected || decided))
         } else {
             // The path of gRPC says all; a WebSocket has no body yet.
             grpc::is_grpc(&media) && path.len() == 2
@@ -281,36 +300,27 @@ impl Catalog {
 
     /// Who answers at a place, and the entry that fits. Of several services at one host the first that knows the operation
     /// has it; the most specific one owns what none of them knows.
-    fn place(
-        &self,
-        host: &str,
-        segments: &[Cow<'_, str>],
-        verb: &str,
-        query: Query<'_>,
-    ) -> reading::Place<'_> {
-        let mut place = reading::Place {
-            services: Vec::new(),
-            name: ServiceName(host.into()),
-            entry: None,
-            broken: false,
-        };
-        for Place { service, other, .. } in self.hosts.at(host, segments) {
-            let Some(service) = self.services.get(*service) else { continue };
+    fn place<'a>(&'a self, host: &'a str, sent: &[Cow<'a, str>], asked: &Asked<'_>) -> reading::Place<'a> {
+        let mut place = reading::Place { host, services: Vec::new(), entry: None, path: None, broken: false };
+        for found in self.hosts.at(host, sent) {
+            let Some(service) = self.services.get(found.service) else { continue };
+            let moved = found.moved(sent);
+            let segments = moved.as_deref().unwrap_or(sent);
             let Some(table) = service.table() else {
-                place.name = service.name.clone();
+                place.services.insert(0, service);
                 place.broken = true;
                 return place;
             };
-            if let Some(operation) = table.find(other.as_deref(), segments, verb, query, &service.name) {
-                place.name = service.name.clone();
-                place.entry = Some(operation);
+            let entry = table.find(found.other.as_deref(), segments, asked);
+            if entry.is_some() {
                 place.services.insert(0, service);
+                (place.entry, place.path) = (entry, moved);
                 return place;
             }
+            if place.services.is_empty() {
+                place.path = moved;
+            }
             place.services.push(service);
-        }
-        if let Some(owner) = place.services.first() {
-            place.name = owner.name.clone();
         }
         place
     }
@@ -336,7 +346,7 @@ fn decided_by_body(place: &reading::Place<'_>, path: &[Cow<'_, str>], verb: &str
         "a2a",
         "rpc",
     ];
-    let name = place.entry.as_ref().map(|entry| entry.id.0.to_ascii_lowercase()).unwrap_or_default();
+    let name = place.entry.map(|entry| entry.id.0.to_ascii_lowercase()).unwrap_or_default();
     media == "application/x-www-form-urlencoded"
         || media.starts_with("multipart/")
         || by_path.iter().any(|word| last.contains(word))

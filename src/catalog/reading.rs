@@ -11,9 +11,11 @@ use http::HeaderMap;
 use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName};
 
 use super::content::Content;
+use super::index::Asked;
 use super::naming::{self, Words};
 use super::request::{Query, WEBSOCKET};
 use super::service::Service;
+use super::table::Row;
 use super::{Catalog, aws, batch, git, graphql, grpc, oauth, rpc, soap, sql, webdav};
 
 /// A request, or one of those inside of a batch.
@@ -71,32 +73,47 @@ impl Certain {
 /// What the catalog says of a place.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
+    pub(super) host: &'a str,
     /// The services that answer there, the most specific first.
     pub(super) services: Vec<&'a Service>,
-    pub(super) name: ServiceName,
-    /// The line that fits.
-    pub(super) entry: Option<Operation>,
+    /// The line that fits, and whose it is: the first of `services`.
+    pub(super) entry: Option<&'a Row>,
+    /// The path in the words of the first of `services`, where the operator has it at another one.
+    pub(super) path: Option<Vec<Cow<'a, str>>>,
     pub(super) broken: bool,
 }
 
-impl Place<'_> {
-    /// The catalog names the operation.
-    pub(super) fn is_exact(&self) -> bool {
-        self.entry.as_ref().is_some_and(|entry| entry.how == Recognition::Exact)
+impl<'a> Place<'a> {
+    /// Whose calls these are: the service, or the host where nobody knows it.
+    pub(super) fn name(&self) -> ServiceName {
+        let owner = self.services.first();
+        owner.map_or_else(|| ServiceName(self.host.into()), |service| service.name.clone())
     }
 
-    /// What is to be told of the operation is in the body.
-    pub(super) fn facts_want_body(&self) -> bool {
-        let Some(entry) = &self.entry else { return false };
-        let service = self.services.iter().find(|service| service.name == entry.service);
-        service.and_then(|service| service.facts()).is_some_and(|facts| facts.wants_body(&entry.id.0))
+    /// The catalog names the operation.
+    pub(super) fn is_exact(&self) -> bool {
+        self.entry.is_some_and(|entry| entry.how == Recognition::Exact)
     }
 
     /// The catalog knows the place and says that the head does not tell what is done there.
     pub(super) fn is_open(&self) -> bool {
-        self.entry.as_ref().is_some_and(|entry| entry.how == Recognition::Unknown)
+        self.entry.is_some_and(|entry| entry.how == Recognition::Unknown)
+    }
+
+    /// The service whose line fits, and the line.
+    pub(super) fn known(&self) -> Option<(&'a Service, &'a Row)> {
+        Some((*self.services.first()?, self.entry?))
+    }
+
+    /// What is to be told of the operation is in the body.
+    pub(super) fn facts_want_body(&self) -> bool {
+        let Some((service, entry)) = self.known() else { return false };
+        service.facts().is_some_and(|facts| facts.wants_body(&entry.id.0))
     }
 }
+
+/// How many bare names of a query are read as places.
+const BARE: usize = 4;
 
 /// A path less what follows a marker of documents: that is an id which the sender chose, whatever it looks like.
 fn named(path: &str) -> &str {
@@ -111,7 +128,10 @@ pub(super) struct Reading<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) request: Request<'a>,
     pub(super) verb: &'a str,
-    pub(super) path: &'a [Cow<'a, str>],
+    /// The path.
+    pub(super) sent: &'a [Cow<'a, str>],
+    /// The path as the service has it: another one where the operator put the service elsewhere.
+    pub(super) path: Cow<'a, [Cow<'a, str>]>,
     pub(super) place: Place<'a>,
 }
 
@@ -124,16 +144,18 @@ impl<'a> Reading<'a> {
         catalog: &'a Catalog,
         request: Request<'a>,
         verb: &'a str,
-        path: &'a [Cow<'a, str>],
+        sent: &'a [Cow<'a, str>],
     ) -> Self {
-        let place = catalog.place(request.host, path, verb, request.query);
-        Self { catalog, request, verb, path, place }
+        let asked = Asked { verb, query: request.query, headers: request.headers };
+        let mut place = catalog.place(request.host, sent, &asked);
+        let path = place.path.take().map_or(Cow::Borrowed(sent), Cow::Owned);
+        Self { catalog, request, verb, sent, path, place }
     }
 
     /// Everything that this reading says is done. Never empty.
     pub(super) fn operations(&self) -> Vec<Operation> {
         if self.place.broken {
-            return vec![super::class::opaque(self.place.name.clone(), "the catalog's data is broken")];
+            return vec![super::class::opaque(self.place.name(), "the catalog's data is broken")];
         }
         let (mut also, mut instead) = (Vec::new(), Vec::new());
         if self.verb != WEBSOCKET {
@@ -171,8 +193,9 @@ impl<'a> Reading<'a> {
 
     /// By verb and path alone.
     pub(super) fn by_head(&self) -> Operation {
-        if let Some(entry) = &self.place.entry {
-            return entry.clone();
+        if let Some((service, entry)) = self.place.known() {
+            let asked = Asked { verb: self.verb, query: self.request.query, headers: self.request.headers };
+            return entry.operation(&service.name, entry.touches(&self.path, &asked));
         }
         if self.verb == WEBSOCKET {
             return self.inferred(Class::Act, "WebSocket upgrade");
@@ -189,7 +212,16 @@ impl<'a> Reading<'a> {
             }
         }
         let path = self.path_text();
-        let verdict = naming::judge(self.verb, Words { name: "", path: named(&path) });
+        let path = named(&path);
+        let mut verdict = naming::judge(self.verb, Words { name: "", path });
+        // `PUT /bucket?acl`: at S3 and whoever copied it a bare name is a place below the path. It only strengthens, for
+        // other servers do not look at it.
+        for name in self.request.query.bare().take(BARE) {
+            let below = naming::judge(self.verb, Words { name: "", path: &format!("{path}/{name}") });
+            if below.class > verdict.class {
+                verdict = below;
+            }
+        }
         self.inferred(verdict.class, verdict.rule)
     }
 
@@ -237,7 +269,7 @@ impl<'a> Reading<'a> {
     }
 
     fn nameless(&self, class: Class, how: Recognition, because: &str) -> Operation {
-        let service = self.place.name.clone();
+        let service = self.place.name();
         Operation {
             id: OperationId::unknown(class),
             service,
@@ -264,7 +296,7 @@ impl<'a> Reading<'a> {
 
     pub(super) fn path_text(&self) -> String {
         let mut text = String::new();
-        for segment in self.path {
+        for segment in self.path.iter() {
             text.push('/');
             text.push_str(segment);
         }

@@ -118,6 +118,14 @@ impl<'a> Query<'a> {
         self.under(name).map(|value| form(value).into_owned())
     }
 
+    /// Names that stand alone, as `acl` does in `?acl` and `?acl=`.
+    pub(super) fn bare(self) -> impl Iterator<Item = &'a str> {
+        let alone = |(name, value): &(&str, &str)| {
+            value.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-' || b == b'_')
+        };
+        self.raw().filter(alone).map(|(name, _)| name)
+    }
+
     /// Whether it says anything under `name`.
     pub(super) fn has(self, name: &str) -> bool {
         self.under(name).next().is_some()

@@ -8,7 +8,8 @@
 //! POST        /graphql                       -                      act    -
 //! ```
 //!
-//! A template `#name` is no path: the operation is named in a body, a header or a query, and a protocol's reader asks
+//! A template may end in conditions: `?acl=` (the query says something under `acl`), `?list-type=2`, `?header:x-amz-copy-source=` (the
+//! field is there). A template `#name` is no path: the operation is named in a body, a header or a query, and a protocol's reader asks
 //! for it (`Table::action`). A sixth column may say why the class is as it is.
 //!
 //! An operation may have several lines, all of one class. `-` for an operation says: the head does not tell what this
@@ -20,13 +21,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName};
+use crate::call::{Class, Facts, Operation, OperationId, Recognition, Resource, ServiceName};
 
 use super::ai::Models;
 use super::error::Fault;
-use super::index::{Leaf, Trie};
+use super::index::{Asked, Leaf, Trie};
 use super::manifest::{About, FORMAT};
-use super::request::{self, Query};
+use super::request;
 use super::resource::ResourceTemplate;
 use super::template::{Segment, Template};
 
@@ -55,6 +56,27 @@ pub(super) struct Row {
     /// Method and template as written.
     pub(super) place: String,
     pub(super) resource: Option<(String, ResourceTemplate)>,
+}
+
+impl Row {
+    /// What the line says, of a request that touches `resource`.
+    pub(super) fn operation(&self, service: &ServiceName, resource: Option<Resource>) -> Operation {
+        Operation {
+            id: self.id.clone(),
+            service: service.clone(),
+            class: self.class,
+            resource,
+            how: self.how,
+            facts: Facts::default(),
+            because: self.because.clone(),
+            ai: None,
+        }
+    }
+
+    /// What a request to this line's place touches.
+    pub(super) fn touches(&self, segments: &[Cow<'_, str>], asked: &Asked<'_>) -> Option<Resource> {
+        self.resource.as_ref()?.1.of(segments, asked.query, asked.verb)
+    }
 }
 
 /// Where a fault was found.
@@ -133,7 +155,7 @@ impl Table {
         };
         let verbs = verbs_of(verbs).map_err(fault)?;
         let row = self.rows.len();
-        let leaf = Leaf { verbs, query: template.query.clone().into(), class: known.class, row };
+        let leaf = Leaf { verbs, conditions: template.conditions.clone().into(), class: known.class, row };
         let hung = match action {
             Some(action) => self.name(action, &leaf),
             None => self.trie(about, &template).map_err(fault)?.insert(&template.segments, leaf),
@@ -177,18 +199,7 @@ impl Table {
 
     /// The operation that a protocol calls `name`.
     pub(super) fn action(&self, method: &str, name: &str, service: &ServiceName) -> Option<Operation> {
-        let row = self.rows.get(*self.actions.get(method)?.get(name)?)?;
-        let (id, class, how, because) = (row.id.clone(), row.class, row.how, row.because.clone());
-        Some(Operation {
-            id,
-            service: service.clone(),
-            class,
-            resource: None,
-            how,
-            facts: Facts::default(),
-            because,
-            ai: None,
-        })
+        Some(self.rows.get(*self.actions.get(method)?.get(name)?)?.operation(service, None))
     }
 
     /// Whether any operation is listed by such a name.
@@ -217,27 +228,15 @@ impl Table {
         }
     }
 
-    /// The operation of a request, if a line names it.
+    /// The line that names the operation of a request, if one does.
     pub(super) fn find(
         &self,
         other: Option<&str>,
         segments: &[Cow<'_, str>],
-        verb: &str,
-        query: Query<'_>,
-        service: &ServiceName,
-    ) -> Option<Operation> {
+        asked: &Asked<'_>,
+    ) -> Option<&Row> {
         let trie = other.map_or(Some(&self.here), |host| self.elsewhere.get(host))?;
-        let row = self.rows.get(trie.find(segments, verb, query)?)?;
-        Some(Operation {
-            id: row.id.clone(),
-            service: service.clone(),
-            class: row.class,
-            resource: row.resource.as_ref().and_then(|(_, r)| r.of(segments, query, verb)),
-            how: row.how,
-            facts: Facts::default(),
-            because: row.because.clone(),
-            ai: None,
-        })
+        self.rows.get(trie.find(segments, asked)?)
     }
 
     /// The class of the operation with this id.

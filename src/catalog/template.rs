@@ -1,12 +1,14 @@
 //! The path templates of `operations.tsv`.
 //!
 //! ```text
-//! template  = ["//" host] *("/" segment) ["?" name "=" value *("&" name "=" value)]
+//! template  = ["//" host] *("/" segment) ["?" condition *("&" condition)]
+//! condition = name "=" [value] / "header:" field-name "="
 //! segment   = literal / [prefix] "{" name "}" [suffix] / "{" name "...}"      the last form only at the end
 //! ```
 //!
 //! `{id}:batchGet` and `{repo}.git` are one parameter with a suffix. A template with a host counts at that host only;
-//! one without counts at all of the service's `hosts`. The query part tells operations apart that share path and verb.
+//! one without counts at all of the service's `hosts`. Conditions tell operations apart that share path and verb: what the
+//! query says under a name (anything, where the value is empty), and that a header field is there.
 
 /// A template, taken apart.
 #[derive(Debug)]
@@ -14,12 +16,15 @@ pub(super) struct Template {
     /// The host, in lower case, where the template names one.
     pub(super) host: Option<Box<str>>,
     pub(super) segments: Vec<Segment>,
-    /// Query parameters that must be there with exactly this value.
-    pub(super) query: Vec<Condition>,
+    /// What must be said besides.
+    pub(super) conditions: Vec<Condition>,
 }
 
-/// Name and value of a query parameter.
+/// Name and value of a query parameter, or [`HEADER`] with the name of a field, and nothing.
 pub(super) type Condition = (Box<str>, Box<str>);
+
+/// Before the name of a header field.
+pub(super) const HEADER: &str = "header:";
 
 /// One segment of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +60,8 @@ impl Template {
         {
             return Err(format!("the parameter `{}` occurs twice", twice.1));
         }
-        let query = query.map_or(Ok(Vec::new()), conditions)?;
-        Ok(Self { host, segments, query })
+        let conditions = query.map_or(Ok(Vec::new()), conditions)?;
+        Ok(Self { host, segments, conditions })
     }
 
     /// Where the parameter `name` stands.
@@ -104,6 +109,14 @@ impl Segment {
 
 fn conditions(query: &str) -> Result<Vec<Condition>, String> {
     let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if name.starts_with(HEADER) => {
+            // Field names are looked up in lower case.
+            let field = http::HeaderName::from_bytes(name.get(HEADER.len()..).unwrap_or_default().as_bytes());
+            match field {
+                Ok(field) if value.is_empty() => Ok((format!("{HEADER}{field}").into(), "".into())),
+                _ => Err(format!("the condition `{pair}` is not of the form `header:field-name=`")),
+            }
+        }
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err(format!("the query condition `{pair}` is not of the form `name=value`")),
     };

@@ -8,6 +8,7 @@ mod json_rpc;
 mod message;
 mod own;
 mod protocols;
+mod published;
 mod reading;
 mod tables;
 mod tricks;

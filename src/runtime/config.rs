@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use crate::call::{PeerName, SpiffeId, TrustDomain};
+use crate::catalog::Own;
 use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE, ProcessRule};
 
 pub use agents::{Agent, Peer, Tasks};
@@ -56,6 +57,8 @@ pub struct Config {
     pub policies_dir: Option<PathBuf>,
     /// The folders of the operator's own services, later ones win.
     pub catalog_dirs: Vec<PathBuf>,
+    /// Which services answer at the operator's own hosts.
+    pub catalog_hosts: Vec<Own>,
     /// How origins are reached and trusted.
     pub upstream: Upstream,
     /// Every bound and every deadline.
@@ -263,6 +266,7 @@ impl Raw<'_> {
         let agents: Vec<_> =
             root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
         agents::one_for_each_host(&agents, self.problems);
+        let (catalog_dirs, catalog_hosts) = self.catalog(root.section("catalog"));
         let config = Config {
             source: self.file.display().to_string(),
             digest,
@@ -273,7 +277,8 @@ impl Raw<'_> {
             identity,
             tasks: agents::tasks(root.section("tasks")),
             policies_dir: self.policies(root.section("policies")),
-            catalog_dirs: self.catalog(root.section("catalog")),
+            catalog_dirs,
+            catalog_hosts,
             upstream: self.upstream(root.section("upstream")),
             limits: limits(root.section("limits")),
             telemetry: self.telemetry(root.section("telemetry")),
@@ -350,10 +355,11 @@ impl Raw<'_> {
         dir
     }
 
-    fn catalog(&self, mut section: Section<'_>) -> Vec<PathBuf> {
+    fn catalog(&self, mut section: Section<'_>) -> (Vec<PathBuf>, Vec<Own>) {
         let dirs = section.take("dirs", |value| value.each(|item| self.path(item))).unwrap_or_default();
+        let hosts = section.section("hosts").entries(|place, value| Own::parse(place, value.text()?));
         section.finish();
-        dirs
+        (dirs, hosts)
     }
 
     fn upstream(&self, mut section: Section<'_>) -> Upstream {

@@ -184,7 +184,7 @@ pub(super) fn load(
 ) -> Result<Law, StartError> {
     let catalog = match keep {
         Some(catalog) => catalog,
-        None => Arc::new(Catalog::load(&config.catalog_dirs)?),
+        None => Arc::new(Catalog::load_at(&config.catalog_dirs, &config.catalog_hosts)?),
     };
     let rules = Arc::new(loader.load_tried(&policy_source(config)?, &vocabulary(catalog.clone()))?);
     Ok(Law { catalog, rules, generation: 1 })

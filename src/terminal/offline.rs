@@ -176,7 +176,7 @@ pub(super) fn catalog(arguments: CatalogArguments) -> Result<ExitCode, Failure> 
 }
 
 fn load(config: &Config) -> Result<Catalog, Failure> {
-    Catalog::load(&config.catalog_dirs)
+    Catalog::load_at(&config.catalog_dirs, &config.catalog_hosts)
         .map_err(|error| Failure::usage(format!("the catalog cannot be loaded: {error}")))
 }
 

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+import journal as journals
 from conftest import HERE, SCRIPTS
 from node import AGENT, INTENT
 from standins.process import system_environment, until
@@ -214,3 +215,25 @@ def test_a_long_answer_waits_for_a_slow_reader(remit, bare_origin, task, journal
         until(stands_still, 30, "the origin stops sending")
         assert 0 < request.sent_bytes < 48 << 20, request.sent_bytes
     journal.allowed(host="bare.up.test", path="/big", outcome="agent_gone", within=15)
+
+
+def test_a_service_is_known_at_a_host_of_the_operator_s_own(own_remit, front):
+    """GitHub Enterprise has its API below /api/v3: what `[catalog.hosts]` says of a host counts for policies and the record."""
+    node = own_remit(extra='[catalog.hosts]\n"h1.up.test/api/v3" = "github"\n"h1.up.test/api" = "github-graphql"\n')
+    task, watch = node.task(), journals.Watch(node.journal)
+    with client(node, task) as http:
+        http.get("https://h1.up.test/api/v3/repos/octo/hello/issues")
+        assert http.post("https://h1.up.test/api/v3/repos/octo/hello/issues", json={"title": "t"}).status_code != 403
+        refused = http.put("https://h1.up.test/api/v3/repos/octo/hello/collaborators/eve", json={})
+        deleted = http.delete("https://h1.up.test/api/v3/repos/octo/hello")
+        graphql = http.post("https://h1.up.test/api/graphql", json={"query": "mutation{deleteIssue(input:{}){clientMutationId}}"})
+    watch.allowed(host="h1.up.test", operation="github:issues/list-for-repo")
+    watch.allowed(host="h1.up.test", operation="github:issues/create")
+    assert refused.status_code == 403 and refused.json()["operation"] == "github:repos/add-collaborator"
+    assert deleted.status_code == 403 and deleted.json()["operation"] == "github:repos/delete"
+    assert graphql.status_code == 403 and graphql.json()["operation"] == "github-graphql:deleteIssue"
+
+
+def test_a_host_of_a_service_that_is_not_there_stops_the_start(own_remit):
+    with pytest.raises(AssertionError, match="did you mean `github`"):
+        own_remit(extra='[catalog.hosts]\n"h1.up.test" = "githob"\n')

@@ -69,15 +69,19 @@ def main():
         if service in sources.BY_HAND or (given.only and not service.startswith(tuple(given.only))):
             continue
         jobs.append((service, files, options))
-    bad = 0
+    bad = empty = 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for at, (service, code, said) in enumerate(pool.map(lambda job: run(job, given.remit), jobs), 1):
-            if code:
+            if code and "no operation was found" in said:
+                # Some descriptions are published before there is anything in them: there is nothing to import.
+                empty += 1
+                print(f"{service}: skipped, its description has no operations", file=sys.stderr)
+            elif code:
                 bad += 1
                 print(f"{service}: {said}", file=sys.stderr)
             elif at % 50 == 0:
                 print(f"{at}/{len(jobs)}", file=sys.stderr)
-    print(f"{len(jobs) - bad} imported, {bad} failed, {digests()} services", file=sys.stderr)
+    print(f"{len(jobs) - bad - empty} imported, {empty} without operations, {bad} failed, {digests()} services", file=sys.stderr)
     return 1 if bad else 0
 
 

@@ -2,15 +2,17 @@
 //!
 //! Protocols: <https://smithy.io/2.0/aws/protocols/index.html>.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::document::{members, text};
+use super::classify::shape;
+use super::document::{items, members, text};
 use super::{Described, Description, template};
 use crate::call::Class;
 use crate::catalog::manifest::Protocol;
+use crate::catalog::template::HEADER;
 
 /// Where AWS's partitions answer; `*` is the region.
 const SUFFIXES: [&str; 3] = ["*.amazonaws.com", "*.amazonaws.com.cn", "*.api.aws"];
@@ -36,13 +38,56 @@ pub(super) fn read(document: &Value, levels: Option<&[u8]>) -> Result<Descriptio
         names: [text(about, "signingName"), text(about, "endpointPrefix"), text(about, "serviceId")]
             .map(|name| name.to_ascii_lowercase().replace(' ', "")),
     };
-    for (name, operation) in members(document, "operations") {
+    // What is deprecated goes last: of two that nothing tells apart the first has the name.
+    let mut operations: Vec<(&String, &Value)> = members(document, "operations").collect();
+    operations.sort_by_key(|(_, operation)| operation.get("deprecated").is_some());
+    for (name, operation) in operations {
         let one = Described { name: name.clone(), published: scope.published(name), ..Described::default() };
         for (verb, template) in places(name, operation, protocol) {
             description.operations.push(Described { verb, template, ..one.clone() });
         }
     }
+    tell_apart(document, &mut description.operations);
     Ok(description)
+}
+
+/// Gives operations that share method and path conditions: what each must be sent with in query and header fields, less what
+/// all of them must. S3 tells `PutObject`, `UploadPart` and `CopyObject` apart by nothing else.
+fn tell_apart(document: &Value, operations: &mut [Described]) {
+    let mut shared: HashMap<(String, String), Vec<usize>> = HashMap::new();
+    for (at, one) in operations.iter().enumerate().filter(|(_, one)| one.template.starts_with('/')) {
+        shared.entry((one.verb.clone(), shape(&one.template))).or_default().push(at);
+    }
+    for places in shared.into_values().filter(|places| places.len() > 1) {
+        let names = places.iter().filter_map(|at| operations.get(*at));
+        let asked: Vec<BTreeSet<String>> = names.map(|one| required(document, &one.name)).collect();
+        let by_all = |condition: &&String| !asked.iter().all(|one| one.contains(*condition));
+        let own: Vec<Vec<&String>> = asked.iter().map(|one| one.iter().filter(by_all).collect()).collect();
+        for (at, conditions) in places.into_iter().zip(own) {
+            let Some(one) = operations.get_mut(at) else { continue };
+            for condition in conditions {
+                one.template.push(if one.template.contains('?') { '&' } else { '?' });
+                one.template.push_str(condition);
+            }
+        }
+    }
+}
+
+/// The query parameters and header fields without which an operation cannot be asked for, as conditions of a template.
+fn required(document: &Value, operation: &str) -> BTreeSet<String> {
+    let input = document.pointer(&format!("/operations/{operation}/input/shape")).and_then(Value::as_str);
+    let shape = input.and_then(|name| document.get("shapes")?.get(name)).unwrap_or(&Value::Null);
+    let must: Vec<&str> = items(shape, "required").filter_map(Value::as_str).collect();
+    let member = |(name, member): (&String, &Value)| {
+        let place = text(member, "locationName");
+        let condition = match text(member, "location") {
+            "querystring" => format!("{place}="),
+            "header" => format!("{HEADER}{}=", place.to_ascii_lowercase()),
+            _ => return None,
+        };
+        (must.contains(&name.as_str()) && !place.is_empty()).then_some(condition)
+    };
+    members(shape, "members").filter_map(member).collect()
 }
 
 fn protocol(name: &str) -> Result<Protocol, String> {

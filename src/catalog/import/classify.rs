@@ -155,7 +155,7 @@ impl Sorter {
 }
 
 /// What the index takes for the same: names of parameters and letter case do not count.
-fn shape(template: &str) -> String {
+pub(super) fn shape(template: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
     for c in template.chars() {

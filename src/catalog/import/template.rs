@@ -100,6 +100,10 @@ fn unique(name: &str, names: &mut Vec<String>) -> String {
 /// The resource of a template: what its last parameter counts as, by the literal before it: `/repos/{id}` is `repo={id}`.
 pub(super) fn resource(template: &str) -> Option<String> {
     let path = template.split('?').next().unwrap_or_default();
+    // `//host/path`: a host is no kind of thing.
+    let path = path
+        .strip_prefix("//")
+        .map_or(path, |rest| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default());
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let parameter = |text: &str| text.contains('{');
     let pair = segments.windows(2).rev().find_map(|pair| match pair {

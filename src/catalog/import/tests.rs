@@ -128,6 +128,42 @@ fn aws_models_by_access_level_but_what_mints_is_a_delegation() {
 }
 
 #[test]
+fn aws_operations_at_one_place_are_told_apart_by_what_they_must_be_sent_with() {
+    let model = r#"{"metadata": {"protocol": "rest-xml", "endpointPrefix": "own", "apiVersion": "1", "serviceId": "Own"},
+        "operations": {
+            "AbortUpload": {"http": {"method": "DELETE", "requestUri": "/{Bucket}/{Key+}"}, "input": {"shape": "Part"}},
+            "CopyThing": {"http": {"method": "PUT", "requestUri": "/{Bucket}/{Key+}"}, "input": {"shape": "Copy"}},
+            "DeleteThing": {"http": {"method": "DELETE", "requestUri": "/{Bucket}/{Key+}"}, "input": {"shape": "Thing"}},
+            "OldPutThing": {"http": {"method": "PUT", "requestUri": "/{Bucket}/{Key+}"}, "input": {"shape": "Thing"}, "deprecated": true},
+            "PutThing": {"http": {"method": "PUT", "requestUri": "/{Bucket}/{Key+}"}, "input": {"shape": "Thing"}}},
+        "shapes": {
+            "Thing": {"required": ["Bucket", "Key"], "members": {"Bucket": {"location": "uri", "locationName": "Bucket"},
+                "Key": {"location": "uri", "locationName": "Key"}, "Note": {"location": "header", "locationName": "x-note"}}},
+            "Part": {"required": ["UploadId"], "members": {"UploadId": {"location": "querystring", "locationName": "uploadId"}}},
+            "Copy": {"required": ["Source"], "members": {"Source": {"location": "header", "locationName": "X-Copy-Source"}}}}}"#;
+    let label = Wanted { label_hosts: vec!["*.own.example".into()], ..wanted() };
+    let own = own(model.as_bytes(), &label);
+    let places = |name: &str| {
+        let all = own.catalog.operations("own");
+        all.into_iter().find(|entry| entry.id.0.as_ref() == format!("own:{name}")).unwrap().places
+    };
+    assert!(
+        places("AbortUpload").contains(&"DELETE /{Bucket}/{Key...}?uploadId=".to_owned()),
+        "{:?}",
+        places("AbortUpload")
+    );
+    assert!(places("DeleteThing").contains(&"DELETE /{Bucket}/{Key...}".to_owned()));
+    assert!(places("CopyThing").contains(&"PUT //*.own.example/{Key...}?header:x-copy-source=".to_owned()));
+    assert!(places("PutThing").contains(&"PUT /{Bucket}/{Key...}".to_owned()));
+    assert!(own.doubts.iter().any(|doubt| doubt.operation == "OldPutThing"));
+    // A host is no kind of thing.
+    let all = own.catalog.operations("own");
+    assert!(
+        all.iter().all(|entry| entry.resource.as_ref().is_none_or(|resource| !resource.starts_with('-')))
+    );
+}
+
+#[test]
 fn graphql_schemas_by_root_type() {
     let text = "type Query { things: [String] }\ntype Mutation { thingCreate(name: String): String  organizationInviteCreate: String }\n";
     let own = own(text.as_bytes(), &wanted());

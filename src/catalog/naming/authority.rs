@@ -16,6 +16,30 @@ pub(super) fn lends(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
         .then_some(Verdict::new(Class::Delegate, "hands out a token or credentials"))
 }
 
+/// `InitiateAuth`, `RegisterDelegatedAdministrator`, `ConfirmSubscription`, `InvokeAgent`.
+pub(super) fn appoints(split: &Split) -> Option<Verdict> {
+    let part = split.parts.last().map_or(&[][..], Vec::as_slice);
+    let first = part.iter().find(|word| word.as_str() != "admin").map(String::as_str);
+    let pair = |a: &str, b: &str| part.windows(2).any(|pair| matches!(pair, [x, y] if x == a && y == b));
+    if (first == Some("initiate") && part.iter().any(|word| word == "auth"))
+        || pair("auth", "challenge")
+        || first == Some("exchange") && part.iter().any(|word| has(v::AUTHORITY_AS_HEAD, word))
+    {
+        return Some(Verdict::new(Class::Delegate, "ends in a session or token"));
+    }
+    let invoked = first == Some("invoke") && part.iter().any(|word| has(v::AGENTS, word) || word == "flow");
+    if invoked || (part.iter().any(|word| has(v::AGENTS, word)) && pair("detect", "intent")) {
+        return Some(Verdict::new(Class::Delegate, "gives a task to an agent"));
+    }
+    let appointed = matches!(first, Some("register" | "associate" | "enable"))
+        && part.iter().any(|word| matches!(word.as_str(), "delegated" | "delegation"));
+    if appointed || (first == Some("associate") && pair("identity", "provider")) {
+        return Some(Verdict::new(Class::Delegate, "hands over authority"));
+    }
+    (first == Some("confirm") && part.iter().any(|word| word == "subscription"))
+        .then_some(Verdict::new(Class::Delegate, "registers a callback"))
+}
+
 pub(super) fn delegates(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
     if deed.any(|verb| has(v::HANDS_OVER, verb)) {
         return Some(Verdict::new(Class::Delegate, "named after handing something over"));
@@ -80,6 +104,15 @@ fn admits(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
     {
         return Some(Verdict::new(Class::Delegate, "adds someone to a group or role"));
     }
+    // `usergroups.addTeams`, `restrictAccess.addGroup`.
+    let into = [&split.parts, &split.segments].into_iter().any(|list| {
+        let Some([place, deed]) = list.get(list.len().saturating_sub(2)..) else { return false };
+        let given = matches!(&deed[..], [verb, who] if matches!(verb.as_str(), "add" | "assign") && has(v::PRINCIPALS, one(who)));
+        given && place.last().is_some_and(|word| matches!(one(word), "usergroup" | "access" | "role"))
+    });
+    if into {
+        return Some(Verdict::new(Class::Delegate, "adds someone to a group or role"));
+    }
     let all = || split.parts.iter().chain(&split.segments).flatten();
     let part = phrases(split).any(|phrase| {
         phrase.iter().rev().find(|word| !is_verb(word)).is_some_and(|word| has(v::TAKE_PART, word))
@@ -102,40 +135,90 @@ fn connects(split: &Split) -> Option<Verdict> {
 }
 
 /// Where nothing but a path is known, what stands before its end counts as well: `/collaborators/eve`,
-/// `/groups/{id}/users`, `/permissions/repositories`.
+/// `/groups/{id}/users`, `/permissions/repositories`, `/secrets/{name}/repositories`.
 fn below(split: &Split) -> bool {
     if !split.parts.is_empty() {
         return false;
     }
-    let Some(from) = split.segments.len().checked_sub(2) else { return false };
-    let Some([before, last]) = split.segments.get(from..) else { return false };
-    let together: Vec<String> = before.iter().chain(last).cloned().collect();
-    let one = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
-    let people = last.len() == 1
-        && last.iter().all(|word| matches!(word.as_str(), "user" | "users" | "people"))
-        && before.last().is_some_and(|word| {
-            matches!(
-                one(word).as_str(),
-                "organization"
-                    | "org"
-                    | "project"
-                    | "team"
-                    | "workspace"
-                    | "group"
-                    | "usergroup"
-                    | "role"
-                    | "restriction"
-            )
-        });
-    before.iter().any(|word| has(v::AUTHORITY, word)) || people || is_authority(&together)
+    // `usergroups.users.update`: what is done is no place.
+    let done = |part: &&Vec<String>| {
+        split.segments.len() > 2 && part.iter().all(|word| is_verb(word) && !has(v::AUTHORITY, word))
+    };
+    let end = split.segments.len() - usize::from(split.segments.last().is_some_and(|last| done(&last)));
+    let segments = split.segments.get(..end).unwrap_or_default();
+    let two = |segments: &[Vec<String>]| {
+        let Some([before, last]) = segments.get(segments.len().saturating_sub(2)..) else { return false };
+        let together: Vec<String> = before.iter().chain(last).cloned().collect();
+        before.iter().any(|word| has(v::AUTHORITY, word)) || peoples(before, last) || is_authority(&together)
+    };
+    // `/teams/{name}/repos/{owner}/{name}`: names at the end are not told from kinds of things by their look alone.
+    let name = |segment: &Vec<String>| segment.iter().all(|word| !is_verb(word) && !word.ends_with('s'));
+    let let_in = (1..=2).any(|names| {
+        let (Some(from), Some(end)) =
+            (segments.len().checked_sub(names + 2), segments.len().checked_sub(names))
+        else {
+            return false;
+        };
+        let Some([before, last]) = segments.get(from..end) else { return false };
+        segments.get(end..).is_some_and(|rest| rest.iter().all(name)) && peoples(before, last)
+    });
+    two(segments) || let_in || reaches(segments) || (!split.custom && named_secret(segments))
+}
+
+/// `/teams/{id}/users`, and the other way round what a team is let into.
+fn peoples(before: &[String], last: &[String]) -> bool {
+    let [last] = last else { return false };
+    let whole = before.last().map_or("", |word| one(word));
+    match one(last) {
+        "user" | "people" => {
+            has(v::PRINCIPALS, whole) && whole != "user" && whole != "account"
+                || matches!(whole, "usergroup" | "role" | "restriction")
+        }
+        "app" | "group" | "team" => matches!(whole, "restriction" | "usergroup"),
+        "repo" | "repositories" => matches!(whole, "team" | "installation"),
+        _ => false,
+    }
+}
+
+/// Who or what a right, a role or a secret is for: `/roles/users/{name}`, `/secrets/{name}/repositories/{id}`.
+fn reaches(segments: &[Vec<String>]) -> bool {
+    let principal = |segment: &[String]| matches!(segment, [word] if has(v::PRINCIPALS, one(word)));
+    let authority = |segment: &Vec<String>| {
+        let head = segment.last().map_or("", String::as_str);
+        matches!(
+            head,
+            "role" | "roles" | "permissions" | "secret" | "secrets" | "restrictions" | "share" | "shares"
+        )
+    };
+    let at = segments.iter().rposition(|segment| principal(segment));
+    let Some(at) = at.filter(|at| segments.len() - at <= 2) else { return false };
+    segments.get(at.saturating_sub(2)..at).is_some_and(|before| before.iter().any(authority))
+}
+
+/// `PUT /secrets/db-password`: a name behind a collection that is authority itself.
+fn named_secret(segments: &[Vec<String>]) -> bool {
+    let Some([kind, name]) = segments.get(segments.len().saturating_sub(2)..) else { return false };
+    let things =
+        matches!(&kind[..], [one] if matches!(one.as_str(), "secrets" | "keys" | "tokens" | "factors"));
+    let plain = matches!(&name[..], [one] if one.ends_with('s'));
+    things && !plain && !name.iter().any(|word| is_verb(word))
+}
+
+fn one(word: &str) -> &str {
+    if word == "repositories" { word } else { word.strip_suffix('s').unwrap_or(word) }
 }
 
 /// An identity provider, wherever the name says so: what it vouches for is let in.
-fn provides_identity(split: &Split) -> bool {
+pub(super) fn provides_identity(split: &Split) -> bool {
     let all = || split.parts.iter().chain(&split.segments).flatten();
     let provider =
         phrases(split).any(|phrase| phrase.iter().any(|word| word == "provider" || word == "providers"));
-    provider && all().any(|word| matches!(word.as_str(), "identity" | "idp" | "oidc" | "saml" | "sso"))
+    let connect = phrases(split).any(|phrase| {
+        phrase.windows(2).any(|pair| matches!(pair, [id, connect] if id == "id" && connect == "connect"))
+    });
+    provider
+        && (connect
+            || all().any(|word| matches!(word.as_str(), "identity" | "idp" | "oidc" | "saml" | "sso")))
 }
 
 /// A thing gets another owner, or someone joins an organisation.
@@ -160,8 +243,9 @@ fn moves(split: &Split) -> bool {
                 | "enterprise"
         )
     };
+    // `/repos/{owner}/{name}/transfer`: what stands between may be names.
     let before =
-        split.segments.iter().rev().nth(1).is_some_and(|segment| segment.iter().any(|word| kept(word)));
+        split.segments.iter().rev().skip(1).any(|segment| matches!(&segment[..], [one] if kept(one)));
     let first = words.first().copied();
     match first {
         Some("transfer") => {
@@ -196,6 +280,12 @@ fn hooks(split: &Split) -> bool {
 fn works_alone(split: &Split) -> bool {
     let mut words = split.parts.iter().chain(&split.segments).flatten();
     let agent = words.any(|word| has(v::AGENTS, word));
+    // `/agents/{id}/sessions/{id}/text`: whatever is said in there.
+    let inside = split.segments.windows(2).any(|pair| {
+        let [who, what] = pair else { return false };
+        who.iter().any(|word| has(v::AGENTS, word) || word == "aliases")
+            && what.iter().any(|word| matches!(word.as_str(), "sessions" | "session"))
+    });
     let thread = split.segments.iter().flatten().any(|word| word == "threads");
     let ends = [split.parts.last(), split.segments.last()];
     let work = ends.into_iter().flatten().flatten().any(|word| has(v::AGENT_WORK, word));
@@ -205,7 +295,7 @@ fn works_alone(split: &Split) -> bool {
         .parts
         .last()
         .is_some_and(|part| part.iter().any(|word| matches!(word.as_str(), "assign" | "review" | "request")));
-    (!split.ends_open && ((agent && work) || (thread && runs))) || (machine && asked)
+    (!split.ends_open && ((agent && (work || inside)) || (thread && runs))) || (machine && asked)
 }
 
 /// The plainest ways to hand something out: what they say counts even against a published level, which speaks of what
@@ -215,30 +305,16 @@ pub(in crate::catalog) fn hands_out(words: Words<'_>) -> Option<Verdict> {
     let deed = Deed::of(&split);
     let part = split.parts.last().map_or(&[][..], Vec::as_slice);
     let first = part.iter().find(|word| word.as_str() != "admin").map(String::as_str);
-    let pair = |a: &str, b: &str| part.windows(2).any(|pair| matches!(pair, [x, y] if x == a && y == b));
     if first == Some("assume") {
         return Some(Verdict::new(Class::Delegate, "named after handing something over"));
     }
-    if (first == Some("initiate") && part.iter().any(|word| word == "auth"))
-        || pair("auth", "challenge")
-        || first == Some("exchange") && part.iter().any(|word| has(v::AUTHORITY_AS_HEAD, word))
-    {
-        return Some(Verdict::new(Class::Delegate, "ends in a session or token"));
-    }
-    if let Some(verdict) = lends(&split, &deed) {
-        return Some(verdict);
-    }
-    let invoked = first == Some("invoke") && part.iter().any(|word| has(v::AGENTS, word) || word == "flow");
-    if invoked || (part.iter().any(|word| has(v::AGENTS, word)) && pair("detect", "intent")) {
-        return Some(Verdict::new(Class::Delegate, "gives a task to an agent"));
-    }
-    let appointed = matches!(first, Some("register" | "associate" | "enable"))
-        && part.iter().any(|word| matches!(word.as_str(), "delegated" | "delegation"));
-    if appointed || (first == Some("associate") && pair("identity", "provider")) {
-        return Some(Verdict::new(Class::Delegate, "hands over authority"));
-    }
-    (first == Some("confirm") && part.iter().any(|word| word == "subscription"))
-        .then_some(Verdict::new(Class::Delegate, "registers a callback"))
+    appoints(&split).or_else(|| lends(&split, &deed))
+}
+
+/// Whether the phrase speaks of authority anywhere, also behind `from`.
+pub(super) fn has_authority(phrase: &[String]) -> bool {
+    let parts = phrase.split(|word| has(v::PREPOSITIONS, word));
+    is_authority(phrase) || parts.into_iter().any(is_authority)
 }
 
 /// Whether a noun of the phrase is authority. What follows `for`, `in` and the like only says where.
@@ -248,6 +324,11 @@ pub(super) fn is_authority(phrase: &[String]) -> bool {
     let phrase = phrase.get(..end).unwrap_or_default();
     let head = phrase.iter().rev().find(|word| !has(v::TAIL, word) && !is_verb(word));
     let singular = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
+    // `AccountShare` is a thing, though `share` is a verb.
+    // `input_tokens`: of text, not of access.
+    let counted =
+        phrase.iter().any(|word| matches!(word.as_str(), "input" | "output" | "prompt" | "completion"));
+    let shared = phrase.len() > 1 && phrase.last().is_some_and(|word| word == "share");
     let pair = |words: &[String]| {
         let [first, second] = words else { return false };
         let same = |a: &str, b: &str| a == b || singular(a) == singular(b);
@@ -258,8 +339,19 @@ pub(super) fn is_authority(phrase: &[String]) -> bool {
         && phrase.iter().any(|word| matches!(word.as_str(), "member" | "members"));
     let who = |word: &String| matches!(word.as_str(), "member" | "members");
     phrase.iter().any(|word| has(v::AUTHORITY, word) && !(of_the_house && who(word)))
-        || head.or(phrase.last()).is_some_and(|word| has(v::AUTHORITY_AS_HEAD, word))
+        || head
+            .or(phrase.last())
+            .is_some_and(|word| has(v::AUTHORITY_AS_HEAD, word) && !(counted && word.starts_with("token")))
         || phrase.windows(2).any(pair)
+        || shared
+        || is_policy(phrase)
+}
+
+/// A policy says who may do what, unless its name says what else it regulates.
+fn is_policy(phrase: &[String]) -> bool {
+    let end = phrase.iter().rev().find(|word| !has(v::TAIL, word) && !is_verb(word));
+    let things = phrase.iter().any(|word| has(v::POLICIES_OF_THINGS, word));
+    end.is_some_and(|word| word == "policy") && !things
 }
 
 /// Of tokens and credentials, those that are made for whoever asks.

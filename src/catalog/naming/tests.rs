@@ -11,6 +11,9 @@ fn names_are_split_where_people_would_split_them() {
     assert_eq!(of("ListIAMRoles"), "list iam roles");
     assert_eq!(of("GetBucketAclV2"), "get bucket acl v2");
     assert_eq!(of("PutACLs"), "put acls");
+    assert_eq!(of("clusterrolebindings"), "cluster role bindings");
+    assert_eq!(of("listservicejobs"), "list servicejobs");
+    assert_eq!(of("monkeys listeners passkey"), "monkeys listeners passkey");
     assert_eq!(of(""), "");
 }
 
@@ -28,6 +31,11 @@ fn word_lists_are_sorted_so_that_they_can_be_searched() {
         v::AUTHORITY,
         v::AUTHORITY_AS_HEAD,
         v::AGENTS,
+        v::CHECKED,
+        v::POLICIES_OF_THINGS,
+        v::PRINCIPALS,
+        v::CONTAINERS,
+        v::ASKED_FOR,
         v::AGENT_WORK,
         v::PREPOSITIONS,
         v::TAIL,
@@ -136,6 +144,46 @@ read      POST    sharing/check_job_status     /2/sharing/check_job_status
 read      POST    autocompleteTags             /api/v2/autocomplete/tags.json
 read      POST    properties.runReport         /v1/{property}:runReport
 read      GET     addOnAttachments.list        /posts/{id}/addOnAttachments
+read      POST    -                            /v1/listservicejobs
+read      POST    -                            /workspaces/{id}/templates-list
+read      POST    -                            /search/dashboards
+read      POST    -                            /projects/{id}/operations/{id}:wait
+read      POST    countTokens                  /responses/input_tokens
+read      GET     -                            /api/users.list
+read      GET     -                            /users/{id}/refresh-tokens
+act       ACTION  CreateManagedPrefixList      -
+act       ACTION  IncreaseReplicaCount         -
+act       POST    getOrCreateWidget            /widgets/get-or-create
+act       POST    -                            /documents/findAndModify
+act       POST    -                            /repos/{id}/check-runs
+act       POST    -                            /calls/{id}/actions/answer
+act       POST    -                            /channels/{id}/read
+act       POST    -                            /resources/scan
+act       POST    -                            /cases/{id}/resolve
+act       POST    -                            /rules/send_preview
+act       POST    -                            /ip-list
+act       GET     -                            /api/conversations.close
+act       GET     -                            /index/_flush
+act       ACTION  PutLifecyclePolicy           -
+act       POST    createAlertPolicy            /alerts/policies
+delegate  ACTION  PutRepositoryPolicy          -
+delegate  ACTION  DetachPolicyFromPermissionSet -
+delegate  PUT     -                            /file-systems/{id}/policy
+delegate  GET     -                            /api/conversations.inviteShared
+delegate  GET     -                            /files/generateAccessToken
+delegate  POST    -                            /customer/x/roleassignments
+delegate  PATCH   -                            /apis/rbac/v1/clusterrolebindings/view
+delegate  POST    -                            /profile/sshkeys
+delegate  PUT     -                            /orgs/octo/secrets/db-password
+delegate  PUT     -                            /orgs/octo/secrets/db-password/repositories
+delegate  PUT     -                            /orgs/octo/teams/alpha-50/repos/octo/hello
+delegate  POST    -                            /api/usergroups.users.update
+delegate  POST    -                            /api/usergroups.addTeams
+delegate  POST    -                            /sobjects/AccountShare
+delegate  POST    -                            /authenticators/{id}/lifecycle/activate
+delegate  POST    -                            /agents/{id}/aliases/{id}/sessions/{id}/text
+delegate  ACTION  InitiateAuth                 -
+delegate  PUT     -                            /user/password
 ";
 
 #[test]
@@ -145,6 +193,8 @@ fn ids_in_a_path_are_not_words() {
     assert_eq!(rule("/v1/notes/12345"), Class::Act);
     assert_eq!(rule("/channels/4711/permissions/NvFQssRXBqNtlyK6"), Class::Delegate);
     assert_eq!(rule("/teams/alpha-50/members/inbox-e2e2"), Class::Delegate);
+    assert_eq!(rule("/conversations/4711/participants/LkmIeuCqEEkJEhLy"), Class::Delegate);
+    assert_eq!(judge("GET", Words { name: "", path: "/v1/grant/55257467" }).class, Class::Read);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Names in words: `createOrUpdate-repo_secret` is `create or update repo secret`.
 
+use super::vocabulary as v;
+
 /// What an operation is called. Either part may be empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::catalog) struct Words<'a> {
@@ -20,6 +22,8 @@ pub(super) struct Split {
     pub(super) custom: bool,
     /// The path ends in a parameter.
     pub(super) ends_open: bool,
+    /// The path ends in a name with dots: `conversations.close`.
+    pub(super) dotted: bool,
 }
 
 /// More words than this no name has; what follows is not read.
@@ -39,13 +43,16 @@ impl Split {
                 Some((place, verb)) if !verb.is_empty() && !verb.contains('}') => (place, Some(verb)),
                 _ => (segment, None),
             };
-            self.custom = verb.is_some();
-            self.ends_open = verb.is_none() && is_value(place);
+            (self.custom, self.dotted) = (verb.is_some(), false);
+            // A number at the end is an id and no version.
+            self.ends_open = verb.is_none() && (is_value(place) || place.bytes().all(|b| b.is_ascii_digit()));
             for text in [Some(place).filter(|place| !is_value(place)), verb].into_iter().flatten() {
                 // `chat.postMessage` in a path is a name too.
                 let pieces = if is_version(text) { Vec::new() } else { text.split('.').collect() };
                 let words = pieces.into_iter().filter(|piece| !FORMATS.contains(piece)).map(split);
+                let before = self.segments.len();
                 self.segments.extend(words.filter(|words| !words.is_empty()));
+                self.dotted = self.segments.len() > before + 1;
             }
         }
     }
@@ -76,8 +83,11 @@ fn is_slug(segment: &str) -> bool {
 /// `NvFQssRXBqNtlyK6`: letters that change their case more often than words do.
 fn is_random(segment: &str) -> bool {
     let plain = segment.len() >= 12 && segment.bytes().all(|b| b.is_ascii_alphanumeric());
-    let words = split(segment).len();
-    plain && segment.bytes().any(|b| b.is_ascii_digit()) && words >= 4 && segment.len() < words * 4
+    let changes = |pair: &[u8]| matches!(pair, [a, b] if a.is_ascii_lowercase() && b.is_ascii_uppercase());
+    let words = 1 + segment.as_bytes().windows(2).filter(|pair| changes(pair)).count();
+    let digits = segment.bytes().any(|b| b.is_ascii_digit());
+    let shortest = if digits { 4 } else { 5 };
+    plain && words >= shortest && segment.len() < words * 4
 }
 
 /// `v1`, `2.0`, `v1beta1`, `2024-10`.
@@ -113,7 +123,43 @@ pub(super) fn split(text: &str) -> Vec<String> {
 
 fn push(out: &mut Vec<String>, word: &mut String) {
     if !word.is_empty() && out.len() < LONGEST {
-        out.push(std::mem::take(word));
+        apart(out, std::mem::take(word));
     }
     word.clear();
 }
+
+/// Adds a word; where it is two without a boundary (`rolebindings`, `listjobs`), both.
+fn apart(out: &mut Vec<String>, word: String) {
+    let ending = |ending: &&&str| {
+        // `key` is in `monkey`: what stands before must be a word, and those have three letters and a vowel.
+        word.strip_suffix(**ending)
+            .is_some_and(|before| before.len() >= 3 && !COMMON.contains(&word.as_str()))
+    };
+    if !super::has(v::AUTHORITY, &word) && word.len() >= 6 {
+        if let Some(ending) = v::ENDINGS.iter().filter(ending).max_by_key(|ending| ending.len())
+            && let Some(before) = word.strip_suffix(*ending)
+        {
+            apart(out, before.to_owned());
+            out.push((*ending).to_owned());
+            return;
+        }
+        let begins = |beginning: &&&str| {
+            let rest = word.strip_prefix(**beginning).unwrap_or_default();
+            rest.len() >= 4 && !["ing", "en", "er", "ed", "able"].iter().any(|form| rest.starts_with(form))
+        };
+        if let Some(beginning) = v::BEGINNINGS.iter().find(begins)
+            && let Some(rest) = word.strip_prefix(*beginning)
+        {
+            out.push((*beginning).to_owned());
+            apart(out, rest.to_owned());
+            return;
+        }
+    }
+    out.push(word);
+}
+
+/// Words that only look like two.
+const COMMON: [&str; 12] = [
+    "donkey", "hockey", "hotkey", "hotkeys", "keyrole", "monkey", "monkeys", "parole", "passkey", "passkeys",
+    "turkey", "turnkey",
+];

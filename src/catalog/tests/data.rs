@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use crate::call::{Class, Recognition};
 
 use super::super::Catalog;
+use super::super::index::Asked;
 use super::super::request;
 use super::super::service::Service;
 use super::{brief, resource, some, strongest};
@@ -94,7 +96,17 @@ fn every_line_is_reachable() {
                 let path = fill(path);
                 let (path, query) = path.split_once('?').map_or((path.as_str(), None), |(p, q)| (p, Some(q)));
                 let other = Some(host).filter(|host| !host.is_empty());
-                table.find(other, &request::segments(path), verb, request::Query(query), &service.name)
+                let mut headers = HeaderMap::new();
+                for pair in query.into_iter().flat_map(|query| query.split('&')) {
+                    if let Some(field) = pair.strip_prefix("header:") {
+                        let field: HeaderName = field.trim_end_matches('=').parse().unwrap();
+                        headers.insert(field, HeaderValue::from_static("x"));
+                    }
+                }
+                let asked = Asked { verb, query: request::Query(query), headers: &headers };
+                table
+                    .find(other, &request::segments(path), &asked)
+                    .map(|row| row.operation(&service.name, None))
             };
             let found = found.unwrap_or_else(|| panic!("{}: {}", service.name, row.place));
             assert!(found.class >= row.class, "{}: {}", service.name, row.place);

@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use crate::call::Recognition;
 
-use super::super::Catalog;
-use super::{ask, brief, head};
+use super::super::{Catalog, Own};
+use super::{ask, ask_with, brief, head, resource, some, with_header};
 
 fn service(name: &str, hosts: &str) -> String {
     format!(
@@ -114,4 +114,81 @@ fn broken_data_of_a_shipped_service_is_the_strongest_unknown() {
     let answer = operations.strongest();
     assert_eq!(brief(answer), "unknown:delegate delegate unknown");
     assert_eq!(answer.how, Recognition::Unknown);
+}
+
+/// A catalog with services at hosts of the operator's own.
+fn with_own(own: &[(&str, &str)]) -> Catalog {
+    let own: Vec<Own> = own.iter().map(|(place, service)| Own::parse(place, service).unwrap()).collect();
+    Catalog::load_at(&[], &own).unwrap()
+}
+
+#[test]
+fn a_shipped_service_answers_at_hosts_of_the_operator_s_own() {
+    let catalog = with_own(&[
+        ("es.corp.example", "elasticsearch"),
+        ("*.k8s.corp.example", "kubernetes"),
+        ("git.corp.example/api/v3", "github"),
+        ("git.corp.example/api", "github-graphql"),
+        ("wiki.corp.example", "confluence/wiki"),
+        ("10.0.0.5", "gitlab"),
+    ]);
+    for (method, host, path, told) in [
+        ("POST", "es.corp.example", "/logs/_search", "elasticsearch:search read exact"),
+        (
+            "GET",
+            "a.k8s.corp.example",
+            "/api/v1/namespaces/x/pods",
+            "kubernetes:core_v1.list_namespaced_pod read exact",
+        ),
+        ("POST", "git.corp.example", "/api/v3/repos/octo/hello/issues", "github:issues/create act exact"),
+        (
+            "PUT",
+            "GIT.corp.example",
+            "/API/V3/repos/o/r/collaborators/eve",
+            "github:repos/add-collaborator delegate exact",
+        ),
+        ("POST", "wiki.corp.example", "/rest/api/content", "confluence:createContent act exact"),
+        ("POST", "10.0.0.5", "/api/v4/projects/7/issues", "gitlab:api/v4/projects/id/issues.post act exact"),
+        // Elsewhere nothing changes, and nothing is known beside the base.
+        ("POST", "git.corp.example", "/repos/octo/hello/issues", "unknown:act act inferred"),
+        ("POST", "es.corp.example.evil.test", "/logs/_search", "unknown:read read inferred"),
+        ("POST", "api.github.com", "/repos/octo/hello/issues", "github:issues/create act exact"),
+    ] {
+        assert_eq!(found(&catalog, method, host, path), told, "{method} {host}{path}");
+    }
+    let issue = ask(&catalog, &head("POST", "git.corp.example", "/api/v3/repos/octo/hello/issues"));
+    assert_eq!(resource(issue.strongest()), some("repo", "octo/hello"));
+    // What the service does not know is still the service's.
+    let other = ask(&catalog, &head("POST", "git.corp.example", "/api/v3/brand/new"));
+    assert_eq!(
+        (other.strongest().service.0.as_ref(), other.strongest().how),
+        ("github", Recognition::Inferred)
+    );
+}
+
+#[test]
+fn protocols_are_spoken_at_the_operator_s_own_hosts_too() {
+    let catalog =
+        with_own(&[("git.corp.example/api", "github-graphql"), ("dynamo.corp.example", "aws-dynamodb")]);
+    let asked =
+        with_header(head("POST", "git.corp.example", "/api/graphql"), "content-type", "application/json");
+    let told = ask_with(&catalog, &asked, br#"{"query":"mutation{createIssue(input:{}){issue{id}}}"}"#);
+    assert_eq!(brief(told.strongest()), "github-graphql:createIssue act exact");
+    let asked =
+        with_header(head("POST", "dynamo.corp.example", "/"), "x-amz-target", "DynamoDB_20120810.PutItem");
+    assert_eq!(brief(ask_with(&catalog, &asked, b"{}").strongest()), "aws-dynamodb:PutItem act exact");
+}
+
+#[test]
+fn a_lenient_reading_of_a_moved_path_counts_as_well() {
+    let catalog = with_own(&[("git.corp.example/api/v3", "github")]);
+    let told = found(&catalog, "PUT", "git.corp.example", "/api;v=1/v3/repos/o/r/collaborators/eve");
+    assert_eq!(told, "github:repos/add-collaborator delegate exact");
+}
+
+#[test]
+fn a_host_of_a_service_that_is_not_there_is_a_mistake() {
+    let own = [Own::parse("git.corp.example", "githob").unwrap()];
+    let error = Catalog::load_at(&[], &own).unwrap_err().to_string();
+    assert!(error.contains("git.corp.example") && error.contains("did you mean `github`?"), "{error}");
 }

@@ -1,7 +1,10 @@
 //! The data format: what matches, and what is refused with its line.
 
-use crate::call::{Class, Recognition, ServiceName};
+use http::{HeaderMap, HeaderValue};
 
+use crate::call::{Class, Operation, Recognition, ServiceName};
+
+use super::super::index::Asked;
 use super::super::manifest::About;
 use super::super::request::{Query, segments};
 use super::super::table::{File, Table};
@@ -32,11 +35,29 @@ fn fault(lines: &str, overrides: &str) -> String {
     fault.in_file(file).to_string()
 }
 
+fn found(
+    table: &Table,
+    host: Option<&str>,
+    verb: &str,
+    target: &str,
+    field: &[&'static str],
+) -> Option<Operation> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let mut headers = HeaderMap::new();
+    for name in field {
+        headers.insert(*name, HeaderValue::from_static("x"));
+    }
+    let asked = Asked { verb, query: Query(query), headers: &headers };
+    Some(table.find(host, &segments(path), &asked)?.operation(&ServiceName("acme".into()), None))
+}
+
 /// The operation's name, without the service.
 fn find(table: &Table, verb: &str, target: &str) -> Option<String> {
-    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let service = ServiceName("acme".into());
-    let found = table.find(None, &segments(path), verb, Query(query), &service)?;
+    find_with(table, verb, target, &[])
+}
+
+fn find_with(table: &Table, verb: &str, target: &str, fields: &[&'static str]) -> Option<String> {
+    let found = found(table, None, verb, target, fields)?;
     Some(found.id.0.strip_prefix("acme:").unwrap_or(&found.id.0).to_owned())
 }
 
@@ -86,10 +107,32 @@ fn the_query_tells_operations_apart() {
 }
 
 #[test]
+fn a_query_that_asks_for_two_things_gets_the_stronger() {
+    let table = table(
+        "PUT\t/{k...}\tput\tact\t-\nPUT\t/{k...}?acl=\tacl\tdelegate\t-\nPUT\t/{k...}?part=&upload=\tpart\tact\t-\n",
+    );
+    assert_eq!(find(&table, "PUT", "/a").as_deref(), Some("put"));
+    assert_eq!(find(&table, "PUT", "/a?part=1&upload=2").as_deref(), Some("part"));
+    assert_eq!(find(&table, "PUT", "/a?part=1&upload=2&acl").as_deref(), Some("acl"));
+}
+
+#[test]
+fn a_header_field_tells_operations_apart_and_never_weakens() {
+    let table = table(
+        "PUT\t/x\tput\tact\t-\nPUT\t/x?header:X-Source=\tcopy\tact\t-\nPUT\t/x?header:x-peek=\tpeek\tread\t-\n\
+         PUT\t/x?header:x-grant=\tgrant\tdelegate\t-\n",
+    );
+    assert_eq!(find_with(&table, "PUT", "/x", &[]).as_deref(), Some("put"));
+    assert_eq!(find_with(&table, "PUT", "/x", &["x-source"]).as_deref(), Some("copy"));
+    assert_eq!(find_with(&table, "PUT", "/x", &["x-peek"]).as_deref(), Some("put"));
+    assert_eq!(find_with(&table, "PUT", "/x", &["x-grant", "x-source", "x-peek"]).as_deref(), Some("grant"));
+    assert!(fault("PUT\t/x?header:x-source=1\tcopy\tact\t-\n", "").contains("header:field-name="));
+}
+
+#[test]
 fn a_template_with_a_host_counts_at_that_host_alone() {
     let table = table("POST\t//up.acme.example/x\tupload\tact\t-\n");
-    let service = ServiceName("acme".into());
-    let at = |other| table.find(other, &segments("/x"), "POST", Query(None), &service).map(|o| o.class);
+    let at = |other| found(&table, other, "POST", "/x", &[]).map(|o| o.class);
     assert_eq!(at(Some("up.acme.example")), Some(Class::Act));
     assert_eq!(at(None), None);
     assert_eq!(at(Some("other.example")), None);
@@ -101,8 +144,7 @@ fn a_correction_wins_and_says_so() {
     let overrides = "[[override]]\noperation = \"search\"\nclass = \"read\"\nreason = \"only asks\"\n";
     let table =
         Table::parse(&about, "#remit-operations 1\nPOST\t/search\tsearch\tact\t-\n", overrides).unwrap();
-    let found =
-        table.find(None, &segments("/search"), "POST", Query(None), &ServiceName("acme".into())).unwrap();
+    let found = found(&table, None, "POST", "/search", &[]).unwrap();
     assert_eq!((found.class, found.how), (Class::Read, Recognition::Exact));
     assert_eq!(found.because.as_ref(), "catalog, corrected: only asks");
 }

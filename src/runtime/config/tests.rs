@@ -106,6 +106,26 @@ fn paths_start_at_the_folder_of_the_file() {
 }
 
 #[test]
+fn services_at_hosts_of_one_s_own_are_a_table() {
+    let config = parse(
+        "[catalog.hosts]\n\"git.corp.test/api/v3/\" = \"github\"\n\"wiki.corp.test\" = \"confluence/wiki\"\n",
+    )
+    .unwrap();
+    let told: Vec<_> = config
+        .catalog_hosts
+        .iter()
+        .map(|own| (own.host.as_str(), own.base.as_str(), own.service.as_str(), own.instead.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [("git.corp.test", "/api/v3", "github", ""), ("wiki.corp.test", "", "confluence", "/wiki")]
+    );
+    assert!(complaint("[catalog.hosts]\n\"*.test\" = \"github\"\n").contains("too wide"));
+    assert!(complaint("[catalog.hosts]\n\"git.corp.test:8443\" = \"github\"\n").contains("is no host"));
+    assert!(complaint("[catalog.hosts]\n\"git.corp.test/a?b\" = \"github\"\n").contains("literal segments"));
+}
+
+#[test]
 fn short_agent_names_live_in_the_trust_domain() {
     let config = parse("[identity]\ndefault_agent = \"ci\"\ntrust_domain = \"corp.test\"\n").unwrap();
     assert_eq!(config.identity.default_agent.unwrap().as_str(), "spiffe://corp.test/agent/ci");
@@ -325,7 +345,9 @@ fn the_sample_is_sound_and_complete() {
     {
         let told = complaint(&format!("[{section}]\nqqqqqqqq = 1\n"));
         let known = told.split("known keys: ").nth(1).unwrap_or_else(|| panic!("{told}"));
-        for key in known.split(", ").filter(|key| !["headers", "bundles", "peers", "processes"].contains(key))
+        for key in known
+            .split(", ")
+            .filter(|key| !["headers", "bundles", "peers", "processes", "hosts"].contains(key))
         {
             assert!(
                 keys.iter().any(|(s, k, _)| s == section && k == key),
