@@ -218,6 +218,16 @@ fn worst() -> Vec<Case> {
 
 fn main() {
     let shipped = Catalog::shipped().expect("the shipped catalog");
+    // `-- NAME`: only the cases with that in their names, and again and again, for a profiler.
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    if let Some(only) = only {
+        for case in cases().iter().filter(|case| case.name.contains(&only)) {
+            let rounds: Vec<f64> = (0..20).map(|_| case.measure(&shipped).0).collect();
+            let best = rounds.iter().copied().fold(f64::MAX, f64::min);
+            println!("{:<36} {:>9} {:>9.2} us at best", case.name, case.body.len(), best / 1e3);
+        }
+        return;
+    }
     let count: usize = shipped.services().map(|service| shipped.operations(&service.0).len()).sum();
     println!("shipped catalog: {} services, {count} operations", shipped.services().count());
     println!("{:<36} {:>9} {:>9} {:>9} {:>9}", "case", "bytes", "p50 us", "best us", "us/KiB");

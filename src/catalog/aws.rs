@@ -3,10 +3,14 @@
 //! json: `X-Amz-Target: Prefix.Action`. query and ec2: `Action=` in query or form. rpc-v2-cbor: `/service/S/operation/Action`
 //! (Smithy). rest-json and rest-xml are plain REST. Where the action is named twice, every name counts.
 
+use http::HeaderName;
+
 use crate::call::{Class, Operation};
 
 use super::naming::{self, Words};
 use super::reading::{Certain, Reading, Told};
+
+static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 
 /// How many names of actions one request may have.
 const ACTIONS: usize = 20;
@@ -17,13 +21,8 @@ pub(super) fn read(reading: &Reading<'_>) -> Told {
     }
     let listed = reading.has_actions("POST");
     let mut names: Vec<String> = Vec::new();
-    let targets: Vec<&str> = reading
-        .request
-        .headers
-        .get_all("x-amz-target")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .collect();
+    let targets: Vec<&str> =
+        reading.request.headers.get_all(&TARGET).iter().filter_map(|value| value.to_str().ok()).collect();
     for target in &targets {
         let target = target.trim();
         names.push(target.rsplit_once('.').map_or(target, |(_, action)| action).to_owned());
@@ -68,7 +67,6 @@ fn operation(reading: &Reading<'_>, action: &str) -> Operation {
 
 /// The names of the actions of a request, for whoever looks into their bodies.
 pub(super) fn actions(reading: &Reading<'_>) -> Vec<String> {
-    let targets =
-        reading.request.headers.get_all("x-amz-target").iter().filter_map(|value| value.to_str().ok());
+    let targets = reading.request.headers.get_all(&TARGET).iter().filter_map(|value| value.to_str().ok());
     targets.map(|target| target.trim().rsplit('.').next().unwrap_or_default().to_owned()).collect()
 }

@@ -22,6 +22,7 @@ use crate::call::{Operation, Resource};
 
 use super::error::Fault;
 use super::fields::Fields;
+use super::hosts::Named;
 use super::labels::Labels;
 use super::people;
 use super::reading::Reading;
@@ -34,6 +35,12 @@ pub(super) struct FactFile {
     kind: HashMap<String, Kind>,
     #[serde(default)]
     fact: Vec<Fact>,
+    /// Which of them speak of an operation, by its name.
+    #[serde(skip)]
+    by_name: Named<String, Vec<usize>>,
+    /// The same for patterns, by what names begin with.
+    #[serde(skip)]
+    by_start: Vec<(String, usize)>,
 }
 
 /// What is true of every resource of a kind.
@@ -96,7 +103,15 @@ const TEXT_BYTES: usize = 512;
 impl FactFile {
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let remedy = "write `[kind.NAME]` and `[[fact]]` as catalog/data/README.md describes them";
-        let file: Self = toml::from_str(text).map_err(|error| Fault::toml(text, &error, remedy))?;
+        let mut file: Self = toml::from_str(text).map_err(|error| Fault::toml(text, &error, remedy))?;
+        for (at, fact) in file.fact.iter().enumerate() {
+            for pattern in &fact.operations {
+                match pattern.strip_suffix('*') {
+                    Some(start) => file.by_start.push((start.to_owned(), at)),
+                    None => file.by_name.entry(pattern.clone()).or_default().push(at),
+                }
+            }
+        }
         let templates = file.kind.values().flat_map(|kind| &kind.parents);
         let templates = templates.chain(file.fact.iter().flat_map(|fact| &fact.resource));
         for template in templates {
@@ -117,13 +132,15 @@ impl FactFile {
             .any(|fact| fact.reads_body() || fact.resource.iter().any(|template| names_fields(template)))
     }
 
-    fn of<'a>(&'a self, operation: &'a str) -> impl Iterator<Item = &'a Fact> + 'a {
+    /// What is said of an operation, in the order of the file.
+    fn of(&self, operation: &str) -> impl Iterator<Item = &Fact> {
         let name = operation.split_once(':').map_or(operation, |(_, name)| name);
-        let fits = move |pattern: &String| match pattern.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => pattern == name,
-        };
-        self.fact.iter().filter(move |fact| fact.operations.iter().any(fits))
+        let mut found: Vec<usize> = self.by_name.get(name).cloned().unwrap_or_default();
+        let by_start = self.by_start.iter().filter(|(start, _)| name.starts_with(start.as_str()));
+        found.extend(by_start.map(|(_, at)| *at));
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().filter_map(|at| self.fact.get(at))
     }
 
     /// Adds what is known of an operation.

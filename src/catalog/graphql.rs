@@ -65,9 +65,9 @@ pub(super) fn read_as(reading: &Reading<'_>, certain: bool) -> Told {
 
 /// Host, path or catalog say that the server speaks it.
 pub(super) fn is_place(reading: &Reading<'_>) -> bool {
-    let listed = reading.speaks_here("QUERY") || reading.speaks_here("MUTATION");
-    (listed && !reading.place.is_exact() && !reading.has_actions("POST"))
-        || reading.path_has(&["graphql", "gql"])
+    let listed = || reading.speaks_here("QUERY") || reading.speaks_here("MUTATION");
+    reading.path_has(&["graphql", "gql"])
+        || (!reading.place.is_exact() && listed() && !reading.has_actions("POST"))
 }
 
 /// Fields that name a stored document.

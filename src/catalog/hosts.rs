@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::manifest::About;
 use super::request;
@@ -100,7 +101,7 @@ pub(super) struct Hosts {
 
 #[derive(Debug, Default)]
 struct Label {
-    named: HashMap<Box<str>, Label>,
+    named: Named<Box<str>, Label>,
     any: Option<Box<Label>>,
     places: Vec<Place>,
 }
@@ -153,28 +154,63 @@ impl Hosts {
         host: &str,
         segments: &'a [Cow<'a, str>],
     ) -> impl Iterator<Item = &'a Place> + 'a {
-        let labels: Vec<&str> = host.rsplit('.').take(MOST_LABELS).collect();
         let mut found: Vec<(usize, &Label)> = Vec::new();
-        self.root.collect(&labels, 0, &mut found);
+        self.root.collect(Some(host), 0, 0, &mut found);
         found.sort_by_key(|(wild, _)| *wild);
         found.into_iter().flat_map(|(_, label)| &label.places).filter(|place| place.takes(segments))
     }
 }
 
 impl Label {
-    /// The ends of all patterns that match, with the number of their `*`.
-    fn collect<'a>(&'a self, labels: &[&str], wild: usize, found: &mut Vec<(usize, &'a Self)>) {
-        let Some((first, rest)) = labels.split_first() else {
+    /// The ends of all patterns that match what is left of a host, with the number of their `*`.
+    fn collect<'a>(
+        &'a self,
+        host: Option<&str>,
+        labels: usize,
+        wild: usize,
+        found: &mut Vec<(usize, &'a Self)>,
+    ) {
+        let Some(host) = host else {
             if !self.places.is_empty() {
                 found.push((wild, self));
             }
             return;
         };
-        if let Some(named) = self.named.get(*first) {
-            named.collect(rest, wild, found);
+        if labels == MOST_LABELS {
+            return;
+        }
+        let (rest, last) = host.rsplit_once('.').map_or((None, host), |(rest, last)| (Some(rest), last));
+        if let Some(named) = self.named.get(last) {
+            named.collect(rest, labels + 1, wild, found);
         }
         if let Some(any) = &self.any {
-            any.collect(rest, wild + 1, found);
+            any.collect(rest, labels + 1, wild + 1, found);
         }
     }
 }
+
+/// FNV-1a, for maps whose keys are all the catalog's own: what an agent sends is only
+/// looked up, so that nobody can fill them with names that collide.
+#[derive(Clone)]
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A map of the catalog's own names.
+pub(super) type Named<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;

@@ -22,7 +22,58 @@ pub(super) enum Json {
     Text(String),
     List(Vec<Json>),
     /// In the order sent.
-    Fields(Vec<(String, Json)>),
+    Fields(Vec<(Name, Json)>),
+}
+
+/// The name of a field. Most are short, and then they are kept where they stand: a body has more names than anything.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Name {
+    Short(u8, [u8; SHORT]),
+    Long(Box<str>),
+}
+
+/// As long as a name may be that takes no memory of its own.
+const SHORT: usize = 22;
+
+impl Name {
+    fn of(text: &str) -> Self {
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(start), Ok(length)) => {
+                start.copy_from_slice(text.as_bytes());
+                Self::Short(length, bytes)
+            }
+            _ => Self::Long(text.into()),
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            // It was made of a text, so it is one.
+            Self::Short(length, bytes) => {
+                let bytes = bytes.get(..usize::from(*length)).unwrap_or_default();
+                std::str::from_utf8(bytes).unwrap_or_default()
+            }
+            Self::Long(text) => text,
+        }
+    }
+
+    /// Letter case does not count.
+    fn is(&self, name: &str) -> bool {
+        match self {
+            Self::Short(length, bytes) => {
+                usize::from(*length) == name.len()
+                    && bytes.get(..name.len()).is_some_and(|have| have.eq_ignore_ascii_case(name.as_bytes()))
+            }
+            Self::Long(text) => text.eq_ignore_ascii_case(name),
+        }
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
 }
 
 impl Json {
@@ -42,13 +93,13 @@ impl Json {
     /// All that a server could take for the field `name`.
     pub(super) fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> + 'a {
         let fields = if let Self::Fields(fields) = self { fields.as_slice() } else { &[] };
-        fields.iter().filter(move |(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        fields.iter().filter(move |(have, _)| have.is(name)).map(|(_, value)| value)
     }
 
     /// All that a server could take for the field `name`, for a name that does not live as long.
     pub(super) fn named(&self, name: &str) -> Vec<&Self> {
         let fields = if let Self::Fields(fields) = self { fields.as_slice() } else { &[] };
-        fields.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+        fields.iter().filter(|(have, _)| have.is(name)).map(|(_, value)| value).collect()
     }
 
     /// Whether there is a field `name`.
@@ -152,9 +203,31 @@ impl<'de> Visitor<'de> for Seed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut input: A) -> Result<Json, A::Error> {
         let mut fields = Vec::new();
-        while let Some(name) = input.next_key::<String>()? {
+        while let Some(name) = input.next_key_seed(NameSeed)? {
             fields.push((name, input.next_value_seed(Seed(self.0))?));
         }
         Ok(Json::Fields(fields))
+    }
+}
+
+struct NameSeed;
+
+impl<'de> DeserializeSeed<'de> for NameSeed {
+    type Value = Name;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, input: D) -> Result<Name, D::Error> {
+        input.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+        Ok(Name::of(name))
     }
 }

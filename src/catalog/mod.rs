@@ -50,13 +50,12 @@ mod tools;
 mod webdav;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::call::{Class, Head, Host, Operation, Operations, Peek, Recognition, ServiceName};
 
 use content::Content;
-use hosts::Hosts;
+use hosts::{Hosts, Named};
 use index::Asked;
 use labels::Labels;
 use reading::{Reading, Request};
@@ -75,7 +74,7 @@ pub use message::Spoken;
 pub struct Catalog {
     /// The operator's own first.
     services: Vec<Service>,
-    by_name: HashMap<String, usize>,
+    by_name: Named<String, usize>,
     hosts: Hosts,
     /// What the operator says of his own.
     labels: Labels,
@@ -138,7 +137,7 @@ impl Catalog {
                 services.push(Service::shipped(folder));
             }
         }
-        let by_name: HashMap<String, usize> =
+        let by_name: Named<String, usize> =
             services.iter().enumerate().map(|(at, s)| (s.about.name.clone(), at)).collect();
         let mut hosts = Hosts::default();
         for one in at {

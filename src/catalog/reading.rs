@@ -248,13 +248,16 @@ impl<'a> Reading<'a> {
     /// Whether a service that lists operations by such names speaks its protocol at this path: at one of its `endpoints`,
     /// or anywhere where it names none.
     pub(super) fn speaks_here(&self, method: &str) -> bool {
-        let path = self.path_text();
-        let path = path.trim_end_matches('/');
+        let here = |endpoint: &String| {
+            let mut asked = self.path.iter();
+            let mut wanted = endpoint.split('/').filter(|segment| !segment.is_empty());
+            wanted.all(|segment| asked.next().is_some_and(|have| have.eq_ignore_ascii_case(segment)))
+                && asked.next().is_none()
+        };
         self.place.services.iter().any(|service| {
             let endpoints = &service.about.endpoints;
-            let here = endpoints.is_empty()
-                || endpoints.iter().any(|one| one.trim_end_matches('/').eq_ignore_ascii_case(path));
-            here && service.table().is_some_and(|table| table.has_actions(method))
+            service.table().is_some_and(|table| table.has_actions(method))
+                && (endpoints.is_empty() || endpoints.iter().any(here))
         })
     }
 

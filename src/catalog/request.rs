@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use percent_encoding::percent_decode_str;
 
 use super::content::Content;
@@ -18,13 +18,18 @@ pub(super) const WEBSOCKET: &str = "GET/websocket";
 const OVERRIDES: usize = 4;
 
 /// Fields that make a server take another path than the one sent. No RFC; IIS and the frameworks that copied it.
-const PATH_HEADERS: [&str; 2] = ["x-original-url", "x-rewrite-url"];
+static PATH_HEADERS: [HeaderName; 2] =
+    [HeaderName::from_static("x-original-url"), HeaderName::from_static("x-rewrite-url")];
 
 /// How often an encoded path is decoded in search of another reading. Five layers deep is past any real server.
 const DECODINGS: usize = 4;
 
 /// Fields that make a server treat a request as of another method. No RFC; ASP.NET, Rails, Express, Google and others.
-const OVERRIDE_HEADERS: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+static OVERRIDE_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
 const OVERRIDE_QUERY: [&str; 4] = ["_method", "x-http-method-override", "x-http-method", "x-method-override"];
 
 /// The shortest of [`OVERRIDE_QUERY`].
@@ -32,7 +37,10 @@ const OVERRIDE_QUERY_BYTES: usize = 7;
 
 /// A path in segments, each percent-decoded once; empty segments are left out.
 pub(super) fn segments(path: &str) -> Vec<Cow<'_, str>> {
-    path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
+    // Most have no more than this: then the list is made once.
+    let mut segments = Vec::with_capacity(8);
+    segments.extend(path.split('/').filter(|segment| !segment.is_empty()).map(decode));
+    segments
 }
 
 /// The path as a server would read it that decodes again and again, cuts matrix parameters (`;v=1`) off, and takes an
@@ -61,12 +69,12 @@ pub(super) fn lenient(segments: &[Cow<'_, str>]) -> Option<Vec<Cow<'static, str>
 
 /// Whether a header field asks for another method or another path.
 pub(super) fn redirects(headers: &HeaderMap) -> bool {
-    OVERRIDE_HEADERS.iter().chain(&PATH_HEADERS).any(|name| headers.contains_key(*name))
+    OVERRIDE_HEADERS.iter().chain(&PATH_HEADERS).any(|name| headers.contains_key(name))
 }
 
 /// The paths that header fields tell a server to take, in segments.
 pub(super) fn rewritten(headers: &HeaderMap) -> impl Iterator<Item = Vec<Cow<'_, str>>> {
-    let values = PATH_HEADERS.iter().flat_map(|name| headers.get_all(*name)).take(OVERRIDES);
+    let values = PATH_HEADERS.iter().flat_map(|name| headers.get_all(name)).take(OVERRIDES);
     values
         .filter_map(|value| value.to_str().ok())
         .map(|path| segments(path.split('?').next().unwrap_or_default()))
@@ -163,7 +171,7 @@ pub(super) struct Overrides {
 impl Overrides {
     pub(super) fn of(headers: &HeaderMap, query: Query<'_>, content: &Content) -> Self {
         let mut found = Self::default();
-        for value in OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(*name)) {
+        for value in OVERRIDE_HEADERS.iter().flat_map(|name| headers.get_all(name)) {
             // A value that is no text is no verb that anyone knows: that reading is unknown.
             value.to_str().unwrap_or("?").split(',').for_each(|verb| found.add(verb));
         }

@@ -32,6 +32,11 @@ struct Found {
 
 /// Takes the statements of a request into account.
 pub(super) fn apply(reading: &Reading<'_>, operations: &mut Vec<Operation>) {
+    let found = look(reading);
+    let trouble = reading.request.content.trouble;
+    if found.is_none() && trouble.is_none() {
+        return;
+    }
     let known = |operation: &Operation| operation.id.0.split_once(':').map(|(_, name)| name.to_owned());
     let mut names: Vec<String> = aws::actions(reading);
     let exact = operations.iter().find(|operation| operation.how == crate::call::Recognition::Exact);
@@ -40,11 +45,11 @@ pub(super) fn apply(reading: &Reading<'_>, operations: &mut Vec<Operation>) {
         names.extend(reading.path.last().map(|last| last.rsplit(':').next().unwrap_or_default().to_owned()));
     }
     let runs = names.iter().any(|name| runs(name));
-    if runs && let Some(why) = reading.request.content.trouble {
+    if runs && let Some(why) = trouble {
         operations.push(reading.unknown(Class::Delegate, why.0));
         return;
     }
-    let Some(found) = look(reading) else { return };
+    let Some(found) = found else { return };
     let job = found.as_job && reading.last() == "jobs";
     let class = if found.dry && (runs || job) { Class::Read } else { found.class };
     let because = format!("a SQL statement that is {}", if found.dry { "only checked" } else { says(class) });
@@ -120,7 +125,8 @@ fn look(reading: &Reading<'_>) -> Option<Found> {
             texts.extend(form.all(name).chain(reading.request.query.all(name)));
         }
         let bare = matches!(content.media.as_str(), "" | "text/plain" | "application/sql" | "text/sql");
-        texts.extend(content.text.clone().filter(|text| bare && form.0.is_none() && begins(text)));
+        let text = content.text.as_ref().filter(|text| bare && form.0.is_none() && begins(text));
+        texts.extend(text.cloned());
     }
     texts.retain(|text| begins(text));
     texts.truncate(TEXTS);

@@ -25,6 +25,7 @@ use crate::call::{Class, Facts, Operation, OperationId, Recognition, Resource, S
 
 use super::ai::Models;
 use super::error::Fault;
+use super::hosts::Named;
 use super::index::{Asked, Leaf, Trie};
 use super::manifest::{About, FORMAT};
 use super::request;
@@ -38,7 +39,7 @@ pub(super) struct Table {
     /// By `other_hosts` entry.
     elsewhere: HashMap<Box<str>, Trie>,
     /// By method, then by the name that a protocol gives: `POST` and `CreateUser` of `POST #CreateUser`.
-    actions: HashMap<Box<str>, HashMap<Box<str>, usize>>,
+    actions: Named<Box<str>, Named<Box<str>, usize>>,
     pub(super) rows: Vec<Row>,
     by_id: HashMap<OperationId, usize>,
     /// Which operations ask a model.
@@ -112,7 +113,7 @@ impl Table {
             ));
         }
         let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
-        let mut table = Self { here, elsewhere, actions: HashMap::new(), rows, by_id, models: None };
+        let mut table = Self { here, elsewhere, actions: Named::default(), rows, by_id, models: None };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }

@@ -160,7 +160,8 @@ fn digested(value: &Json, digest: &mut Sha256) {
         }
         Json::Fields(fields) => {
             put(5, &fields.len().to_string());
-            let mut fields: Vec<&(String, Json)> = fields.iter().collect();
+            let mut fields: Vec<(&str, &Json)> =
+                fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
             fields.sort_by(|(a, _), (b, _)| a.cmp(b));
             for (name, value) in fields {
                 digest.update((name.len() as u64).to_be_bytes());

@@ -182,8 +182,8 @@ fn protocols_are_spoken_at_the_operator_s_own_hosts_too() {
 #[test]
 fn a_lenient_reading_of_a_moved_path_counts_as_well() {
     let catalog = with_own(&[("git.corp.example/api/v3", "github")]);
-    let told = found(&catalog, "PUT", "git.corp.example", "/api;v=1/v3/repos/o/r/collaborators/eve");
-    assert_eq!(told, "github:repos/add-collaborator delegate exact");
+    let told = ask(&catalog, &head("PUT", "git.corp.example", "/api;v=1/v3/repos/o/r/collaborators/eve"));
+    assert!(told.iter().any(|one| brief(one) == "github:repos/add-collaborator delegate exact"), "{told:?}");
 }
 
 #[test]
