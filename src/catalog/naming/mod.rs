@@ -135,7 +135,7 @@ impl<'a> Deed<'a> {
         // `deletePrefixList` is no list.
         let sure = first
             .is_some_and(|word| has(v::EVEN_BY_GET, word) || has(v::TAKES_AWAY, word) || word == "import");
-        let plainly = trailing.filter(|word| matches!(*word, "get" | "list") && !sure);
+        let plainly = trailing.filter(|word| *word == "get" || (*word == "list" && !sure));
         let leading = plainly.or(first.filter(|word| is_verb(word) && !is_add_on(phrase)));
         let path = Some(phrase_of(&split.segments)).filter(|_| !split.ends_open || split.custom);
         let path = path.and_then(|segment| {
@@ -208,12 +208,13 @@ fn reads(split: &Split, deed: &Deed<'_>) -> bool {
     let before = split.segments.iter().rev().nth(1);
     let after =
         |words: &[&str]| before.is_some_and(|s| matches!(&s[..], [one] if words.contains(&one.as_str())));
+    let alone = split.segments.last().is_some_and(|segment| segment.len() == 1);
     let by_path = deed.path.is_some_and(|verb| {
         has(v::READS, verb)
             && split.segments.last().is_some_and(|segment| plain(verb) || !kept(segment))
             // `/calls/{id}/actions/answer` answers it; `/messages/read` marks them; `/resources/scan` begins to scan.
             && (plain(verb) || !after(&["action", "actions", "command", "commands"]))
-            && (verb != "read" || after(&["batch", "bulk"]) || split.custom)
+            && (verb != "read" || !alone || after(&["batch", "bulk"]) || split.custom)
             && verb != "scan"
     });
     let asks_on_the_way = split.segments.iter().any(|s| matches!(&s[..], [one] if has(v::ASKS, one)));

@@ -183,13 +183,17 @@ pub(super) const CHECKED: &[&str] =
 
 /// What a policy may regulate without giving anybody a right.
 pub(super) const POLICIES_OF_THINGS: &[&str] = &[
-    "alert", "alerting", "backup", "cache", "cancellation", "compliance", "configuration", "cookie", "cors",
-    "custom", "data", "deployment", "device", "devices", "escalation", "firewall", "fulfillment", "headers",
-    "holds", "ilm", "index", "integrity", "lifecycle", "metering", "metric", "monitor", "network",
-    "notification", "password", "payment", "protection", "quota", "reasoning", "refund", "release",
-    "request", "resiliency", "restart", "retention", "retry", "return", "routing", "scaling", "schedule",
-    "scheduling", "shipping", "sla", "slm", "snapshot", "ssl", "stickiness", "storage", "termination",
-    "throttling", "tls", "traffic", "update", "upgrade",
+    "admission", "affinity", "alert", "alerting", "approval", "archive", "autoscaling", "backup",
+    "bandwidth", "branch", "budget", "cache", "cancellation", "cascade", "compliance", "configuration",
+    "connection", "content", "cookie", "cors", "custom", "data", "delivery", "deployment", "device",
+    "devices", "escalation", "eviction", "expiration", "expiry", "firewall", "fulfillment", "headers",
+    "health", "hold", "holds", "ilm", "index", "integrity", "legal", "lifecycle", "limit", "logging",
+    "maintenance", "metadata", "metering", "metric", "mirroring", "monitor", "network", "notification",
+    "password", "payment", "placement", "price", "pricing", "protection", "purge", "qos", "queue", "quota",
+    "rate", "reasoning", "refund", "release", "replication", "request", "resiliency", "restart",
+    "retention", "retry", "return", "review", "routing", "sampling", "scaling", "schedule", "scheduling",
+    "session", "shipping", "sla", "slm", "snapshot", "ssl", "stickiness", "storage", "sync", "tag", "tags",
+    "termination", "throttling", "tls", "traffic", "ttl", "update", "upgrade", "usage", "verification",
 ];
 
 /// Those that can be let in somewhere, and what they can be let into.

@@ -12,7 +12,7 @@ use super::super::Catalog;
 use super::super::index::Asked;
 use super::super::request;
 use super::super::service::Service;
-use super::{brief, resource, some, strongest};
+use super::{CATALOG, ask, brief, head, resource, some, strongest, with_header};
 
 fn folders() -> Vec<PathBuf> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/data");
@@ -190,6 +190,14 @@ POST   www.googleapis.com/upload/drive/v3/files?uploadType=media  google-drive:f
 POST   www.googleapis.com/drive/v3/files/f1/permissions           google-drive:permissions.create           delegate
 DELETE www.googleapis.com/drive/v3/files/f1/permissions/p1        google-drive:permissions.delete           act
 POST   www.googleapis.com/drive/v3/files/f1/copy                  google-drive:files.copy                   act
+PUT    s3.eu-west-1.amazonaws.com/bucket/a/key                    aws-s3:PutObject                          act
+PUT    bucket.s3.eu-west-1.amazonaws.com/a/key                    aws-s3:PutObject                          act
+PUT    bucket.s3.amazonaws.com/key?partNumber=1&uploadId=u        aws-s3:UploadPart                         act
+PUT    bucket.s3.amazonaws.com/key?acl                            aws-s3:PutObjectAcl                       delegate
+PUT    bucket.s3.amazonaws.com/key?acl&partNumber=1&uploadId=u    aws-s3:PutObjectAcl                       delegate
+GET    bucket.s3.amazonaws.com/key?uploadId=u                     aws-s3:ListParts                          read
+DELETE bucket.s3.amazonaws.com/key                                aws-s3:DeleteObject                       act
+DELETE bucket.s3.amazonaws.com/key?uploadId=u                     aws-s3:AbortMultipartUpload               act
 POST   oauth2.googleapis.com/token                                google-oauth:token                        delegate
 POST   oauth2.googleapis.com/revoke                               google-oauth:revoke                       act
 POST   api.openai.com/v1/chat/completions                         openai:chat.completions.create            read
@@ -203,6 +211,16 @@ POST   api.anthropic.com/v1/messages/count_tokens                 anthropic:mess
 POST   api.anthropic.com/v1/messages/batches                      anthropic:messages.batches.create         act
 POST   api.anthropic.com/v1/organizations/api_keys/k1             anthropic:organization.api_keys.update    delegate
 ";
+
+#[test]
+fn a_copy_in_s3_is_told_by_its_header_field() {
+    let put =
+        |target: &str| with_header(head("PUT", "s3.amazonaws.com", target), "x-amz-copy-source", "/b/k");
+    let told = |asked| CATALOG.with(|catalog| brief(ask(catalog, &asked).strongest()));
+    assert_eq!(told(put("/b/k")), "aws-s3:CopyObject act exact");
+    assert_eq!(told(put("/b/k?partNumber=1&uploadId=u")), "aws-s3:UploadPartCopy act exact");
+    assert_eq!(told(put("/b/k?acl")), "aws-s3:PutObjectAcl delegate exact");
+}
 
 #[test]
 fn what_the_head_does_not_tell_is_never_a_read() {
