@@ -162,7 +162,7 @@ fn digested(value: &Json, digest: &mut Sha256) {
             put(5, &fields.len().to_string());
             let mut fields: Vec<(&str, &Json)> =
                 fields.iter().map(|(name, value)| (name.as_str(), value)).collect();
-            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+            fields.sort_by_key(|(name, _)| *name);
             for (name, value) in fields {
                 digest.update((name.len() as u64).to_be_bytes());
                 digest.update(name);

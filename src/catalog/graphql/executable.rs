@@ -41,12 +41,15 @@ pub(super) enum Selected<'a> {
 pub(super) fn read(text: &str) -> Option<Document<'_>> {
     let mut reader = Reader { lexer: Lexer { text, at: 0, left: TOKENS }, ahead: None };
     let mut document = Document::default();
-    while let Some(token) = reader.next()? {
+    loop {
+        let token = reader.next()?;
+        if token == Token::End {
+            return Some(document);
+        }
         let (fragment, definition) = reader.definition(token)?;
         let list = if fragment { &mut document.fragments } else { &mut document.operations };
         list.push(definition);
     }
-    Some(document)
 }
 
 /// What the grammar is made of (§2.1.6). Values say nothing that counts here.
@@ -59,6 +62,8 @@ enum Token<'a> {
     Mark(u8),
     /// A number or a string.
     Value,
+    /// The end of the text.
+    End,
 }
 
 struct Reader<'a> {
@@ -67,16 +72,17 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next token; nothing at the end, `None` where there is no token.
-    fn next(&mut self) -> Option<Option<Token<'a>>> {
+    /// The next token; `None` where there is none that could be.
+    fn next(&mut self) -> Option<Token<'a>> {
         match self.ahead.take() {
-            Some(token) => Some(Some(token)),
+            Some(token) => Some(token),
             None => self.lexer.next(),
         }
     }
 
+    /// The next token, which is not the end.
     fn must(&mut self) -> Option<Token<'a>> {
-        self.next()?
+        self.next().filter(|token| *token != Token::End)
     }
 
     fn name(&mut self) -> Option<&'a str> {
@@ -86,10 +92,10 @@ impl<'a> Reader<'a> {
     /// Takes the next token if it is this one.
     fn takes(&mut self, wanted: Token<'_>) -> Option<bool> {
         let token = self.next()?;
-        if token == Some(wanted) {
+        if token == wanted {
             return Some(true);
         }
-        self.ahead = token;
+        self.ahead = Some(token);
         Some(false)
     }
 
@@ -243,10 +249,10 @@ impl<'a> Lexer<'a> {
         self.text.as_bytes().get(self.at + ahead).copied().unwrap_or(0)
     }
 
-    fn next(&mut self) -> Option<Option<Token<'a>>> {
+    fn next(&mut self) -> Option<Token<'a>> {
         self.ignored();
         if self.at >= self.text.len() {
-            return Some(None);
+            return Some(Token::End);
         }
         self.left = self.left.checked_sub(1)?;
         let token = match self.byte(0) {
@@ -268,7 +274,7 @@ impl<'a> Lexer<'a> {
             b'"' => self.string()?,
             _ => return None,
         };
-        Some(Some(token))
+        Some(token)
     }
 
     fn while_is(&mut self, is: impl Fn(u8) -> bool) {

@@ -107,8 +107,8 @@ fn admits(split: &Split, deed: &Deed<'_>) -> Option<Verdict> {
     // `usergroups.addTeams`, `restrictAccess.addGroup`.
     let into = [&split.parts, &split.segments].into_iter().any(|list| {
         let Some([place, deed]) = list.get(list.len().saturating_sub(2)..) else { return false };
-        let given = matches!(&deed[..], [verb, who] if matches!(verb.as_str(), "add" | "assign") && has(v::PRINCIPALS, one(who)));
-        given && place.last().is_some_and(|word| matches!(one(word), "usergroup" | "access" | "role"))
+        let added = matches!(&deed[..], [verb, who] if matches!(verb.as_str(), "add" | "assign") && has(v::PRINCIPALS, one(who)));
+        added && place.last().is_some_and(|word| matches!(one(word), "usergroup" | "access" | "role"))
     });
     if into {
         return Some(Verdict::new(Class::Delegate, "adds someone to a group or role"));

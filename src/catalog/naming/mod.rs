@@ -186,6 +186,10 @@ fn does_both(phrase: &[String]) -> bool {
     })
 }
 
+/// Collections of authority whose things have names: what stands behind them is one, whatever it looks like.
+const NAMED_BY_THE_SENDER: &[&str] =
+    &["key", "keys", "policies", "policy", "role", "roles", "secret", "secrets", "token", "tokens"];
+
 /// Words before a verb that say how, not what.
 const SKIPPED: [&str; 10] = ["batch", "bulk", "multi", "async", "admin", "api", "v1", "v2", "v3", "http"];
 
@@ -216,6 +220,8 @@ fn reads(split: &Split, deed: &Deed<'_>) -> bool {
             && (plain(verb) || !after(&["action", "actions", "command", "commands"]))
             && (verb != "read" || !alone || after(&["batch", "bulk"]) || split.custom)
             && verb != "scan"
+            // `/roles/search-admins`: whoever names a role could name it so.
+            && (alone || split.custom || split.dotted || !split.adjoins() || !after(NAMED_BY_THE_SENDER))
     });
     let asks_on_the_way = split.segments.iter().any(|s| matches!(&s[..], [one] if has(v::ASKS, one)));
     if asks_on_the_way && quiet {
@@ -260,14 +266,17 @@ fn computes(split: &Split, deed: &Deed<'_>) -> bool {
             && !sends(words)
     };
     // `templates-list`: of things that are there. An `ip-list` is a thing.
-    let lists = |words: &[String]| {
+    let of_things = |words: &[String]| {
         let of_many = |of: &str| of.ends_with('s') && !of.ends_with("ss");
-        matches!(words, [.., of, list] if matches!(list.as_str(), "list" | "summary" | "summaries") && of_many(of))
+        matches!(words, [.., of, end] if matches!(end.as_str(), "list" | "summary" | "summaries") && of_many(of))
             && !sends(words)
     };
     let kept = |words: &[String]| words.iter().any(|word| has(v::KEPT, word));
     let by_path = !split.ends_open
-        && split.segments.last().is_some_and(|segment| (last(segment) && !kept(segment)) || lists(segment));
+        && split
+            .segments
+            .last()
+            .is_some_and(|segment| (last(segment) && !kept(segment)) || of_things(segment));
     let by_name = split.parts.last().is_some_and(|part| last(part) && !kept(part));
     let is_dry = |words: &Vec<String>| {
         words.windows(2).any(|pair| matches!(pair, [dry, run] if dry == "dry" && run == "run"))

@@ -184,6 +184,9 @@ delegate  POST    -                            /authenticators/{id}/lifecycle/ac
 delegate  POST    -                            /agents/{id}/aliases/{id}/sessions/{id}/text
 delegate  ACTION  InitiateAuth                 -
 delegate  PUT     -                            /user/password
+act       POST    -                            /security/role/search-admins
+read      POST    -                            /security/keys/{id}/list-keys
+read      POST    -                            /security/roles/search
 ";
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) struct Split {
     pub(super) parts: Vec<Vec<String>>,
     /// The literal segments of the path, in words; a custom verb (`{id}:cancel`) is a segment of its own.
     pub(super) segments: Vec<Vec<String>>,
+    /// Where in the path each of them stands.
+    places: Vec<usize>,
     /// The path ends in a custom verb.
     pub(super) custom: bool,
     /// The path ends in a parameter.
@@ -37,8 +39,14 @@ impl Split {
         split_up
     }
 
+    /// Whether the last segment follows the one before at once, without an id between.
+    pub(super) fn adjoins(&self) -> bool {
+        matches!(self.places.as_slice(), [.., before, last] if last - before <= 1)
+    }
+
     fn read_path(&mut self, path: &str) {
-        for segment in path.split('/').filter(|segment| !segment.is_empty()).take(LONGEST) {
+        let segments = path.split('/').filter(|segment| !segment.is_empty()).take(LONGEST);
+        for (place_in_path, segment) in segments.enumerate() {
             let (place, verb) = match segment.rsplit_once(':') {
                 Some((place, verb)) if !verb.is_empty() && !verb.contains('}') => (place, Some(verb)),
                 _ => (segment, None),
@@ -53,6 +61,7 @@ impl Split {
                 let before = self.segments.len();
                 self.segments.extend(words.filter(|words| !words.is_empty()));
                 self.dotted = self.segments.len() > before + 1;
+                self.places.resize(self.segments.len(), place_in_path);
             }
         }
     }
