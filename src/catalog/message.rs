@@ -5,7 +5,7 @@
 //! and the place tell which of them is spoken; a message that only looks like one may be something else as well, and the
 //! stronger counts. What nothing understands is what the upgrade was judged as, if that was an act, else an unknown act.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::{Class, Dialect, Head, Operation, Operations, Peek};
 
@@ -13,6 +13,7 @@ use super::content::Content;
 use super::json::Json;
 use super::reading::{Reading, Request, Told};
 use super::request::{self, Query};
+use super::tools::Server;
 use super::{Catalog, Found, graphql, rpc};
 
 /// The verb under which the catalog lists events.
@@ -27,7 +28,12 @@ pub struct Spoken {
     pub dialect: Dialect,
     /// It is no more than what the upgrade was judged as.
     pub covered: bool,
+    /// The answer is one for [`Catalog::remember_spoken_tools`].
+    pub lists_tools: bool,
 }
+
+/// The session that a WebSocket is (MCP tells sessions of HTTP apart by this field): what its server says of tools counts in it.
+static SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
 impl Catalog {
     /// What a message does over the WebSocket that `opened` asked for and `upgrade` was judged as. `protocol` is what the
@@ -41,7 +47,8 @@ impl Catalog {
     ) -> Spoken {
         let host = super::host_text(&opened.origin.host);
         let path = request::segments(opened.target.path());
-        let headers = HeaderMap::new();
+        let mut headers = HeaderMap::new();
+        headers.extend(HeaderValue::from_str(&session(opened)).ok().map(|id| (SESSION.clone(), id)));
         let content = Content::read(&headers, message);
         let request = Request {
             host: &host,
@@ -70,8 +77,28 @@ impl Catalog {
         let mut all = all.operations.into_iter();
         let first = all.next().unwrap_or_else(|| opaque(&reading, upgrade));
         let operations = Operations::batch(first, all.collect());
-        Spoken { operations, dialect: said.dialect(), covered }
+        let lists_tools = said.objects().flat_map(|object| object.texts("method")).any(|m| m == "tools/list");
+        Spoken { operations, dialect: said.dialect(), covered, lists_tools }
     }
+
+    /// Takes what a server said over the WebSocket that `opened` asked for, if that tells of tools; see
+    /// [`Catalog::remember_tools`].
+    pub fn remember_spoken_tools(&self, opened: &Head, message: &[u8]) -> Option<Vec<String>> {
+        let path: String = request::segments(opened.target.path())
+            .iter()
+            .flat_map(|segment| ["/", segment.as_ref()])
+            .collect();
+        let (host, session) = (super::host_text(&opened.origin.host), session(opened));
+        self.tools.remember(
+            &Server { host: &host, path: &path, session: &session },
+            std::str::from_utf8(message).ok()?,
+        )
+    }
+}
+
+/// A WebSocket is a session of its own.
+fn session(opened: &Head) -> String {
+    format!("websocket-{}", opened.id)
 }
 
 /// A message that nothing understands.

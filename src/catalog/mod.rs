@@ -234,7 +234,7 @@ impl Catalog {
             path: &path,
             session: tools::session(&head.headers),
         };
-        self.tools.remember(&server, &answer)
+        self.tools.remember(&server, &answer).unwrap_or_default()
     }
 
     /// Every reading of a request. Never empty.

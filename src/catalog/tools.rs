@@ -102,11 +102,13 @@ impl Tools {
     }
 
     /// Takes the answer to `tools/list`, as JSON or as an event stream. Gives the names of tools that are described otherwise
-    /// than when they were listed first.
-    pub(super) fn remember(&self, server: &Server<'_>, answer: &str) -> Vec<String> {
+    /// than when they were listed first; `None` where it lists none.
+    pub(super) fn remember(&self, server: &Server<'_>, answer: &str) -> Option<Vec<String>> {
         let messages = messages(answer);
         let results = messages.iter().flat_map(Json::objects).flat_map(|message| message.fields("result"));
         let tools = results.flat_map(|result| result.fields("tools")).flat_map(Json::each);
+        let mut tools = tools.peekable();
+        tools.peek()?;
         let (key, session) = (server.key(), server.session_key());
         let mut listed = self.sessions.get(&session).as_deref().cloned().unwrap_or_default();
         let mut described = self.servers.get(&key).as_deref().cloned().unwrap_or_default();
@@ -136,7 +138,7 @@ impl Tools {
         }
         self.sessions.insert(session, Arc::new(listed));
         self.servers.insert(key, Arc::new(described));
-        drifted
+        Some(drifted)
     }
 }
 

@@ -8,12 +8,14 @@
 //! its beginning; if that is let through, the rest of it streams.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
+use super::ear::{Ear, Listening};
 use super::frame::{self, From, Header, Opcode};
 use super::pump::{Carried, PumpEnd, PumpFacts};
 use crate::call::Peek;
@@ -34,6 +36,10 @@ pub trait Gate: Send {
     fn ask(&mut self, message: Peek) -> impl Future<Output = Verdict> + Send;
     /// The message that was asked about last is on its way, whole.
     fn passed(&mut self);
+    /// Who hears what the origin says.
+    fn ear(&self) -> Option<Arc<dyn Ear>> {
+        None
+    }
 }
 
 /// What becomes of a message.
@@ -85,6 +91,7 @@ where
             carried: &carried,
             answered,
             late: VecDeque::new(),
+            listening: Listening::with(gate.ear()),
         };
         let both = async { tokio::try_join!(said.carry(gate), heard.carry()) };
         tokio::select! {
@@ -354,6 +361,7 @@ struct Heard<'a, R, W> {
     answered: mpsc::Receiver<Answer>,
     /// Answers that wait for the end of a message.
     late: VecDeque<String>,
+    listening: Listening,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Heard<'_, R, W> {
@@ -407,6 +415,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Heard<'_, R, W> {
     /// Passes one frame, as it comes.
     async fn frame(&mut self, header: &Header) -> Result<(), PumpEnd> {
         let mut left = header.payload.saturating_add(header.size as u64);
+        let mut at = 0;
         while left > 0 {
             let bytes = match self.from.some(left).await {
                 Ok(bytes) if bytes.is_empty() => {
@@ -417,6 +426,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Heard<'_, R, W> {
                 Err(Broken::Rule(why)) => return Err(PumpEnd::OriginBroke(why.to_owned())),
             };
             left -= bytes.len() as u64;
+            self.listening.take(header, at, &bytes, left == 0);
+            at += bytes.len();
             self.carried.activity.moved();
             self.write(&bytes).await?;
             self.carried.to_agent(bytes.len());

@@ -9,6 +9,7 @@
 mod connection;
 mod deadline;
 mod dial;
+mod ear;
 pub mod egress;
 mod error;
 mod fetch;
@@ -33,6 +34,7 @@ use rustls::pki_types::CertificateDer;
 use url::Url;
 
 pub use deadline::Limits;
+pub use ear::Ear;
 pub use error::{OriginError, Reached, SetupError, Waiting};
 pub use messages::{Gate, Verdict};
 pub use pool::PoolFacts;

@@ -4,6 +4,9 @@
 //! no more than what the upgrade itself was let through for, are judged one by one and counted into one window a second; its
 //! opening entry is written before the first of them goes out (INVARIANT I2). A refused message does not go out.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -19,7 +22,7 @@ use crate::call::{
 };
 use crate::catalog::{MESSAGE_BYTES, Spoken};
 use crate::intent::Place;
-use crate::origin::{Gate, Verdict};
+use crate::origin::{Ear, Gate, Verdict};
 
 /// How long messages are counted into one entry.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -27,6 +30,37 @@ const WINDOW: Duration = Duration::from_secs(1);
 const WINDOW_OPERATIONS: usize = 32;
 /// RFC 6455 §7.4.1: it breaks a policy.
 const POLICY_VIOLATION: u16 = 1008;
+
+/// How many messages of the origin's are looked at for the tools that were asked for.
+const ANSWERS: u32 = 100;
+
+/// Learns from the origin's answers to `tools/list` (MCP), as `Listener` does over HTTP.
+struct Student {
+    pep: Pep,
+    opened: Head,
+    /// How many messages are still looked at.
+    left: AtomicU32,
+}
+
+impl Ear for Student {
+    fn wants(&self) -> usize {
+        if self.left.load(Relaxed) == 0 { 0 } else { MESSAGE_BYTES }
+    }
+
+    fn hear(&self, message: &[u8]) {
+        let catalog = self.pep.law.borrow().catalog.clone();
+        // Only the task of this connection counts, so nothing comes between.
+        let left = self.left.load(Relaxed).saturating_sub(1);
+        let Some(drifted) = catalog.remember_spoken_tools(&self.opened, message) else {
+            return self.left.store(left, Relaxed);
+        };
+        self.left.store(0, Relaxed);
+        for tool in drifted {
+            let server = &self.opened.origin;
+            tracing::warn!(%server, %tool, "a tool is described otherwise than before: it is an act from now on");
+        }
+    }
+}
 
 /// Who opened the WebSocket.
 pub(super) struct Speaker {
@@ -51,6 +85,7 @@ pub(super) struct Messages {
     /// The message that is on its way.
     under_way: Option<Entry>,
     window: Option<Window>,
+    student: Arc<Student>,
 }
 
 /// An open entry.
@@ -69,7 +104,9 @@ struct Window {
 impl Messages {
     pub(super) fn new(pep: Pep, speaker: Speaker, answer: &HeaderMap) -> Self {
         let protocol = answer.get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
-        Self { pep, speaker, protocol: protocol.map(str::to_owned), under_way: None, window: None }
+        let student = Student { pep: pep.clone(), opened: speaker.head.clone(), left: AtomicU32::new(0) };
+        let (protocol, student) = (protocol.map(str::to_owned), Arc::new(student));
+        Self { pep, speaker, protocol, under_way: None, window: None, student }
     }
 
     /// The head of a message: that of the upgrade, with an id, a time and a span of its own.
@@ -177,13 +214,22 @@ impl Gate for Messages {
         let Speaker { head: opened, upgrade, .. } = &self.speaker;
         let catalog = self.pep.law.borrow().catalog.clone();
         let spoken = catalog.recognise_message(opened, upgrade, self.protocol.as_deref(), &message);
-        let Spoken { operations, dialect, covered } = spoken;
+        let Spoken { operations, dialect, covered, lists_tools } = spoken;
         let head = self.head();
         let id = head.id;
         match self.go(head, operations, covered, message.bytes.len() as u64).await {
-            Ok(()) => Verdict::Pass,
+            Ok(()) => {
+                if lists_tools {
+                    self.student.left.store(ANSWERS, Relaxed);
+                }
+                Verdict::Pass
+            }
             Err(refusal) => no(&refusal, &dialect, id),
         }
+    }
+
+    fn ear(&self) -> Option<Arc<dyn Ear>> {
+        Some(self.student.clone())
     }
 
     fn passed(&mut self) {

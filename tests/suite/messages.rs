@@ -172,3 +172,26 @@ async fn what_nothing_understands_passes_as_what_the_upgrade_was() {
         .sum();
     assert_eq!(counted, 51, "{journal:#?}");
 }
+
+/// The origin echoes: what it is sent as the answer to a list of tools is what it says.
+#[tokio::test]
+async fn tools_that_are_listed_over_the_connection_are_learnt() {
+    let echo = Echo::default();
+    let house = House::start(POLICIES, &format!("\"ws.test\" = \"http://{}\"\n", echo.start().await)).await;
+    let mut mcp = open(&house, "/mcp", None).await;
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"look"}}"#;
+    let tools = r#"{"tools":[{"name":"look","annotations":{"readOnlyHint":true}}]}"#;
+    // Nobody asked for tools yet, so this teaches nothing.
+    ask(&mut mcp, &format!(r#"{{"jsonrpc":"2.0","id":2,"method":"ping","result":{tools}}}"#)).await;
+    ask(&mut mcp, call).await;
+    ask(&mut mcp, &format!(r#"{{"jsonrpc":"2.0","id":3,"method":"tools/list","result":{tools}}}"#)).await;
+    ask(&mut mcp, call).await;
+    mcp.close(None).await.unwrap();
+    drop(mcp);
+    let journal = house.journal().await;
+    let opened = of_kind(&journal, "opened");
+    let acts = opened
+        .iter()
+        .filter(|data| data["http"]["message"] == true && data["operations"][0]["class"] == "act");
+    assert_eq!(acts.count(), 1, "the first call acts, the second is known to read: {journal:#?}");
+}

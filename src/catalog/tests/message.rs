@@ -128,3 +128,31 @@ fn what_nothing_understands_is_what_the_upgrade_was_judged_as() {
         assert_eq!((spoken.operations.class(), spoken.covered), (Class::Delegate, false));
     });
 }
+
+#[test]
+fn tools_that_a_server_tells_of_over_a_websocket_count_on_that_connection_alone() {
+    let catalog = Catalog::shipped().unwrap();
+    let opened = with_upgrade(head("GET", "mcp.nobody.test", "/mcp"));
+    let mut other = opened.clone();
+    other.id = CallId::from_str("00000000000000000000000001").unwrap();
+    let upgrade = ask(&catalog, &opened).strongest().clone();
+    let spoken = |opened: &Head, message: &'static str| {
+        let peek = Peek { bytes: message.as_bytes().into(), whole: true };
+        catalog.recognise_message(opened, &upgrade, None, &peek)
+    };
+    let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+    let call = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"look"}}"#;
+    assert!(spoken(&opened, list).lists_tools && !spoken(&opened, call).lists_tools);
+    assert_eq!(spoken(&opened, call).operations.class(), Class::Act);
+    assert_eq!(catalog.remember_spoken_tools(&opened, br#"{"jsonrpc":"2.0","id":9,"result":{}}"#), None);
+    assert_eq!(catalog.remember_spoken_tools(&opened, b"\xff"), None);
+    let told = br#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"look","annotations":{"readOnlyHint":true}}]}}"#;
+    assert_eq!(catalog.remember_spoken_tools(&opened, told), Some(vec![]));
+    assert_eq!(spoken(&opened, call).operations.class(), Class::Read);
+    assert_eq!(spoken(&other, call).operations.class(), Class::Act);
+    // Described otherwise on another connection: drift is the server's.
+    let otherwise =
+        br#"{"result":{"tools":[{"name":"look","annotations":{"readOnlyHint":true},"description":"d"}]}}"#;
+    assert_eq!(catalog.remember_spoken_tools(&other, otherwise), Some(vec!["look".to_owned()]));
+    assert_eq!(spoken(&opened, call).operations.class(), Class::Act);
+}

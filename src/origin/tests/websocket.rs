@@ -1,12 +1,13 @@
 //! Upgrades: a proper 101, or an ordinary answer, or nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
+use super::super::ear::Ear;
 use super::super::messages::{Gate, Verdict, carry};
 use super::super::{Limits, OriginError, PumpEnd, Reached, Upstream};
 use super::harness::{Ask, raw, raw_with, read_head, write};
@@ -47,6 +48,21 @@ struct Clerk {
     limit: Option<usize>,
     asked: Vec<(String, bool)>,
     passed: usize,
+    heard: Option<Arc<Heard>>,
+}
+
+/// Hears messages of 20 bytes at most.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Ear for Heard {
+    fn wants(&self) -> usize {
+        20
+    }
+
+    fn hear(&self, message: &[u8]) {
+        self.0.lock().unwrap().push(String::from_utf8_lossy(message).into_owned());
+    }
 }
 
 impl Gate for Clerk {
@@ -68,6 +84,10 @@ impl Gate for Clerk {
 
     fn passed(&mut self) {
         self.passed += 1;
+    }
+
+    fn ear(&self) -> Option<Arc<dyn Ear>> {
+        self.heard.clone().map(|heard| heard as Arc<dyn Ear>)
     }
 }
 
@@ -117,6 +137,18 @@ async fn talk(clerk: Clerk, sent: &[u8], from_origin: &[u8]) -> (Vec<u8>, Vec<u8
     agent.read_to_end(&mut got).await.unwrap();
     let (facts, clerk) = pumping.await.unwrap();
     (reached, got, clerk, facts.end)
+}
+
+#[tokio::test]
+async fn messages_of_the_origin_are_heard_whole_or_not_at_all() {
+    let heard = Arc::new(Heard::default());
+    let clerk = Clerk { heard: Some(heard.clone()), ..Clerk::default() };
+    // In two pieces with a ping between, one that is too long, one that is empty, and one that fits.
+    let told =
+        [&b"\x01\x03abc\x89\x01p\x80\x02de"[..], &[0x81, 21], &[b'x'; 21], b"\x81\x00\x81\x03end"].concat();
+    let (_, got, _, _) = talk(clerk, &said(0x88, &[3, 232]), &told).await;
+    assert_eq!(got, told, "what is heard passes as it came");
+    assert_eq!(*heard.0.lock().unwrap(), ["abcde", "end"]);
 }
 
 #[tokio::test]
