@@ -27,8 +27,8 @@ impl Listening {
         Self { ear, ..Self::default() }
     }
 
-    /// Takes the next bytes of a frame; `at` is their place in it, and `last` says that the frame ends with them.
-    pub(super) fn take(&mut self, header: &Header, at: usize, bytes: &[u8], last: bool) {
+    /// Takes the next bytes of a frame; `at` is their place in it, and `ends` says that the frame does so with them.
+    pub(super) fn take(&mut self, header: &Header, at: usize, bytes: &[u8], ends: bool) {
         let Some(ear) = self.ear.as_ref().filter(|_| !header.opcode.is_control()) else { return };
         let payload = bytes.get(header.size.saturating_sub(at)..).unwrap_or_default();
         if self.lost || self.message.len() + payload.len() > ear.wants() {
@@ -36,7 +36,7 @@ impl Listening {
         } else {
             self.message.extend_from_slice(payload);
         }
-        if last && header.last {
+        if ends && header.last {
             let (message, lost) = (std::mem::take(&mut self.message), std::mem::take(&mut self.lost));
             if !lost && !message.is_empty() {
                 ear.hear(&message);
