@@ -3,10 +3,12 @@
 //! It knows no protocol, no service, no policy: it calls the rooms in order and turns what they refuse into a
 //! [`Refusal`]. Every way out of here is either an answer of the origin or a refusal, and every way out is recorded.
 
+mod beside;
 mod closing;
 mod handing;
 mod messages;
 pub mod meters;
+mod modes;
 mod refusals;
 mod standing;
 mod toll;
@@ -21,8 +23,8 @@ use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
 use crate::call::stage::Upgrade;
 use crate::call::{
-    Account, Attributed, Call, Clock, Decided, Decision, Entropy, Intercepted, Opened, Operations, Outcome,
-    Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
+    Account, Attributed, Call, Clock, Decided, Decision, Entropy, HoldId, Intercepted, Mode, Opened,
+    Operations, Opinion, Outcome, Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
 use crate::identity::{Chains, Claim, Identity};
@@ -31,9 +33,11 @@ use crate::judge::Rules;
 use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
+use beside::Beside;
 use closing::Closer;
 use messages::{Messages, Speaker};
 use meters::{Meters, Step};
+pub use modes::Modes;
 use standing::Standing;
 use toll::Toll;
 use tools::Listener;
@@ -45,6 +49,8 @@ pub struct Law {
     pub catalog: Arc<Catalog>,
     /// Rules.
     pub rules: Arc<Rules>,
+    /// Would take their place: asked beside them, and without any force.
+    pub candidate: Option<Arc<Rules>>,
     /// How often these were loaded since the node started, beginning with 1.
     pub generation: u64,
 }
@@ -54,6 +60,8 @@ pub struct Law {
 pub struct Pep {
     /// Names operations and rules. A call keeps what it began with.
     pub law: watch::Receiver<Law>,
+    /// What a ruling does.
+    pub modes: Arc<Modes>,
     /// Tells who asks.
     pub identity: Identity,
     /// Signs what is handed over.
@@ -108,12 +116,14 @@ impl Walk for Pep {
     }
 
     async fn walk(&self, call: Call<Intercepted>, body: Body, agent: Agent) -> Walked {
-        let wording = refuse::Wording::of(call.head());
-        let id = call.head().id;
-        let mut walked = match self.go(call, body, agent).await {
+        let law = self.law.borrow().clone();
+        let (head, mut peek) = (call.head().clone(), Peek::default());
+        let id = head.id;
+        let mut walked = match self.go(&law, call, body, agent, &mut peek).await {
             Ok(walked) => walked,
             Err(refusal) => {
                 self.meters.refused(refusal.code());
+                let wording = refuse::Wording::of(&head, law.catalog.wire(&head, &peek));
                 return refuse::answer(&refusal, &wording).into();
             }
         };
@@ -134,22 +144,28 @@ impl Walk for Pep {
 }
 
 impl Pep {
-    /// Steps 3 to 9 of the walk (ARCHITECTURE.md).
-    async fn go(&self, call: Call<Intercepted>, mut body: Body, agent: Agent) -> Result<Walked, Refusal> {
-        let law = self.law.borrow().clone();
+    /// Steps 3 to 9 of the walk (ARCHITECTURE.md). What was seen of the body is left in `peek`.
+    async fn go(
+        &self,
+        law: &Law,
+        call: Call<Intercepted>,
+        mut body: Body,
+        agent: Agent,
+        peek: &mut Peek,
+    ) -> Result<Walked, Refusal> {
         let began = self.clock.now();
-        let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body).await?;
+        let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body, peek).await?;
         let began = self.step(Step::Recognise, began);
         let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
         let began = self.step(Step::Attribute, began);
-        let call = self.decide(&law.rules, call, &leash.place).await?;
+        let call = self.decide(law, call, &leash.place).await?;
         let call = self.hand_over(call, &leash.place).await?;
         let began = self.step(Step::Judge, began);
         let opened = self.open(&call, &leash.place).await?;
         let ended = self.step(Step::Record, began);
         self.meters.opened(call.stage().operations.class(), ended.since(began));
         let listener = lists_tools.then(|| Listener::new(law.catalog.clone(), call.head().clone()));
-        let mut walked = self.forward(call, opened, leash, body, agent).await?;
+        let mut walked = self.forward(law, call, opened, leash, body, agent).await?;
         if let Some(listener) = listener {
             walked.answer = listener.listen(walked.answer);
         }
@@ -162,19 +178,19 @@ impl Pep {
         catalog: &Catalog,
         call: Call<Intercepted>,
         body: &mut Body,
+        peek: &mut Peek,
     ) -> Result<(Call<Recognised>, bool), Refusal> {
-        let peek = match catalog.wants_body(call.head()) {
-            None => Peek::default(),
-            Some(limit_bytes) => match body.peek(limit_bytes).await {
-                Ok(peek) => peek,
+        if let Some(limit_bytes) = catalog.wants_body(call.head()) {
+            match body.peek(limit_bytes).await {
+                Ok(seen) => *peek = seen,
                 Err(error) => {
                     let refusal = Refusal::BadRequest { why: format!("its body broke off: {error}") };
-                    return Err(self.refuse(call.account(), refusal).await);
+                    return Err(self.refuse(call.account(), Decision::Deny, refusal).await);
                 }
-            },
-        };
-        let operations = catalog.recognise(call.head(), &peek);
-        let lists_tools = catalog.lists_tools(call.head(), &peek);
+            }
+        }
+        let operations = catalog.recognise(call.head(), peek);
+        let lists_tools = catalog.lists_tools(call.head(), peek);
         Ok((call.recognise(operations), lists_tools))
     }
 
@@ -185,19 +201,25 @@ impl Pep {
     ) -> Result<(Call<Attributed>, Leash), Refusal> {
         let claim = match self.identity.attribute(&call.stage().presented) {
             Ok(claim) => claim,
-            Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
+            Err(error) => {
+                return Err(self.refuse(call.account(), Decision::Deny, refusals::identity(&error)).await);
+            }
         };
         let (task, handed) = match self.task_of(&claim, &call.stage().presented).await {
             Ok(found) => found,
-            Err(refusal) => return Err(self.refuse(call.account(), refusal).await),
+            Err(refusal) => return Err(self.refuse(call.account(), Decision::Deny, refusal).await),
         };
         let attached = match self.tasks.attach(task, &call.stage().operations) {
             Ok(attached) => attached,
-            Err(error) => return Err(self.refuse(call.account(), refusals::intent(&error)).await),
+            Err(error) => {
+                return Err(self.refuse(call.account(), Decision::Deny, refusals::intent(&error)).await);
+            }
         };
         let principal = match handed.map_or_else(|| claim.principal(&attached.task), Ok) {
             Ok(principal) => principal,
-            Err(error) => return Err(self.refuse(call.account(), refusals::identity(&error)).await),
+            Err(error) => {
+                return Err(self.refuse(call.account(), Decision::Deny, refusals::identity(&error)).await);
+            }
         };
         let Attached { task, profile, history, links, ended, obstacle, place } = attached;
         let call = call.attribute(principal, task, history).standing_in(profile, links);
@@ -215,31 +237,52 @@ impl Pep {
             Ok(toll) => Ok((call, Leash { ended, place, toll })),
             Err(refusal) => {
                 self.settle(&place, call.stage(), Decision::Deny, Some(refusal.code()));
-                Err(self.refuse(call.account(), refusal).await)
+                Err(self.refuse(call.account(), Decision::Deny, refusal).await)
             }
         }
     }
 
+    /// Rules on a call. What is held is refused for now: whoever may approve has to be asked where [`Ruled::Held`] is taken
+    /// apart, and a call that comes back from there has to be ruled on again.
     async fn decide(
         &self,
-        rules: &Rules,
+        law: &Law,
         call: Call<Attributed>,
         place: &Place,
     ) -> Result<Call<Decided>, Refusal> {
-        let ruling = rules.rule(&call);
+        let ruling = law.rules.rule(&call);
+        if self.modes.of(&call.stage().operations) == Mode::Observe {
+            self.meters.observed(ruling.decision());
+            return Ok(call.observe(ruling));
+        }
+        let decision = ruling.decision();
+        // What goes on is put before the candidate later, when nothing waits for it.
+        let opinion = if decision == Decision::Allow { None } else { self.opinion(law, &call, decision) };
+        let strongest = call.stage().operations.strongest();
+        let (class, operation) = (strongest.class, strongest.id.clone());
         match call.decide(ruling) {
             Ruled::Allowed(call) => Ok(call),
             Ruled::Denied(call) => {
-                let strongest = call.stage().operations.strongest();
-                let refusal = Refusal::PolicyDenied {
-                    class: strongest.class,
-                    operation: strongest.id.clone(),
-                    ruling: Box::new(call.stage().ruling.clone()),
-                };
-                self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
-                Err(self.refuse(call.account(), refusal).await)
+                let ruling = Box::new(call.stage().ruling.clone());
+                let refusal = Refusal::PolicyDenied { class, operation, ruling };
+                self.settle(place, call.stage(), decision, Some(refusal.code()));
+                Err(self.refuse(call.account().beside(opinion.as_ref()), decision, refusal).await)
+            }
+            Ruled::Held(call) => {
+                let ruling = Box::new(call.stage().ruling.clone());
+                let hold = HoldId::fresh(&*self.clock, &*self.entropy);
+                let refusal = Refusal::Held { class, operation, hold, ruling };
+                self.settle(place, call.stage(), decision, Some(refusal.code()));
+                Err(self.refuse(call.account().beside(opinion.as_ref()), decision, refusal).await)
             }
         }
+    }
+
+    /// What the candidate would rule, if there is one.
+    fn opinion(&self, law: &Law, call: &Call<Attributed>, live: Decision) -> Option<Opinion> {
+        let opinion = beside::ask(law.candidate.as_deref()?, call)?;
+        self.meters.compared(live, opinion.decision);
+        Some(opinion)
     }
 
     /// INVARIANT I2: nothing is forwarded whose intention is not written.
@@ -260,6 +303,7 @@ impl Pep {
 
     async fn forward(
         &self,
+        law: &Law,
         call: Call<Decided>,
         opened: Opened,
         leash: Leash,
@@ -268,6 +312,7 @@ impl Pep {
     ) -> Result<Walked, Refusal> {
         let Leash { mut ended, place, toll } = leash;
         let mut standing = Standing::of(&call, &self.law);
+        let mut beside = Beside::of(law, standing.call(), call.stage().ruling.decision(), &self.meters);
         let speaker = agent.upgrade.is_some().then(|| Speaker::of(&call));
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
@@ -292,7 +337,10 @@ impl Pep {
                 return Err(Refusal::AgentGone);
             }
             sent = self.upstream.send(call, body) => sent,
+            // Last: by now the request is on its way.
+            never = beside.meanwhile() => match never {},
         };
+        closer.compared(beside.opinion());
         let Answer { call: _forwarded, response, upgraded } = match sent {
             Ok(answer) => answer,
             Err(error) => {
@@ -323,8 +371,8 @@ impl Pep {
     }
 
     /// Records a refusal. One that cannot be recorded is a refusal all the same.
-    async fn refuse(&self, account: Account<'_>, refusal: Refusal) -> Refusal {
-        self.meters.decided(account.operations.map(Operations::class), Decision::Deny);
+    async fn refuse(&self, account: Account<'_>, decision: Decision, refusal: Refusal) -> Refusal {
+        self.meters.decided(account.operations.map(Operations::class), decision);
         match self.journal.refuse(account, &refusal).await {
             Ok(_receipt) => refusal,
             Err(error) => {

@@ -24,7 +24,7 @@ use super::connect::{Connection, refusal_of};
 use super::{Agent, Front, Walk, Walked, head, refuse, turns_true};
 use crate::body::framing::{Control, Strict};
 use crate::body::{Body, Pending};
-use crate::call::{Call, CallId, Refusal};
+use crate::call::{Call, CallId, Refusal, Wire};
 
 /// RFC 9113 §6.5.2; what HTTP/1 heads are held to as well.
 const HEADER_LIST_BYTES: u32 = 64 * 1024;
@@ -164,7 +164,7 @@ async fn answer<W: Walk>(
             return turn_away(&front, &connection, refusal).await;
         }
     };
-    let wording = refuse::Wording::of(&head);
+    let wording = refuse::Wording::of(&head, Wire::Problem);
     let upgrade = head.upgrade.map(|_| Pending::of_request(&mut request));
     let body = Body::from(request.into_body());
     let call = Call::intercepted(head, presented);

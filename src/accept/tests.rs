@@ -19,7 +19,7 @@ use super::{Agent, Front, Settings, TurnedAway, Walk, Walked};
 use crate::body::Body;
 use crate::body::framing::Limits;
 use crate::call::principal::Entrance;
-use crate::call::{Call, Clock, Entropy, Host, Intercepted, Presented, Refusal, Timestamp};
+use crate::call::{Call, Clock, Entropy, Host, Intercepted, Presented, Refusal, Timestamp, Wire};
 
 struct Now;
 impl Clock for Now {
@@ -55,7 +55,8 @@ impl Walk for Echo {
 
     async fn walk(&self, call: Call<Intercepted>, body: Body, _: Agent) -> Walked {
         if let Err(refusal) = self.admit(&call.stage().presented) {
-            return super::refuse::answer(&refusal, &super::refuse::Wording::of(call.head())).into();
+            return super::refuse::answer(&refusal, &super::refuse::Wording::of(call.head(), Wire::Problem))
+                .into();
         }
         let head = call.head();
         assert!(head.target.path() != "/panic", "as asked");

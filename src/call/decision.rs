@@ -1,5 +1,6 @@
 //! What the policies said.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,7 +34,17 @@ impl fmt::Debug for RulesDigest {
     }
 }
 
-/// Allow or deny.
+/// What a ruling does to a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It goes on only if the ruling says so.
+    #[default]
+    Enforce,
+    /// It goes on, and what the ruling says is written down.
+    Observe,
+}
+
+/// Allow, deny or hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
@@ -41,19 +52,25 @@ pub enum Decision {
     Allow,
     /// It may not.
     Deny,
+    /// It may as soon as a person has approved it.
+    Hold,
 }
 
 impl Decision {
-    /// `allow` or `deny`.
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Allow, Self::Deny, Self::Hold];
+
+    /// `allow`, `deny` or `hold`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
+            Self::Hold => "hold",
         }
     }
 }
 
-/// What a determining policy has to say to the caller (`@reason`, `@advice`).
+/// What a determining policy has to say to the caller (`@reason`, `@advice`, `@hold`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// Which policy.
@@ -62,6 +79,9 @@ pub struct Reason {
     pub reason: Option<Arc<str>>,
     /// What to do instead, in the author's words.
     pub advice: Option<Arc<str>>,
+    /// Whose approval lifts it, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Arc<str>>,
 }
 
 /// A decision with what determined it. A proof type: only `judge::engine` makes one.
@@ -85,14 +105,28 @@ impl Ruling {
         Self { decision, reasons, note, rules }
     }
 
-    /// Allow or deny.
+    /// Allow, deny or hold.
     pub fn decision(&self) -> Decision {
         self.decision
     }
 
-    /// The determining policies: the permits of an allow, the forbids of a deny, none where nothing permits.
+    /// The determining policies: the permits of an allow, the forbids of a deny or of a hold, none where nothing permits.
     pub fn reasons(&self) -> &[Reason] {
         &self.reasons
+    }
+
+    /// Those of them that the caller is told: of a deny not the ones that an approval would lift, if there are others, or
+    /// the caller would ask for an approval that does not help.
+    pub fn told(&self) -> impl Iterator<Item = &Reason> {
+        let final_too = self.reasons.iter().any(|reason| reason.hold.is_none());
+        let all = self.decision != Decision::Deny || !final_too;
+        self.reasons.iter().filter(move |reason| all || reason.hold.is_none())
+    }
+
+    /// Who may approve: one of each of these groups has to.
+    pub fn approvers(&self) -> BTreeSet<&str> {
+        let held = self.decision == Decision::Hold;
+        self.reasons.iter().filter(|_| held).filter_map(|reason| reason.hold.as_deref()).collect()
     }
 
     /// What no policy says.
@@ -103,5 +137,43 @@ impl Ruling {
     /// The rules that it was made under.
     pub fn rules(&self) -> RulesDigest {
         self.rules
+    }
+}
+
+/// What a ruling without force would have done: of policies that are observed, or of a candidate for their place. For the
+/// record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// What it would have done.
+    pub decision: Decision,
+    /// The determining policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyId>,
+    /// What no policy says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The rules, where they are not those that the call was ruled under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<String>,
+}
+
+/// Characters of a note that are kept.
+const NOTE_CHARS: usize = 500;
+
+impl Opinion {
+    /// Of the rules in force.
+    pub fn observed(ruling: &Ruling) -> Self {
+        let clean = |note: &str| note.chars().filter(|c| !c.is_control()).take(NOTE_CHARS).collect();
+        Self {
+            decision: ruling.decision,
+            policies: ruling.reasons.iter().map(|reason| reason.policy.clone()).collect(),
+            note: ruling.note().map(clean),
+            rules: None,
+        }
+    }
+
+    /// Of a candidate.
+    pub fn of_candidate(ruling: &Ruling) -> Self {
+        Self { rules: Some(ruling.rules.to_string()), ..Self::observed(ruling) }
     }
 }

@@ -56,6 +56,10 @@ ulid_id!(
     CallId
 );
 ulid_id!(
+    /// One call that waits for a person.
+    HoldId
+);
+ulid_id!(
     /// One task: what an agent declared that it is about.
     TaskId
 );

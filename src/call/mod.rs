@@ -7,7 +7,7 @@
 //! Call<Intercepted>  accept            who knocked, for which origin, with which head
 //!   .recognise(..)   catalog           + operations and their class
 //!   .attribute(..)   identity, intent  + principal, task, history
-//!   .decide(ruling)  judge             Ruled::Allowed(Call<Decided>) | Ruled::Denied(Call<Denied>)
+//!   .decide(ruling)  judge             Ruled::Allowed(Call<Decided>) | Ruled::Held(Call<Held>) | Ruled::Denied(Call<Denied>)
 //!   journal.open(..) record            Opened: the intention is written
 //!   .equip(&opened)  (lease)           Call<Credentialed>: the only thing that may leave
 //!   upstream.send()  origin            Call<Forwarded>
@@ -35,6 +35,13 @@
 //! ```compile_fail
 //! use remit::call::{Call, Credentialed, Decided};
 //! fn equip(call: Call<Decided>) -> Call<Credentialed> { call.equip() }
+//! ```
+//!
+//! One that is held cannot go on, whoever says that it may: it would have to be ruled on again.
+//!
+//! ```compile_fail
+//! use remit::call::{Call, Credentialed, Held, Opened};
+//! fn equip(call: Call<Held>, opened: &Opened) -> Call<Credentialed> { call.equip(opened) }
 //! ```
 //!
 //! A call is closed once:
@@ -74,13 +81,14 @@ pub mod task;
 pub mod time;
 pub mod trace;
 pub mod veil;
+pub mod wire;
 
-pub use decision::{Decision, PolicyId, Reason, RulesDigest, Ruling};
+pub use decision::{Decision, Mode, Opinion, PolicyId, Reason, RulesDigest, Ruling};
 pub use facts::{Args, Direction, Facts};
 pub use grant::{Budget, Grant};
 pub use handed::{Handed, HandedLink, PeerName};
 pub use host::{Host, Origin, Scheme};
-pub use id::{CallId, EntryId, TaskId};
+pub use id::{CallId, EntryId, HoldId, TaskId};
 pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
 pub use port::{Clock, Entropy};
 pub use principal::{Certificates, Evidence, Presented, Principal, Process, SpiffeId, TrustDomain};
@@ -88,7 +96,7 @@ pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};
 pub use refusal::{Fault, Refusal, Retry};
 pub use secret::Secret;
 pub use stage::{
-    Account, Attributed, Call, Credentialed, Decided, Denied, Dialect, Forwarded, Head, Intercepted, Peek,
+    Account, Attributed, Call, Credentialed, Decided, Denied, Forwarded, Head, Held, Intercepted, Peek,
     Recognised, Ruled, Stage,
 };
 pub use target::Target;
@@ -98,6 +106,7 @@ pub use task::{
 };
 pub use time::Timestamp;
 pub use trace::{SpanId, TraceContext, TraceId};
+pub use wire::{AwsError, Dialect, JsonError, RpcCall, RpcRequest, SoapVersion, Wire};
 
 #[cfg(test)]
 mod tests;

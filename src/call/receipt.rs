@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::decision::Opinion;
 use super::id::{CallId, EntryId};
 
 /// How a call ended.
@@ -76,6 +77,9 @@ pub struct Closing {
     /// Of a window over a WebSocket: how many messages it counted, by operation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub messages: BTreeMap<String, u64>,
+    /// What a candidate for the place of the policies would have ruled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Box<Opinion>>,
 }
 
 impl Closing {
@@ -93,6 +97,7 @@ impl Closing {
             decided_ns: 0,
             first_byte_ns: None,
             messages: BTreeMap::new(),
+            candidate: None,
         }
     }
 }

@@ -4,12 +4,15 @@
 //! (`accept::refuse`) turns it into what the caller's protocol wants to see. The message says the cause; `advice`
 //! says what to do about it. Both are read by people and by language models.
 
+mod advice;
+
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::decision::Ruling;
 use super::host::Origin;
+use super::id::HoldId;
 use super::operation::{Class, OperationId};
 
 /// Who has to change something.
@@ -76,6 +79,18 @@ pub enum Refusal {
     HeadTooLarge {
         /// Which bound.
         why: String,
+    },
+    /// The policies, less what a person may lift.
+    #[error("{}", held(*.class, .operation, *.hold, .ruling))]
+    Held {
+        /// What it would have done.
+        class: Class,
+        /// Its name.
+        operation: OperationId,
+        /// Which hold it is.
+        hold: HoldId,
+        /// What the policies said, and who may approve.
+        ruling: Box<Ruling>,
     },
     /// There was evidence and it does not hold.
     #[error("the caller's identity is refused: {why}")]
@@ -209,14 +224,31 @@ pub enum Refusal {
     },
 }
 
+fn held(class: Class, operation: &OperationId, hold: HoldId, ruling: &Ruling) -> String {
+    let approvers: Vec<_> = ruling.approvers().into_iter().map(|group| format!("`{group}`")).collect();
+    let mut text = format!(
+        "`{operation}` ({class}) is held for a person of {}, hold {hold}",
+        approvers.join(" and one of ")
+    );
+    for reason in ruling.told().filter_map(|reason| reason.reason.as_ref()) {
+        text.push_str(": ");
+        text.push_str(reason);
+    }
+    if let Some(note) = ruling.note() {
+        text.push_str("; ");
+        text.push_str(note);
+    }
+    text
+}
+
 fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> String {
-    let by: Vec<_> = ruling.reasons().iter().map(|reason| reason.policy.to_string()).collect();
+    let by: Vec<_> = ruling.told().map(|reason| reason.policy.to_string()).collect();
     let mut text = match (by.as_slice(), ruling.note()) {
         ([], Some(note)) => format!("`{operation}` ({class}) is refused: {note}"),
         ([], None) => format!("`{operation}` ({class}) is refused: no policy permits it"),
         (ids, _) => format!("`{operation}` ({class}) is refused by policy {}", ids.join(", ")),
     };
-    for reason in ruling.reasons().iter().filter_map(|reason| reason.reason.as_ref()) {
+    for reason in ruling.told().filter_map(|reason| reason.reason.as_ref()) {
         text.push_str(": ");
         text.push_str(reason);
     }
@@ -229,7 +261,7 @@ fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> String {
 
 impl Refusal {
     /// All codes, for those who count.
-    pub const CODES: [&'static str; 27] = [
+    pub const CODES: [&'static str; 28] = [
         "address_forbidden",
         "agent_gone",
         "agent_quarantined",
@@ -237,6 +269,7 @@ impl Refusal {
         "budget_exhausted",
         "draining",
         "head_too_large",
+        "held",
         "identity_invalid",
         "identity_required",
         "internal",
@@ -269,6 +302,7 @@ impl Refusal {
             Self::BudgetExhausted { .. } => "budget_exhausted",
             Self::Draining => "draining",
             Self::HeadTooLarge { .. } => "head_too_large",
+            Self::Held { .. } => "held",
             Self::IdentityInvalid { .. } => "identity_invalid",
             Self::IdentityRequired => "identity_required",
             Self::Internal => "internal",
@@ -305,6 +339,7 @@ impl Refusal {
             | Self::PortRefused { .. }
             | Self::UpgradeRefused { .. } => StatusCode::FORBIDDEN,
             Self::BudgetExhausted { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Held { .. } => StatusCode::TOO_EARLY,
             Self::TaskEnded { .. } => StatusCode::UNAUTHORIZED,
             Self::MethodRefused { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::IdentityInvalid { .. } | Self::IdentityRequired => {
@@ -347,6 +382,7 @@ impl Refusal {
             | Self::UpgradeRefused { .. } => Fault::Agent,
             Self::AddressForbidden { .. }
             | Self::AgentQuarantined { .. }
+            | Self::Held { .. }
             | Self::JournalUnavailable { .. } => Fault::Operator,
             Self::OriginLacksHttp2 { .. }
             | Self::OriginProtocol { .. }
@@ -370,74 +406,12 @@ impl Refusal {
 
     /// What to do about it, in one sentence.
     pub fn advice(&self) -> String {
-        if let Self::PolicyDenied { ruling, .. } = self {
-            let own: Vec<_> = ruling.reasons().iter().filter_map(|r| r.advice.as_deref()).collect();
+        if let Self::PolicyDenied { ruling, .. } | Self::Held { ruling, .. } = self {
+            let own: Vec<_> = ruling.told().filter_map(|reason| reason.advice.as_deref()).collect();
             if !own.is_empty() {
                 return own.join(" ");
             }
         }
         self.standing_advice().to_owned()
-    }
-
-    const fn standing_advice(&self) -> &'static str {
-        match self {
-            Self::AddressForbidden { .. } => {
-                "Private, loopback, link-local and metadata addresses are closed to agents; the operator can map the name under [upstream.resolve]."
-            }
-            Self::AgentGone => "Keep the connection open until the answer has come.",
-            Self::AgentQuarantined { .. } => {
-                "Stop; the operator looks into it, and lets the agent out with `remit agent release ID`."
-            }
-            Self::BudgetExhausted { .. } => {
-                "Finish with what is there, and ask whoever opened the task for a new one with a larger budget."
-            }
-            Self::BadRequest { .. } => "Send a well-formed request; remit does not repair one.",
-            Self::Draining => "Send the call again in a few seconds, to another node if there is one.",
-            Self::HeadTooLarge { .. } => "Send fewer or shorter header fields.",
-            Self::IdentityInvalid { .. } => {
-                "Open a new task (`remit task open`) and use the proxy URL that it prints."
-            }
-            Self::IdentityRequired => {
-                "Start the agent with `remit run -- CMD`, or put the proxy URL that `remit task open` prints into HTTPS_PROXY."
-            }
-            Self::Internal => {
-                "Nothing was sent. The operator finds the cause in the node's log under this call's id."
-            }
-            Self::JournalUnavailable { .. } => {
-                "Nothing is forwarded that cannot be recorded; the operator must see to the disk under state.dir."
-            }
-            Self::MethodRefused { .. } => "Use a method that the API documents.",
-            Self::NotTls { .. } => {
-                "Speak TLS through the tunnel; remit carries HTTP over TLS and nothing else."
-            }
-            Self::OriginMismatch { .. } => {
-                "Use one connection per host, and the same name in CONNECT, SNI and Host."
-            }
-            Self::OriginLacksHttp2 { .. } => "Call a host that offers HTTP/2, or the service's REST API.",
-            Self::OriginProtocol { .. } => {
-                "Nothing is known to be wrong on this side; the origin's operator can tell."
-            }
-            Self::OriginTimeout { .. } => "The call may have had its effect: look before sending it again.",
-            Self::OriginUnreachable { .. } => "Nothing was sent; check the name, or try again later.",
-            Self::OriginUntrusted { .. } => {
-                "Nothing was sent. The operator can add a trust anchor under upstream.trust."
-            }
-            Self::OutsideGrant { .. } => {
-                "Stay within what the task was opened for, or ask whoever opened it for a task that reaches further."
-            }
-            Self::PolicyDenied { .. } => {
-                "Do without this call, or ask the operator for a policy that permits it."
-            }
-            Self::PortRefused { .. } => "Use the API's HTTPS port.",
-            Self::TaskEnded { .. } => {
-                "Open a new task (`remit task open`); calls of an ended task are never let through."
-            }
-            Self::TlsHandshake { .. } => {
-                "Make the client trust remit's CA (`remit ca show` names the file); `remit run` does it for common clients."
-            }
-            Self::TargetTooLong { .. } => "Send the parameters in the body, if the API takes them there.",
-            Self::TooSlow { .. } => "Send the whole head of the request without pausing.",
-            Self::UpgradeRefused { .. } => "WebSocket is the only upgrade that remit carries.",
-        }
     }
 }

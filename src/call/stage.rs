@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
-use super::decision::{Decision, Ruling};
+use super::decision::{Decision, Mode, Opinion, Ruling};
 use super::host::Origin;
 use super::id::CallId;
 use super::operation::Operations;
@@ -61,30 +61,6 @@ pub struct Peek {
     pub whole: bool,
 }
 
-/// How whoever sent a message wants to be told that it was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    /// As an `error` event of a model provider.
-    Event {
-        /// The event's own id.
-        event: Option<String>,
-    },
-    /// As an `error` message of GraphQL over WebSocket.
-    GraphQl {
-        /// The subscription's id.
-        id: String,
-        /// `subscriptions-transport-ws`, whose payload is one error and not a list.
-        old: bool,
-    },
-    /// As a JSON-RPC error.
-    JsonRpc {
-        /// The request's `id`, as JSON.
-        id: String,
-    },
-    /// There is no word for it: the connection ends.
-    None,
-}
-
 /// A call at stage `S`.
 #[derive(Debug)]
 pub struct Call<S> {
@@ -127,7 +103,17 @@ pub struct Attributed {
 #[derive(Debug)]
 pub struct Decided {
     before: Attributed,
-    /// Why.
+    /// Why; where it is only observed, what would have become of it.
+    pub ruling: Ruling,
+    /// Whether the ruling had any force.
+    pub mode: Mode,
+}
+
+/// Stage 4, another branch: it may go on as soon as a person has approved it.
+#[derive(Debug)]
+pub struct Held {
+    before: Attributed,
+    /// Why, and who may approve.
     pub ruling: Ruling,
 }
 
@@ -164,7 +150,7 @@ macro_rules! builds_on {
 }
 builds_on!(
     Recognised => Intercepted, Attributed => Recognised, Decided => Attributed, Denied => Attributed,
-    Credentialed => Decided, Forwarded => Credentialed
+    Held => Attributed, Credentialed => Decided, Forwarded => Credentialed
 );
 
 /// What became of a decision.
@@ -174,6 +160,8 @@ pub enum Ruled {
     Allowed(Call<Decided>),
     /// It ends here.
     Denied(Call<Denied>),
+    /// It waits for a person. Nothing makes a decided call of it but another ruling.
+    Held(Call<Held>),
 }
 
 impl<S> Call<S> {
@@ -222,9 +210,17 @@ impl Call<Attributed> {
     pub fn decide(self, ruling: Ruling) -> Ruled {
         let Self { head, stage: before } = self;
         match ruling.decision() {
-            Decision::Allow => Ruled::Allowed(Call { head, stage: Decided { before, ruling } }),
+            Decision::Allow => {
+                Ruled::Allowed(Call { head, stage: Decided { before, ruling, mode: Mode::Enforce } })
+            }
             Decision::Deny => Ruled::Denied(Call { head, stage: Denied { before, ruling } }),
+            Decision::Hold => Ruled::Held(Call { head, stage: Held { before, ruling } }),
         }
+    }
+
+    /// `judge` has ruled, and whatever it says, the operator wants to see and not to stop such calls.
+    pub fn observe(self, ruling: Ruling) -> Call<Decided> {
+        Call { head: self.head, stage: Decided { before: self.stage, ruling, mode: Mode::Observe } }
     }
 }
 
@@ -285,6 +281,31 @@ pub struct Account<'a> {
     pub attributed: Option<&'a Attributed>,
     /// From stage 4 on.
     pub ruling: Option<&'a Ruling>,
+    /// Whether that had any force.
+    pub mode: Mode,
+    /// What a candidate for the place of the policies would have ruled.
+    pub candidate: Option<&'a Opinion>,
+}
+
+impl<'a> Account<'a> {
+    /// With what a candidate for the place of the policies would have ruled.
+    #[must_use]
+    pub fn beside(self, candidate: Option<&'a Opinion>) -> Self {
+        Self { candidate, ..self }
+    }
+
+    fn early(head: &'a Head, presented: &'a Presented, operations: Option<&'a Operations>) -> Self {
+        let mode = Mode::Enforce;
+        Self { head, presented, operations, attributed: None, ruling: None, mode, candidate: None }
+    }
+
+    fn late(head: &'a Head, stage: &'a Attributed, ruling: Option<&'a Ruling>) -> Self {
+        Self {
+            attributed: Some(stage),
+            ruling,
+            ..Self::early(head, &stage.presented, Some(&stage.operations))
+        }
+    }
 }
 
 /// A stage that can tell what it knows.
@@ -302,43 +323,37 @@ impl<S: Stage> Call<S> {
 
 impl Stage for Intercepted {
     fn account(call: &Call<Self>) -> Account<'_> {
-        let Call { head, stage } = call;
-        Account { head, presented: &stage.presented, operations: None, attributed: None, ruling: None }
+        Account::early(&call.head, &call.stage.presented, None)
     }
 }
 
 impl Stage for Recognised {
     fn account(call: &Call<Self>) -> Account<'_> {
-        let Call { head, stage } = call;
-        let operations = Some(&stage.operations);
-        Account { head, presented: &stage.presented, operations, attributed: None, ruling: None }
-    }
-}
-
-fn from_attributed<'a>(head: &'a Head, stage: &'a Attributed, ruling: Option<&'a Ruling>) -> Account<'a> {
-    Account {
-        head,
-        presented: &stage.presented,
-        operations: Some(&stage.operations),
-        attributed: Some(stage),
-        ruling,
+        Account::early(&call.head, &call.stage.presented, Some(&call.stage.operations))
     }
 }
 
 impl Stage for Attributed {
     fn account(call: &Call<Self>) -> Account<'_> {
-        from_attributed(&call.head, &call.stage, None)
+        Account::late(&call.head, &call.stage, None)
     }
 }
 
 impl Stage for Decided {
     fn account(call: &Call<Self>) -> Account<'_> {
-        from_attributed(&call.head, &call.stage.before, Some(&call.stage.ruling))
+        let Decided { before, ruling, mode } = &call.stage;
+        Account { mode: *mode, ..Account::late(&call.head, before, Some(ruling)) }
     }
 }
 
 impl Stage for Denied {
     fn account(call: &Call<Self>) -> Account<'_> {
-        from_attributed(&call.head, &call.stage.before, Some(&call.stage.ruling))
+        Account::late(&call.head, &call.stage.before, Some(&call.stage.ruling))
+    }
+}
+
+impl Stage for Held {
+    fn account(call: &Call<Self>) -> Account<'_> {
+        Account::late(&call.head, &call.stage.before, Some(&call.stage.ruling))
     }
 }

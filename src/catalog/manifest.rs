@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::call::JsonError;
+
 use super::error::Fault;
 use super::hosts::HostPattern;
 use super::request;
@@ -44,6 +46,9 @@ pub struct About {
     /// The service in the scope of AWS's signatures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_name: Option<String>,
+    /// How errors are told, where the protocol leaves it open and it is no problem document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<JsonError>,
     /// Where the description comes from.
     pub provenance: Provenance,
 }
@@ -135,6 +140,11 @@ impl About {
             return Err(("paths", why, "write literal segments that begin with `/`".to_owned()));
         }
         Ok(())
+    }
+
+    /// Whether its errors in XML have no root of their own: S3's (Smithy: `restXml` with `noErrorWrapping`).
+    pub(super) fn is_bare_xml(&self) -> bool {
+        self.signing_name.as_deref() == Some("s3") && self.hosts.iter().any(|host| host.starts_with("s3."))
     }
 
     /// The path prefixes in segments, lower case; one empty prefix where all paths are this service's.

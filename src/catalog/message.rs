@@ -207,7 +207,8 @@ impl Said<'_> {
         }
         if object.has("jsonrpc") {
             let id = object.fields("id").next().map_or_else(|| "null".to_owned(), Json::scalar);
-            return Dialect::JsonRpc { id };
+            let tool = object.texts("method").any(|method| method == "tools/call");
+            return Dialect::JsonRpc { id, tool };
         }
         if kind.is_some() && self.reading.has_actions(VERB) {
             return Dialect::Event { event: object.texts("event_id").next().map(str::to_owned) };

@@ -48,6 +48,7 @@ mod template;
 mod tests;
 mod tools;
 mod webdav;
+mod wire;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

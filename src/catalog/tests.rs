@@ -12,6 +12,7 @@ mod published;
 mod reading;
 mod tables;
 mod tricks;
+mod wire;
 mod worst;
 
 use std::str::FromStr as _;

@@ -291,7 +291,7 @@ impl Agent {
         done.first.get_or_insert(at);
         done.last = Some(at);
         done.counts.add(operations.class(), decision);
-        if decision == Decision::Deny {
+        if decision != Decision::Allow {
             return;
         }
         let learning = self.put_down.load().is_learning(&done, at);

@@ -32,14 +32,14 @@ pub struct Counts {
     pub acts: u64,
     /// Let through, of class delegate.
     pub delegates: u64,
-    /// Refused.
+    /// Refused, or held and not let through.
     pub denials: u64,
 }
 
 impl Counts {
     pub(super) fn add(&mut self, class: Class, decision: Decision) {
         let count = match (decision, class) {
-            (Decision::Deny, _) => &mut self.denials,
+            (Decision::Deny | Decision::Hold, _) => &mut self.denials,
             (Decision::Allow, Class::Read) => &mut self.reads,
             (Decision::Allow, Class::Act) => &mut self.acts,
             (Decision::Allow, Class::Delegate) => &mut self.delegates,

@@ -12,7 +12,7 @@ use cedar_policy_core::extensions::Extensions;
 
 use crate::call::{AgentProfile, Args, Attributed, Call, History, Operation, Task, Timestamp};
 
-use super::request::Asker;
+use super::request::{Approved, Asker};
 
 /// A time that Cedar does not take for one. Out of reach: ours are all RFC 3339.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +48,12 @@ impl Shape {
     }
 }
 
-/// The context of `operation` of `call`, judged for `asker`.
+/// The context of `operation` of `call`, judged for `asker`, and as if approved or not.
 pub(super) fn of(
     call: &Call<Attributed>,
     asker: Asker<'_>,
     operation: &Operation,
+    approved: Approved,
 ) -> Result<Context, NoTime> {
     let (head, stage) = (call.head(), call.stage());
     let Asker { task, history, profile } = asker;
@@ -73,7 +74,7 @@ pub(super) fn of(
         ("drifted", Value::from(operation.facts.drifted)),
         ("args", args_record(&operation.facts.args)),
         ("evidence", text(stage.principal.evidence.as_str())),
-        ("approved", Value::from(false)),
+        ("approved", Value::from(approved == Approved::AsIf)),
         ("time", time(head.at)?),
     ]);
     Ok(ast::Context::Value(context).into())

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use cedar_policy::{EntityUid, Policy, PolicySet};
+use cedar_policy::{Effect, EntityUid, Policy, PolicySet};
 use miette::Diagnostic;
 
 use crate::call::{PolicyId, Reason};
@@ -15,8 +15,8 @@ use super::error::{Cause, Place, Problem};
 use super::source::SourceFile;
 
 /// Annotations with a meaning. Any other is an error, because Cedar ignores what it does not know and the author of
-/// `@hold` would be none the wiser.
-pub(super) const ANNOTATIONS: [&str; 6] = ["id", "reason", "advice", "severity", "owner", "doc"];
+/// `@holds` would be none the wiser.
+pub(super) const ANNOTATIONS: [&str; 7] = ["id", "reason", "advice", "hold", "severity", "owner", "doc"];
 
 /// A policy as its text says it, wherever that stands.
 #[derive(Debug)]
@@ -210,7 +210,12 @@ fn name(
 ) -> Option<Arc<Parsed>> {
     let said = |key: &str| policy.annotation(key).filter(|text| !text.is_empty()).map(Arc::from);
     let id: Arc<str> = said("id").unwrap_or_else(|| "".into());
-    let reason = Reason { policy: PolicyId(id.clone()), reason: said("reason"), advice: said("advice") };
+    let reason = Reason {
+        policy: PolicyId(id.clone()),
+        reason: said("reason"),
+        advice: said("advice"),
+        hold: policy.annotation("hold").map(Arc::from),
+    };
     let written = policy.to_cedar().unwrap_or_default();
     let (lead, length) = (text.find(&written).unwrap_or(0), written.len());
     let mut literals = policy.entity_literals();
@@ -225,13 +230,15 @@ fn name(
         let cause = Cause::UnknownAnnotation((*annotation).to_owned());
         problems.push(draft.problem(&format!("@{annotation}"), cause).remedy(instead_of(annotation)));
     }
-    let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/');
+    if let Err((why, remedy)) = holds(&draft.parsed) {
+        problems.push(draft.problem("@hold", Cause::Hold(why)).remedy(remedy));
+    }
     if id.is_empty() {
         let remedy = "put `@id(\"a-short-name\")` before it: refusals and spans name the policy by it";
         problems.push(draft.problem("\0", Cause::MissingId).remedy(remedy));
         return None;
     }
-    if id.len() > 128 || !id.chars().all(usable) {
+    if id.len() > NAME_BYTES || !id.chars().all(usable) {
         let remedy = "1 to 128 letters, digits, `.`, `-`, `_`, `:` or `/` are wanted";
         problems.push(draft.problem("@id", Cause::BadId(id.to_string())).remedy(remedy));
         return None;
@@ -239,11 +246,51 @@ fn name(
     Some(draft.parsed)
 }
 
-fn instead_of(annotation: &str) -> String {
-    if annotation == "hold" {
-        return "this version cannot hold a call for a person; take @hold out, and the forbid refuses"
-            .to_owned();
+/// As long as a name may be.
+const NAME_BYTES: usize = 128;
+
+fn usable(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/')
+}
+
+/// Whether `@hold`, where it stands, can do what its author means; else why not, and what to do.
+fn holds(parsed: &Parsed) -> Result<(), (String, &'static str)> {
+    let (policy, Some(group)) = (&parsed.policy, &parsed.reason.hold) else { return Ok(()) };
+    if policy.effect() == Effect::Permit {
+        let why = "`@hold` stands at a permit, and only a forbid holds a call".to_owned();
+        return Err((why, "permit without it, and put `@hold` at a forbid of the same calls"));
     }
+    if group.is_empty() || group.len() > NAME_BYTES || !group.chars().all(usable) {
+        let why = format!("`@hold` names no group of people: `{group}`");
+        return Err((
+            why,
+            "write `@hold(\"approvers\")`: letters, digits, `.`, `-`, `_`, `:` and `/` are wanted",
+        ));
+    }
+    if !policy.to_json().is_ok_and(|json| asks_for_approval(&json)) {
+        let why = "`@hold` stands at a forbid that no approval would lift".to_owned();
+        return Err((why, "add `unless { context.approved }`, or take `@hold` out"));
+    }
+    Ok(())
+}
+
+/// Whether `context.approved` is anywhere in a policy (Cedar's JSON policy format).
+fn asks_for_approval(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::Object(fields) => {
+            let access = fields.get(".").is_some_and(|access| {
+                let of = access.pointer("/left/Var").and_then(serde_json::Value::as_str);
+                let what = access.get("attr").and_then(serde_json::Value::as_str);
+                (of, what) == (Some("context"), Some("approved"))
+            });
+            access || fields.values().any(asks_for_approval)
+        }
+        serde_json::Value::Array(items) => items.iter().any(asks_for_approval),
+        _ => false,
+    }
+}
+
+fn instead_of(annotation: &str) -> String {
     match ANNOTATIONS.iter().find(|known| strsim::damerau_levenshtein(known, annotation) <= 2) {
         Some(known) => format!("did you mean `@{known}`?"),
         None => format!("known are @{}", ANNOTATIONS.join(", @")),

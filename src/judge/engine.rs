@@ -2,6 +2,10 @@
 //!
 //! Cedar's own answer is not enough: a policy that errs is skipped, a `forbid` too, and the answer may still be Allow.
 //! So any error in an answer denies, whatever the answer is (INVARIANT I8).
+//!
+//! Cedar knows allow and deny. Hold is a third thing that is made of two answers: where nothing but forbids with `@hold`
+//! stands against a call, and the same question with `context.approved` true is allowed, a person may let it through. If
+//! anything else stands against it, or the second question fails, it is a deny: nobody is asked for an approval in vain.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -16,7 +20,7 @@ use crate::call::{
 use super::groups::Groups;
 use super::load::Loaded;
 use super::names;
-use super::request::{self, Asker, Question, Untranslatable};
+use super::request::{self, Approved, Asker, Question, Untranslatable};
 use super::schema::Actions;
 use super::slice::Index;
 use super::vocabulary::Named;
@@ -45,6 +49,20 @@ struct Verdict {
     note: Option<String>,
 }
 
+impl Verdict {
+    fn deny(reasons: Vec<Reason>, note: Option<String>) -> Self {
+        Self { decision: Decision::Deny, reasons, note }
+    }
+
+    /// Nothing but policies that an approval lifts stands against it, and nothing failed (which would be noted).
+    fn may_be_held(&self) -> bool {
+        self.decision == Decision::Deny
+            && self.note.is_none()
+            && !self.reasons.is_empty()
+            && self.reasons.iter().all(|reason| reason.hold.is_some())
+    }
+}
+
 impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
         let Loaded { policies, reasons, actions, groups, named } = loaded;
@@ -52,17 +70,18 @@ impl Rules {
         Self { digest, index, reasons, actions, groups, named, agents: Cache::new(CACHED_AGENTS) }
     }
 
-    /// Rules on a call. A call with several operations is allowed if each of them is; the reasons of a deny are those
-    /// of the operations that are denied. Never fails: an error is a deny.
+    /// Rules on a call. A call with several operations is allowed if each of them is, and held if none of them is denied;
+    /// the reasons of a deny are those of the operations that are denied. Never fails: an error is a deny.
     pub fn rule(&self, call: &Call<Attributed>) -> Ruling {
         let operations = &call.stage().operations;
         let strongest = operations.strongest();
         let one =
             |operation| Asker::all(call).map(move |asker| (operation, self.judge(call, asker, operation)));
         let mut verdicts: Vec<_> = operations.iter().flat_map(one).collect();
-        let denied = verdicts.iter().any(|(_, verdict)| verdict.decision == Decision::Deny);
-        let decision = if denied { Decision::Deny } else { Decision::Allow };
-        if !denied {
+        let one_is = |decision| verdicts.iter().any(|(_, verdict)| verdict.decision == decision);
+        let decision = [Decision::Deny, Decision::Hold].into_iter().find(|decision| one_is(*decision));
+        let decision = decision.unwrap_or(Decision::Allow);
+        if decision == Decision::Allow {
             // The permits that are told are those of the agent that makes the call.
             let own = 1 + call.stage().links.len();
             verdicts = verdicts.into_iter().step_by(own).collect();
@@ -112,7 +131,7 @@ impl Rules {
     /// the link of the chain that it comes from (INVARIANT I6).
     fn judge(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Verdict {
         let mut verdict = self.judge_alone(call, asker, operation);
-        if asker.task.id != call.stage().task.id && verdict.decision == Decision::Deny {
+        if asker.task.id != call.stage().task.id && verdict.decision != Decision::Allow {
             let Task { id, agent, .. } = asker.task;
             let link =
                 format!("task `{id}` of `{agent}`, which it was delegated from, could not make this call");
@@ -122,13 +141,50 @@ impl Rules {
     }
 
     fn judge_alone(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Verdict {
-        match self.question(call, asker, operation).and_then(|question| self.answer(&question)) {
+        let verdict = self.ask(call, asker, operation, Approved::No);
+        if verdict.may_be_held() { self.hold(call, asker, operation, verdict) } else { verdict }
+    }
+
+    fn ask(
+        &self,
+        call: &Call<Attributed>,
+        asker: Asker<'_>,
+        operation: &Operation,
+        approved: Approved,
+    ) -> Verdict {
+        let answer =
+            self.question(call, asker, operation, approved).and_then(|question| self.answer(&question));
+        match answer {
             Ok(answer) => self.verdict(operation, &answer),
             Err(error) => {
                 tracing::error!(call.id = %call.head().id, op.id = %operation.id, error = ?error, "not judged");
-                Verdict { decision: Decision::Deny, reasons: Vec::new(), note: Some(error.to_string()) }
+                Verdict::deny(Vec::new(), Some(error.to_string()))
             }
         }
+    }
+
+    /// A hold, if the call would be allowed were it approved; otherwise the deny that it is, with what else stands against it.
+    fn hold(
+        &self,
+        call: &Call<Attributed>,
+        asker: Asker<'_>,
+        operation: &Operation,
+        denied: Verdict,
+    ) -> Verdict {
+        let approved = self.ask(call, asker, operation, Approved::AsIf);
+        if approved.decision == Decision::Allow {
+            return Verdict { decision: Decision::Hold, ..denied };
+        }
+        let mut reasons = denied.reasons;
+        reasons.extend(approved.reasons);
+        let note =
+            approved.note.unwrap_or_else(|| "a policy that no approval lifts forbids it too".to_owned());
+        Verdict::deny(reasons, Some(format!("an approval would not change that: {note}")))
+    }
+
+    /// What is ruled on one operation for its agent alone.
+    pub(super) fn decision(&self, call: &Call<Attributed>, operation: &Operation) -> Decision {
+        self.judge_alone(call, Asker::own(call), operation).decision
     }
 
     pub(super) fn answer(&self, question: &Question) -> Result<Response, Untranslatable> {
@@ -142,6 +198,7 @@ impl Rules {
         call: &Call<Attributed>,
         asker: Asker<'_>,
         operation: &Operation,
+        approved: Approved,
     ) -> Result<Question, Untranslatable> {
         let id = &asker.task.agent;
         let agent = if let Some(known) = self.agents.get(id) {
@@ -151,7 +208,7 @@ impl Rules {
             self.agents.insert(id.clone(), agent.clone());
             agent
         };
-        request::question(call, asker, operation, agent, &self.actions)
+        request::question(call, asker, operation, approved, agent, &self.actions)
     }
 
     fn verdict(&self, operation: &Operation, answer: &Response) -> Verdict {
@@ -164,7 +221,7 @@ impl Rules {
             if answer.decision() == cedar_policy::Decision::Allow {
                 reasons.clear(); // permits: they did not determine this deny
             }
-            return Verdict { decision: Decision::Deny, reasons, note: Some(errors.join("; ")) };
+            return Verdict::deny(reasons, Some(errors.join("; ")));
         }
         match answer.decision() {
             cedar_policy::Decision::Allow if !reasons.is_empty() => {
@@ -172,7 +229,7 @@ impl Rules {
             }
             _ => {
                 let note = reasons.is_empty().then(|| nothing_permits(operation, &self.actions));
-                Verdict { decision: Decision::Deny, reasons, note }
+                Verdict::deny(reasons, note)
             }
         }
     }

@@ -86,6 +86,9 @@ pub enum Cause {
     /// Every policy has a name of its own.
     #[error("the policy has no `@id`")]
     MissingId,
+    /// `@hold` where it can do nothing.
+    #[error("{0}")]
+    Hold(String),
     /// A policy that no request can match, or that reads differently from what it is.
     #[error("policy `{policy}`: {why}")]
     NeverApplies {

@@ -11,7 +11,7 @@ use cedar_policy::{
 };
 
 use super::engine::Rules;
-use super::request::{Asker, Question};
+use super::request::{Approved, Asker, Question};
 use crate::call::{Attributed, Call, Class, Decision, OperationId, PolicyId, Reason};
 
 /// Permits that are told of at most, nearest first.
@@ -60,7 +60,7 @@ impl Rules {
                     failed: Vec::new(),
                     near: Vec::new(),
                 };
-                let asked = self.question(call, Asker::own(call), operation);
+                let asked = self.question(call, Asker::own(call), operation, Approved::No);
                 match asked.and_then(|question| Ok((self.answer(&question)?, question))) {
                     Err(error) => explanation.failed.push(error.to_string()),
                     Ok((answer, question)) => {
@@ -75,6 +75,8 @@ impl Rules {
                             explanation.decision = Decision::Allow;
                         } else if explanation.by.is_empty() {
                             explanation.near = self.near(&question);
+                        } else {
+                            explanation.decision = self.decision(call, operation);
                         }
                     }
                 }

@@ -14,7 +14,7 @@ use super::draft::{self, Draft, Earlier};
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
 use super::groups::Groups;
-use super::request::{self, Asker, Untranslatable};
+use super::request::{self, Approved, Asker, Untranslatable};
 use super::scenario::Scenario;
 use super::schema::{Actions, Types};
 use super::shape::{self, Numbers, Shape};
@@ -208,7 +208,8 @@ fn fits(actions: &Actions, file: &str) -> Option<Problem> {
             history: &call.stage().history,
             profile: &call.stage().profile,
         };
-        let question = request::question(&call, asker, operation, agent, actions).map_err(|e| told(&e))?;
+        let question =
+            request::question(&call, asker, operation, Approved::No, agent, actions).map_err(|e| told(&e))?;
         let action = question.request.action().cloned();
         let things = question.entities.into_iter().filter(|entity| Some(entity.uid()) != action);
         Entities::from_entities(things, Some(schema)).map(drop).map_err(|error| error.to_string())

@@ -30,6 +30,15 @@ fn unfit(error: impl std::error::Error + Send + Sync + 'static) -> Untranslatabl
     Untranslatable::Unfit(Box::new(error))
 }
 
+/// Whether a person is taken to have approved the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Approved {
+    /// Nobody has.
+    No,
+    /// As if somebody had: what would be ruled then.
+    AsIf,
+}
+
 /// One operation, put as a question.
 #[derive(Debug)]
 pub(super) struct Question {
@@ -68,6 +77,7 @@ pub(super) fn question(
     call: &Call<Attributed>,
     asker: Asker<'_>,
     operation: &Operation,
+    approved: Approved,
     agent: Entities,
     actions: &Actions,
 ) -> Result<Question, Untranslatable> {
@@ -75,7 +85,7 @@ pub(super) fn question(
     let action = judged.entity.clone();
     let (resource, things) = things(operation, actions)?;
     let principal = names::agent(asker.task.agent.as_str());
-    let context = context::of(call, asker, operation).map_err(unfit)?;
+    let context = context::of(call, asker, operation, approved).map_err(unfit)?;
     // What the schema says of an action's requests it says of all like it, and it lists one of them; and what it says of
     // one request it says of all of the same shape.
     let shape = Shape::of(judged.like, &resource, &operation.facts.args);

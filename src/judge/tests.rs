@@ -4,6 +4,7 @@ mod explaining;
 mod facts;
 mod files;
 mod ground;
+mod holding;
 mod loading;
 mod reloading;
 mod ruling;

@@ -8,7 +8,7 @@ use http::{HeaderMap, Response};
 
 use super::meters::Meters;
 use crate::body::{Body, BodyError, Pending, Watch};
-use crate::call::{BodyFacts, Clock, Closing, Opened, Outcome, Refusal, Timestamp};
+use crate::call::{BodyFacts, Clock, Closing, Opened, Opinion, Outcome, Refusal, Timestamp};
 use crate::intent::Place;
 use crate::origin::{Gate, PumpEnd, Upgraded};
 
@@ -42,6 +42,11 @@ impl Closer {
     /// Looks on while the agent's body passes.
     pub(super) fn request_watch(&self) -> impl Watch + Unpin + use<> {
         self.request.clone()
+    }
+
+    /// What a candidate would have ruled.
+    pub(super) fn compared(&mut self, opinion: Option<Opinion>) {
+        self.closing.candidate = opinion.map(Box::new);
     }
 
     /// The head of an answer is there.

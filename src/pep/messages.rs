@@ -12,13 +12,13 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 
-use super::Pep;
 use super::closing::nanoseconds;
+use super::{Law, Pep};
 use crate::accept::refuse;
 use crate::call::stage::Upgrade;
 use crate::call::{
-    Call, CallId, Class, Closing, Decided, Decision, Dialect, Head, Opened, Operation, Operations, Outcome,
-    Peek, Presented, Refusal, SpanId, Timestamp, TraceContext,
+    Call, CallId, Class, Closing, Decided, Decision, Dialect, Head, Opened, Operation, Operations, Opinion,
+    Outcome, Peek, Presented, Refusal, SpanId, Timestamp, TraceContext,
 };
 use crate::catalog::{MESSAGE_BYTES, Spoken};
 use crate::intent::Place;
@@ -137,27 +137,39 @@ impl Messages {
             return Err(Refusal::TaskEnded { why: why.to_string() });
         }
         // Under the rules of now, not of when the stream began.
-        let rules = self.pep.law.borrow().rules.clone();
-        let call = self.pep.decide(&rules, call, &leash.place).await?;
+        let law = self.pep.law.borrow().clone();
+        let call = self.pep.decide(&law, call, &leash.place).await?;
+        let opinion = self.opinion(&law, &call);
         if counted {
-            self.count(call, &leash.place, at, bytes).await?;
+            self.count(call, &leash.place, at, bytes, opinion).await?;
             leash.toll.all_passes();
             return Ok(());
         }
-        let entry = self.entry(&call, &leash.place, at, bytes).await?;
+        let mut entry = self.entry(&call, &leash.place, at, bytes).await?;
+        entry.closing.candidate = opinion.map(Box::new);
         leash.toll.all_passes();
         self.under_way = Some(entry);
         Ok(())
     }
 
-    /// Counts a message into the window of this second.
+    /// What the candidate would rule on a message that goes on.
+    fn opinion(&self, law: &Law, call: &Call<Decided>) -> Option<Opinion> {
+        law.candidate.as_ref()?;
+        self.pep.opinion(law, &call.again(), call.stage().ruling.decision())
+    }
+
+    /// Counts a message into the window of this second. Of what the candidate says of its messages the window keeps the first
+    /// that is other than what was ruled.
     async fn count(
         &mut self,
         call: Call<Decided>,
         place: &Place,
         at: Timestamp,
         bytes: u64,
+        opinion: Option<Opinion>,
     ) -> Result<(), Refusal> {
+        let live = call.stage().ruling.decision();
+        let opinion = opinion.map(Box::new);
         if self.window.as_ref().is_some_and(|window| at.since(window.entry.at) >= WINDOW) {
             self.close_window();
         }
@@ -166,6 +178,7 @@ impl Messages {
             None => {
                 let mut entry = self.entry(&call, place, at, bytes).await?;
                 entry.closing.messages.insert(name, 1);
+                entry.closing.candidate = opinion;
                 self.window = Some(Window { entry, last: at });
             }
             Some(window) => {
@@ -174,6 +187,10 @@ impl Messages {
                 let name = if known { name } else { "(other operations)".to_owned() };
                 *messages.entry(name).or_default() += 1;
                 window.entry.closing.request.bytes += bytes;
+                if opinion.as_ref().is_some_and(|opinion| opinion.decision != live) {
+                    let kept = &mut window.entry.closing.candidate;
+                    *kept = kept.take().filter(|kept| kept.decision != live).or(opinion);
+                }
                 window.last = at;
                 self.pep.settle(place, call.stage(), Decision::Allow, None);
             }

@@ -33,7 +33,7 @@ impl Step {
     }
 }
 
-const DECISIONS: [Decision; 2] = [Decision::Allow, Decision::Deny];
+const DECISIONS: [Decision; 3] = Decision::ALL;
 const OUTCOMES: [Outcome; 6] = [
     Outcome::Answered,
     Outcome::OriginFailed,
@@ -50,6 +50,10 @@ pub struct Meters {
     calls: [[Counter; DECISIONS.len()]; 4],
     /// As [`Refusal::CODES`]; the last: any other.
     refusals: [Counter; Refusal::CODES.len() + 1],
+    /// By decision, of calls that were only observed.
+    observed: [Counter; DECISIONS.len()],
+    /// By the decision of the rules in force and that of the candidate.
+    compared: [[Counter; DECISIONS.len()]; DECISIONS.len()],
     opened: Counter,
     outcomes: [Counter; 6],
     steps: [Histogram; 4],
@@ -62,11 +66,20 @@ pub struct Meters {
 impl Meters {
     pub(super) fn decided(&self, class: Option<Class>, decision: Decision) {
         let class = class.map_or(3, index);
-        let decision = match decision {
-            Decision::Allow => 0,
-            Decision::Deny => 1,
-        };
-        if let Some(counter) = self.calls.get(class).and_then(|counters| counters.get(decision)) {
+        if let Some(counter) = self.calls.get(class).and_then(|counters| counters.get(place(decision))) {
+            counter.add();
+        }
+    }
+
+    pub(super) fn observed(&self, decision: Decision) {
+        if let Some(counter) = self.observed.get(place(decision)) {
+            counter.add();
+        }
+    }
+
+    pub(super) fn compared(&self, live: Decision, candidate: Decision) {
+        let counter = self.compared.get(place(live)).and_then(|counters| counters.get(place(candidate)));
+        if let Some(counter) = counter {
             counter.add();
         }
     }
@@ -112,6 +125,19 @@ impl Meters {
         })
     }
 
+    /// What would have become of calls that were only observed.
+    pub fn observations(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        DECISIONS.iter().zip(&self.observed).map(|(decision, counter)| (decision.as_str(), counter.count()))
+    }
+
+    /// Calls that a candidate was asked about, by the decision of the rules in force and by its own.
+    pub fn comparisons(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        DECISIONS.iter().zip(&self.compared).flat_map(|(live, counters)| {
+            let by = DECISIONS.iter().zip(counters);
+            by.map(move |(candidate, counter)| (live.as_str(), candidate.as_str(), counter.count()))
+        })
+    }
+
     /// Refusals by code, connections that were turned away among them.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let codes = Refusal::CODES.into_iter().chain(["other"]);
@@ -142,6 +168,14 @@ impl Meters {
     /// How long origins took to begin their answers.
     pub fn origin(&self) -> &Histogram {
         &self.origin
+    }
+}
+
+fn place(decision: Decision) -> usize {
+    match decision {
+        Decision::Allow => 0,
+        Decision::Deny => 1,
+        Decision::Hold => 2,
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Law;
-use crate::call::{Attributed, Call, Decided, Decision, Refusal, RulesDigest, Ruling};
+use crate::call::{Attributed, Call, Decided, Decision, Mode, Refusal, RulesDigest, Ruling};
 
 /// A call under way, ready to be judged again.
 #[derive(Clone)]
@@ -16,18 +16,29 @@ pub(super) struct Standing {
     call: Arc<Call<Attributed>>,
     /// The rules that it is allowed under.
     under: RulesDigest,
+    mode: Mode,
     law: watch::Receiver<Law>,
 }
 
 impl Standing {
     /// Of a call that was allowed.
     pub(super) fn of(call: &Call<Decided>, law: &watch::Receiver<Law>) -> Self {
-        Self { call: Arc::new(call.again()), under: call.stage().ruling.rules(), law: law.clone() }
+        let (under, mode) = (call.stage().ruling.rules(), call.stage().mode);
+        Self { call: Arc::new(call.again()), under, mode, law: law.clone() }
+    }
+
+    /// The call as it was before it was ruled on.
+    pub(super) fn call(&self) -> Arc<Call<Attributed>> {
+        self.call.clone()
     }
 
     /// Comes to pass when other rules are in force and do not allow the call. Rules that came after the ruling and before
     /// anybody waited here count too.
     pub(super) async fn lost(&mut self) -> Refusal {
+        if self.mode == Mode::Observe {
+            // It goes on whatever the rules say, whichever they are.
+            return std::future::pending().await;
+        }
         loop {
             let rules = self.law.borrow_and_update().rules.clone();
             if rules.digest() != self.under {

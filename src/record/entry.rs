@@ -113,6 +113,22 @@ pub enum What {
         /// What is wrong with them.
         why: Text,
     },
+    /// Other policies are asked beside those in force from here on.
+    CandidateLoaded {
+        /// `sha256:` and 64 hex digits.
+        digest: String,
+        /// How many policies.
+        policies: u64,
+        /// Who, or what, set it off.
+        by: Text,
+    },
+    /// Other policies were to be asked beside those in force, and are not fit to be.
+    CandidateRefused {
+        /// Who, or what, set it off.
+        by: Text,
+        /// What is wrong with them.
+        why: Text,
+    },
     /// Other settings apply from here on.
     ConfigurationLoaded {
         /// Which file, or `built in`.
@@ -190,6 +206,8 @@ impl What {
             Self::AgentReleased { .. } => "agent_released",
             Self::RulesLoaded { .. } => "rules_loaded",
             Self::RulesRefused { .. } => "rules_refused",
+            Self::CandidateLoaded { .. } => "candidate_loaded",
+            Self::CandidateRefused { .. } => "candidate_refused",
             Self::ConfigurationLoaded { .. } => "configuration_loaded",
             Self::CaMade { .. } => "ca_made",
             Self::NodeStarted { .. } => "node_started",

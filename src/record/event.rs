@@ -67,6 +67,22 @@ pub enum Event<'a> {
         /// What is wrong with them.
         why: &'a str,
     },
+    /// Other policies are asked beside those in force.
+    CandidateLoaded {
+        /// Which.
+        digest: RulesDigest,
+        /// How many policies.
+        policies: usize,
+        /// Who, or what, set it off.
+        by: &'a str,
+    },
+    /// Other policies were to be asked beside those in force and are not fit to be.
+    CandidateRefused {
+        /// Who, or what, set it off.
+        by: &'a str,
+        /// What is wrong with them.
+        why: &'a str,
+    },
     /// Settings were loaded.
     ConfigurationLoaded {
         /// Which file, or `built in`.
@@ -117,6 +133,14 @@ impl Event<'_> {
                 policies: u64::try_from(policies).unwrap_or(u64::MAX),
                 by: Text::new(by),
             },
+            Self::CandidateLoaded { digest, policies, by } => What::CandidateLoaded {
+                digest: digest.to_string(),
+                policies: u64::try_from(policies).unwrap_or(u64::MAX),
+                by: Text::new(by),
+            },
+            Self::CandidateRefused { by, why } => {
+                What::CandidateRefused { by: Text::new(by), why: Text::new(why) }
+            }
             Self::ConfigurationLoaded { source, digest } => What::ConfigurationLoaded {
                 source: Text::new(source),
                 digest: digest.map(|digest| RulesDigest(digest).to_string()),

@@ -15,8 +15,8 @@ use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
-    Account, Attributed, CallId, Decision, Evidence, Head, History, Operation, Operations, PolicyId, Process,
-    Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId, Terms, Timestamp,
+    Account, Attributed, CallId, Decision, Evidence, Head, History, Mode, Operation, Operations, Opinion,
+    PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId, Terms, Timestamp,
 };
 
 /// Everything that is known of a call when it is opened or refused.
@@ -64,6 +64,13 @@ pub struct CallFacts {
     pub rules: Option<String>,
     /// Why it was refused.
     pub refusal: Option<RefusalFacts>,
+    /// Where policies are only observed: what they say. The call went on all the same, so `decision` is `allow`, and by no
+    /// policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Box<Opinion>>,
+    /// What a candidate for the place of the policies would have ruled on a refused call; of others the closing says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Box<Opinion>>,
 }
 
 /// The request's head, less whatever may be secret.
@@ -175,7 +182,10 @@ impl std::fmt::Display for Text {
 
 impl CallFacts {
     pub(super) fn of(account: Account<'_>) -> Self {
-        let Account { head, presented, operations, attributed, ruling } = account;
+        let Account { head, presented, operations, attributed, ruling, mode, candidate } = account;
+        let observed =
+            ruling.filter(|_| mode == Mode::Observe).map(|ruling| Box::new(Opinion::observed(ruling)));
+        let forceful = ruling.filter(|_| observed.is_none());
         Self {
             call: head.id,
             began: head.at,
@@ -192,14 +202,21 @@ impl CallFacts {
             operations: operations.map(|all| all.iter().map(bounded).collect()).unwrap_or_default(),
             http: HttpFacts::of(head, &named(operations)),
             history: attributed.map(|a: &Attributed| a.history.clone()),
-            decision: ruling.map(Ruling::decision),
-            policies: ruling
+            decision: if observed.is_some() { Some(Decision::Allow) } else { ruling.map(Ruling::decision) },
+            policies: forceful
                 .map(|r| r.reasons().iter().map(|r| r.policy.clone()).collect())
                 .unwrap_or_default(),
-            note: ruling.and_then(|r| r.note().map(Text::new)),
+            note: forceful.and_then(|r| r.note().map(Text::new)),
             rules: ruling.map(|r| r.rules().to_string()),
             refusal: None,
+            observed,
+            candidate: candidate.cloned().map(Box::new),
         }
+    }
+
+    /// What the policies said, whether that had any force or not.
+    pub fn ruled(&self) -> Option<Decision> {
+        self.observed.as_ref().map(|observed| observed.decision).or(self.decision)
     }
 
     /// The operation that names the call: the strongest, the first of them where several are equally strong.

@@ -22,7 +22,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
-use crate::call::{PeerName, SpiffeId, TrustDomain};
+use crate::call::{Mode, PeerName, ServiceName, SpiffeId, TrustDomain};
 use crate::catalog::Own;
 use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE, ProcessRule};
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub digest: Option<[u8; 32]>,
     /// What a ruling does.
     pub mode: Mode,
+    /// What it does to calls of these services.
+    pub services: BTreeMap<ServiceName, Mode>,
     /// Where the node listens.
     pub listen: Listen,
     /// The folder of the CA, the journal and the admin token.
@@ -55,6 +57,8 @@ pub struct Config {
     pub tasks: Tasks,
     /// The folder of the operator's policies; none: those in the binary.
     pub policies_dir: Option<PathBuf>,
+    /// The folder of policies that are asked beside those in force; none: there are none.
+    pub policies_candidate: Option<PathBuf>,
     /// The folders of the operator's own services, later ones win.
     pub catalog_dirs: Vec<PathBuf>,
     /// Which services answer at the operator's own hosts.
@@ -67,13 +71,6 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// How the journal is kept.
     pub journal: Journal,
-}
-
-/// What a ruling does to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A refused call is not forwarded.
-    Enforce,
 }
 
 /// The node's listeners. Port 0 picks a free one.
@@ -267,16 +264,19 @@ impl Raw<'_> {
             root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
         agents::one_for_each_host(&agents, self.problems);
         let (catalog_dirs, catalog_hosts) = self.catalog(root.section("catalog"));
+        let (policies_dir, policies_candidate) = self.policies(root.section("policies"));
         let config = Config {
             source: self.file.display().to_string(),
             digest,
             mode,
+            services: root.named("services").into_iter().filter_map(service).collect(),
             listen: listen(root.section("listen")),
             state_dir: self.state(root.section("state")),
             agents,
             identity,
             tasks: agents::tasks(root.section("tasks")),
-            policies_dir: self.policies(root.section("policies")),
+            policies_dir,
+            policies_candidate,
             catalog_dirs,
             catalog_hosts,
             upstream: self.upstream(root.section("upstream")),
@@ -349,10 +349,14 @@ impl Raw<'_> {
         otlp::telemetry(section, self.folder, self.variables, self.problems)
     }
 
-    fn policies(&self, mut section: Section<'_>) -> Option<PathBuf> {
+    fn policies(&self, mut section: Section<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
         let dir = section.take("dir", |value| self.path(value));
+        let candidate = section.take("candidate", |value| match value.text()? {
+            "" => Ok(None),
+            _ => self.path(value).map(Some),
+        });
         section.finish();
-        dir
+        (dir, candidate.flatten())
     }
 
     fn catalog(&self, mut section: Section<'_>) -> (Vec<PathBuf>, Vec<Own>) {
@@ -380,9 +384,15 @@ impl Raw<'_> {
 fn mode(value: read::Value<'_>) -> Result<Mode, String> {
     match value.text()? {
         "enforce" => Ok(Mode::Enforce),
-        "observe" => Err("`observe` is not available in this version; `enforce` is".to_owned()),
-        other => Err(read::not_one_of(other, &["enforce"])),
+        "observe" => Ok(Mode::Observe),
+        other => Err(read::not_one_of(other, &["enforce", "observe"])),
     }
+}
+
+fn service((name, mut section): (String, Section<'_>)) -> Option<(ServiceName, Mode)> {
+    let mode = section.take("mode", mode);
+    section.finish();
+    Some((ServiceName(name.into()), mode?))
 }
 
 fn listen(mut section: Section<'_>) -> Listen {

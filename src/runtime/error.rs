@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::accept::ca::CaError;
+use crate::call::ServiceName;
 use crate::catalog::CatalogError;
 use crate::identity::KeyError;
 use crate::intent::BookError;
@@ -73,6 +74,11 @@ pub enum StartError {
         /// What is wrong.
         why: String,
     },
+    /// A service that has a mode of its own.
+    #[error(
+        "services.{0}: the catalog has no such service; `remit catalog list` shows those that it has, and a host stands for itself"
+    )]
+    Service(ServiceName),
     /// The policies.
     #[error("the policies cannot be loaded:\n{0}")]
     Policies(#[from] LoadErrors),

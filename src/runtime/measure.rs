@@ -50,6 +50,14 @@ impl Measured {
         let calls = calls.map(|(class, decision, n)| (vec![("class", class), ("decision", decision)], n));
         let help = "Calls, by the class of what they would do and by what was decided.";
         all.push(sum("remit.calls", help, "{call}", calls.collect()));
+        let observed = self.meters.observations().map(|(decision, n)| (vec![("decision", decision)], n));
+        let help = "Calls whose policies are only observed, by what these say.";
+        all.push(sum("remit.observed.calls", help, "{call}", observed.collect()));
+        let compared = self.meters.comparisons();
+        let compared =
+            compared.map(|(live, candidate, n)| (vec![("live", live), ("candidate", candidate)], n));
+        let help = "Calls that the candidate policies were asked about, by what those in force say and what it says.";
+        all.push(sum("remit.candidate.calls", help, "{call}", compared.collect()));
         let refusals = self.meters.refusals().map(|(code, n)| (vec![("code", code)], n));
         let help = "Refusals, by code; connections that were turned away and origins that failed among them.";
         all.push(sum("remit.refusals", help, "{refusal}", refusals.collect()));

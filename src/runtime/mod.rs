@@ -4,6 +4,7 @@
 
 mod admin;
 mod bundles;
+mod candidate;
 pub mod clock;
 mod collector;
 pub mod config;

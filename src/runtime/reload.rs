@@ -16,11 +16,12 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 
 use super::StartError;
+use super::candidate::{self, Candidate};
 use super::config::Config;
 use super::wire::{policy_source, vocabulary};
-use crate::call::RulesDigest;
+use crate::call::{Host, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
-use crate::judge::{Loader, PolicySource};
+use crate::judge::{Loader, PolicySource, Vocabulary};
 use crate::pep::Law;
 use crate::record::{Event, Journal};
 
@@ -33,13 +34,20 @@ const MOST_FILES: usize = 100_000;
 /// Reads catalog and policies again when they have changed.
 pub(super) struct Reload {
     config: Config,
-    loader: Arc<Mutex<Loader>>,
+    loaders: Arc<Mutex<Loaders>>,
     law: watch::Sender<Law>,
     journal: Arc<Journal>,
     /// What was last read; one reload at a time, so that the later one is the one that stays.
     read: tokio::sync::Mutex<Look>,
     /// Why what is on disk is not what is in force.
     refused: Mutex<Option<String>>,
+}
+
+/// What loads, and remembers what it loaded.
+#[derive(Debug, Default)]
+pub(super) struct Loaders {
+    rules: Loader,
+    pub(super) candidate: Candidate,
 }
 
 /// What a reload came to.
@@ -61,13 +69,15 @@ pub(super) enum Reloaded {
 pub(super) struct Look {
     catalog: Vec<Seen>,
     policies: Option<[u8; 32]>,
+    candidate: Option<[u8; 32]>,
 }
 
 impl Look {
     /// Looks at the folders of a configuration.
     pub(super) fn at(config: &Config) -> Self {
         let policies = config.policies_dir.as_deref().map(PolicySource::state);
-        Self { catalog: look(&config.catalog_dirs), policies }
+        let candidate = config.policies_candidate.as_deref().map(PolicySource::state);
+        Self { catalog: look(&config.catalog_dirs), policies, candidate }
     }
 }
 
@@ -75,13 +85,13 @@ impl Reload {
     /// `read` is what was seen just before `law` was loaded: what changed since is new.
     pub(super) fn new(
         config: Config,
-        loader: Loader,
+        loaders: Loaders,
         law: watch::Sender<Law>,
         journal: Arc<Journal>,
         read: Look,
     ) -> Self {
-        let loader = Arc::new(Mutex::new(loader));
-        Self { config, loader, law, journal, read: read.into(), refused: Mutex::default() }
+        let loaders = Arc::new(Mutex::new(loaders));
+        Self { config, loaders, law, journal, read: read.into(), refused: Mutex::default() }
     }
 
     /// Runs as long as the node does. Nothing is lost where it is dropped: a reload either counts or does not.
@@ -140,25 +150,33 @@ impl Reload {
     }
 
     async fn swap(&self, by: &str, keep: Option<Arc<Catalog>>) -> Reloaded {
-        let (config, loader) = (self.config.clone(), self.loader.clone());
+        let (config, loaders) = (self.config.clone(), self.loaders.clone());
         let reading = tokio::task::spawn_blocking(move || {
-            load(&config, &mut loader.lock().unwrap_or_else(PoisonError::into_inner), keep)
+            let mut loaders = loaders.lock().unwrap_or_else(PoisonError::into_inner);
+            load(&config, &mut loaders, keep).map(|law| (law, loaders.candidate.problem()))
         });
-        let law = match reading.await {
-            Ok(Ok(law)) => law,
+        let (law, problem) = match reading.await {
+            Ok(Ok(loaded)) => loaded,
             Ok(Err(error)) => return Reloaded::Kept(error.to_string()),
             Err(error) => return Reloaded::Kept(format!("loading broke: {error}")),
         };
         let (from, to) = (self.law.borrow().rules.digest(), law.rules.digest());
-        if from == to && Arc::ptr_eq(&law.catalog, &self.law.borrow().catalog) {
-            return Reloaded::Swapped { from, to };
+        let is_new = from != to || !Arc::ptr_eq(&law.catalog, &self.law.borrow().catalog);
+        if is_new {
+            let policies = law.rules.policies().len();
+            let event = Event::RulesLoaded { digest: to, policies, from: Some(from), by };
+            if let Err(error) = self.journal.note(event).await {
+                return Reloaded::Kept(format!("it cannot be written down: {error}"));
+            }
         }
-        let policies = law.rules.policies().len();
-        let event = Event::RulesLoaded { digest: to, policies, from: Some(from), by };
-        if let Err(error) = self.journal.note(event).await {
-            return Reloaded::Kept(format!("it cannot be written down: {error}"));
+        let other_candidate = candidate::digest(&law) != candidate::digest(&self.law.borrow());
+        if other_candidate || problem.is_some() {
+            candidate::tell(&self.journal, &law, problem.as_deref(), by).await;
         }
-        self.law.send_modify(|now| *now = Law { generation: now.generation + 1, ..law });
+        if is_new || other_candidate {
+            let rules_too = u64::from(is_new);
+            self.law.send_modify(|now| *now = Law { generation: now.generation + rules_too, ..law });
+        }
         Reloaded::Swapped { from, to }
     }
 
@@ -170,24 +188,37 @@ impl Reload {
 }
 
 /// The first law of a node, with what was seen just before it was loaded.
-pub(super) fn first(config: &Config) -> Result<(Look, Loader, Law), StartError> {
-    let (read, mut loader) = (Look::at(config), Loader::default());
-    let law = load(config, &mut loader, None)?;
-    Ok((read, loader, law))
+pub(super) fn first(config: &Config) -> Result<(Look, Loaders, Law), StartError> {
+    let (read, mut loaders) = (Look::at(config), Loaders::default());
+    let law = load(config, &mut loaders, None)?;
+    Ok((read, loaders, law))
 }
 
 /// Catalog and rules that fit each other. Takes processor time: not to be called where calls are served.
 pub(super) fn load(
     config: &Config,
-    loader: &mut Loader,
+    loaders: &mut Loaders,
     keep: Option<Arc<Catalog>>,
 ) -> Result<Law, StartError> {
     let catalog = match keep {
         Some(catalog) => catalog,
         None => Arc::new(Catalog::load_at(&config.catalog_dirs, &config.catalog_hosts)?),
     };
-    let rules = Arc::new(loader.load_tried(&policy_source(config)?, &vocabulary(catalog.clone()))?);
-    Ok(Law { catalog, rules, generation: 1 })
+    let words = vocabulary(catalog.clone());
+    config.services.keys().try_for_each(|service| is_service(service, &words))?;
+    let rules = Arc::new(loaders.rules.load_tried(&policy_source(config)?, &words)?);
+    let candidate = loaders.candidate.load(config, &words);
+    Ok(Law { catalog, rules, candidate, generation: 1 })
+}
+
+/// A mode under a misspelt name would be in force nowhere.
+fn is_service(name: &ServiceName, words: &dyn Vocabulary) -> Result<(), StartError> {
+    let is_host =
+        || name.0.contains(['.', ':']) && Host::parse(&name.0).is_ok_and(|host| host.to_string() == *name.0);
+    if words.services().contains(name) || is_host() {
+        return Ok(());
+    }
+    Err(StartError::Service(name.clone()))
 }
 
 /// A file as it was: enough to notice that it is another one now.

@@ -13,9 +13,10 @@ use crate::record::search::{Filter, search};
 use crate::record::{self, Entry};
 
 /// Refusal codes are static; those that policies or grants cause are worth their own row in a summary.
-const CODES: [&str; 6] = [
+const CODES: [&str; 7] = [
     "agent_quarantined",
     "budget_exhausted",
+    "held",
     "identity_invalid",
     "outside_grant",
     "policy_denied",
@@ -43,7 +44,8 @@ fn take(entry: &Entry, tasks: &Tasks, open: &mut Open) {
             }
         }
         What::Refused(facts) => {
-            if let Some(past) = call(facts, Decision::Deny, entry) {
+            let decision = facts.decision.filter(|decision| *decision != Decision::Allow);
+            if let Some(past) = call(facts, decision.unwrap_or(Decision::Deny), entry) {
                 tasks.replay(&past);
             }
         }

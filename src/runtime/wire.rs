@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::admin::Administered;
 use super::bundles;
+use super::candidate;
 use super::clock::{SystemClock, SystemEntropy};
 use super::collector;
 use super::config::{self, Config};
@@ -31,8 +32,8 @@ use crate::catalog::Catalog;
 use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
 use crate::judge::{PolicySource, Rules, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
-use crate::pep::Pep;
 use crate::pep::meters::Meters;
+use crate::pep::{Modes, Pep};
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
 use crate::telemetry::{self, Colour, Followers, Scrape, Tree};
@@ -44,7 +45,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
-    let (read, loader, law) = reload::first(&config)?;
+    let (read, loaders, law) = reload::first(&config)?;
     let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
     let bundles = bundles::load(&config.identity.bundles)?;
@@ -58,12 +59,13 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let facts = doors.facts(&dir, &ca);
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, &rules, new_ca).await?;
+    candidate::tell(&journal, &law, loaders.candidate.problem().as_deref(), "start").await;
 
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let (law, current) = watch::channel(law);
-    let reload = Arc::new(Reload::new(config.clone(), loader, law, journal.clone(), read));
+    let reload = Arc::new(Reload::new(config.clone(), loaders, law, journal.clone(), read));
     let meters = Arc::new(Meters::default());
     let late = Arc::new(OnceLock::new());
     let measured = Measured {
@@ -80,6 +82,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let scrape: Scrape = Arc::new(move || measured.families());
     let pep = Pep {
         law: current.clone(),
+        modes: modes(&config),
         identity: believe(&config, &tokens, &bundles, &clock).believing(chains.clone()),
         chains,
         tasks: tasks.clone(),
@@ -165,6 +168,18 @@ fn believe(
         processes: asked.processes.clone(),
     };
     Identity::new(settings, tokens.clone(), bundles.clone(), clock.clone())
+}
+
+/// Where rulings have force. Where they have not, that is said loudly: it is easily forgotten.
+fn modes(config: &Config) -> Arc<Modes> {
+    let modes = Modes { node: config.mode, services: config.services.clone() };
+    if modes.observes() {
+        tracing::warn!(
+            node = ?modes.node, services = ?modes.services,
+            "policies are observed and not enforced: what they would refuse goes out"
+        );
+    }
+    Arc::new(modes)
 }
 
 /// Runs the listeners of the proxy. What comes back beside them ends when the last of them has.

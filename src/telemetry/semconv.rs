@@ -40,6 +40,12 @@ pub(super) const ARG_RECIPIENTS: &str = "remit.args.recipients";
 pub(super) const ARG_ROWS: &str = "remit.args.rows";
 pub(super) const ARG_VISIBILITY: &str = "remit.args.visibility";
 pub(super) const CALL: &str = "remit.call.id";
+/// What policies that are a candidate for the place of those in force would have ruled; `differs`: whether that is other than
+/// what these say.
+pub(super) const CANDIDATE_DECISION: &str = "remit.candidate.decision";
+pub(super) const CANDIDATE_DIFFERS: &str = "remit.candidate.differs";
+pub(super) const CANDIDATE_POLICIES: &str = "remit.candidate.policy.ids";
+pub(super) const CANDIDATE_RULES: &str = "remit.candidate.rules.digest";
 pub(super) const CLASS: &str = "remit.class";
 pub(super) const DECISION: &str = "remit.decision";
 /// `in` or `out`.
@@ -47,6 +53,9 @@ pub(super) const DIRECTION: &str = "remit.direction";
 pub(super) const ENTRY: &str = "remit.journal.entry";
 pub(super) const EVIDENCE: &str = "remit.agent.evidence";
 pub(super) const INTENT: &str = "remit.task.intent";
+/// What would have become of a call if the policies had been enforced.
+pub(super) const OBSERVED_DECISION: &str = "remit.observed.decision";
+pub(super) const OBSERVED_POLICIES: &str = "remit.observed.policy.ids";
 pub(super) const OPERATION: &str = "remit.operation";
 /// Only where a call has several.
 pub(super) const OPERATIONS: &str = "remit.operations";

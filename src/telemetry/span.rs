@@ -133,6 +133,7 @@ fn attributes(finished: &Finished, fault: Option<&Fault>) -> Vec<KeyValue> {
         Some(closing) => answer(&mut all, closing),
         None => all.text(name::OUTCOME, "refused"),
     }
+    candidate(&mut all, facts, closing.as_ref());
     let refusal = facts.refusal.as_ref().map(|refusal| refusal.code.as_str());
     let refusal = refusal.or(closing.as_ref().and_then(|closing| closing.refusal.as_deref()));
     all.text_if(name::REFUSAL, refusal);
@@ -163,11 +164,25 @@ fn ours(all: &mut Attributes, facts: &CallFacts) {
     let decision = facts.decision.map(crate::call::Decision::as_str);
     all.text_if(name::DECISION, decision.or(facts.refusal.as_ref().map(|_| "deny")));
     all.list(name::POLICIES, facts.policies.iter().map(ToString::to_string));
+    if let Some(observed) = &facts.observed {
+        all.text(name::OBSERVED_DECISION, observed.decision.as_str());
+        all.list(name::OBSERVED_POLICIES, observed.policies.iter().map(ToString::to_string));
+    }
     all.text_if(name::RULES, facts.rules.as_ref());
     all.text_if(name::AGENT, facts.agent.as_ref());
     all.text_if(name::EVIDENCE, facts.evidence.map(crate::call::Evidence::as_str));
     all.text_if(name::TASK, facts.task);
     all.text_if(name::INTENT, facts.intent.as_ref());
+}
+
+/// What a candidate for the place of the policies says, and whether that is something else.
+fn candidate(all: &mut Attributes, facts: &CallFacts, closing: Option<&Closing>) {
+    let told = facts.candidate.as_ref().or_else(|| closing?.candidate.as_ref());
+    let Some(opinion) = told else { return };
+    all.text(name::CANDIDATE_DECISION, opinion.decision.as_str());
+    all.list(name::CANDIDATE_POLICIES, opinion.policies.iter().map(ToString::to_string));
+    all.text_if(name::CANDIDATE_RULES, opinion.rules.as_ref());
+    all.put(name::CANDIDATE_DIFFERS, Value::BoolValue(facts.ruled() != Some(opinion.decision)));
 }
 
 /// What a model or a tool was asked. An operation that the catalog names is a tool to the agent that calls it, whether

@@ -15,7 +15,7 @@
 use std::io::{self, Write};
 
 use super::pair::Finished;
-use crate::call::{Closing, Outcome};
+use crate::call::{Closing, Decision, Outcome};
 use crate::record::{CallFacts, RefusalFacts};
 
 /// Whether the terminal wants colour.
@@ -96,7 +96,7 @@ impl Tree {
         }
         if let Some(closing) = closing {
             let decided = Some(closing.decided_ns).filter(|&ns| ns != 0);
-            branches.push((decided, format!("allowed{}", by(facts))));
+            branches.push((decided, allowed(facts)));
             branches
                 .extend(closing.first_byte_ns.map(|ns| (Some(ns), "the origin begins to answer".to_owned())));
             let took = Some(closing.duration_ns).filter(|&ns| ns != 0);
@@ -152,6 +152,17 @@ fn verdict(facts: &CallFacts, closing: Option<&Closing>) -> (&'static str, Ink, 
 fn by(facts: &CallFacts) -> String {
     let policies: Vec<_> = facts.policies.iter().map(|policy| clean(&policy.0)).collect();
     if policies.is_empty() { String::new() } else { format!(" by {}", policies.join(", ")) }
+}
+
+fn allowed(facts: &CallFacts) -> String {
+    match &facts.observed {
+        Some(observed) if observed.decision != Decision::Allow => {
+            let policies: Vec<_> = observed.policies.iter().map(|policy| clean(&policy.0)).collect();
+            let by = if policies.is_empty() { String::new() } else { format!(" by {}", policies.join(", ")) };
+            format!("observed: the policies say {}{by}", observed.decision.as_str())
+        }
+        _ => format!("allowed{}", by(facts)),
+    }
 }
 
 fn ending(closing: &Closing) -> String {

@@ -42,7 +42,7 @@ pub(super) fn replay(state: &Path, rules: &Rules) -> Result<(Replayed, Past), Fa
     let begun = Instant::now();
     search(state, &Filter::default(), |found| {
         let then = match &found.entry.what {
-            What::Opened(facts) | What::Refused(facts) => facts.decision,
+            What::Opened(facts) | What::Refused(facts) => facts.ruled(),
             What::TaskOpened(_) => None,
             _ => return ControlFlow::Continue(()),
         };
@@ -147,8 +147,8 @@ impl Replayed {
         for ((call, then), now) in batch.iter().zip(now) {
             self.calls += 1;
             let differs = match (then, now) {
-                (Some(Decision::Allow), Decision::Deny) => &mut self.denied,
-                (Some(Decision::Deny), Decision::Allow) => &mut self.allowed,
+                (Some(Decision::Allow), Decision::Deny | Decision::Hold) => &mut self.denied,
+                (Some(Decision::Deny | Decision::Hold), Decision::Allow) => &mut self.allowed,
                 // The same as then; or no policy was asked then (a budget was spent, the journal was full).
                 _ => continue,
             };

@@ -77,6 +77,7 @@ fn observe(state: &Path, vocabulary: &dyn Vocabulary) -> Result<(Usage, BTreeSet
         let what = &found.entry.what;
         if let What::Opened(facts) | What::Refused(facts) = what {
             decided.extend(facts.policies.iter().cloned());
+            decided.extend(facts.observed.iter().flat_map(|observed| observed.policies.clone()));
             let allowed = facts.decision == Some(Decision::Allow);
             if let (true, Some(call)) = (allowed, past.call(facts)) {
                 let agent = call.stage().principal.agent.to_string();

@@ -50,7 +50,7 @@ async fn a_refused_act_never_leaves_and_says_why() {
     let mut agent = house.agent("api.github.com", "h2").await;
     let (status, headers, text) = agent.ask("POST", ISSUES, &[]).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    assert_eq!(headers["content-type"], "application/problem+json; charset=utf-8");
+    assert_eq!(headers["content-type"], "application/json; charset=utf-8", "as GitHub's clients read it");
     assert_eq!(headers["remit-refusal"], "policy_denied");
     let problem: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(problem["operation"], "github:issues/create");

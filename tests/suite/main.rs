@@ -17,5 +17,6 @@ mod harness;
 mod house;
 mod laboratory;
 mod messages;
+mod observe;
 mod reload;
 mod tasks;

@@ -37,6 +37,7 @@ pub(super) fn classify(description: Description, wanted: &Wanted, digest: String
         target_prefix: description.target_prefix,
         api_version: description.api_version,
         signing_name: description.signing_name,
+        errors: None,
         provenance,
     };
     Imported { about, lines, doubts }

@@ -34,7 +34,7 @@ fn shipped_refusals_all_advise() {
         unknown("wiki.example.org", Class::Act),
     ] {
         let ruling = rules.rule(&call(asked.clone()));
-        assert_eq!(ruling.decision(), Decision::Deny, "{asked:?}");
+        assert_ne!(ruling.decision(), Decision::Allow, "{asked:?}");
         assert!(!ruling.reasons().is_empty(), "{asked:?}");
         assert!(
             ruling.reasons().iter().all(|reason| reason.reason.is_some() && reason.advice.is_some()),
@@ -55,7 +55,7 @@ fn listing_an_act_as_the_file_shows_permits_it() {
     let decide = |asked| rules.rule(&call(asked)).decision();
     assert_eq!(decide(operation("github:issues/create", Class::Act)), Decision::Allow);
     assert_eq!(decide(unknown("stripe", Class::Act)), Decision::Allow);
-    assert_eq!(decide(operation("github:issues/create-comment", Class::Act)), Decision::Deny);
+    assert_eq!(decide(operation("github:issues/create-comment", Class::Act)), Decision::Hold);
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn the_opt_in_policies_do_what_they_say() {
     let known = "who = { registered = true }\n";
     let text = [
         case("read first", &format!("{known}history = {{ resource_read = true }}"), "expect = \"allow\""),
-        case("not read", known, "expect = \"deny\"\npolicy = \"read-before-act\""),
+        case("not read", known, "expect = \"hold\"\npolicy = \"read-before-act\""),
         case(
             "nobody answers for it",
             "history = { resource_read = true }",
-            "expect = \"deny\"\npolicy = \"unregistered-only-read\"",
+            "expect = \"hold\"\npolicy = \"unregistered-only-read\"",
         ),
     ];
     let cases = SourceFile { name: "tests/opt-in.toml".into(), text: text.concat() };
@@ -88,7 +88,7 @@ fn the_opt_in_policies_do_what_they_say() {
 }
 
 #[test]
-fn a_secret_that_was_read_does_not_go_out() {
+fn a_secret_that_was_read_does_not_go_out_without_a_person() {
     let mut source = PolicySource::embedded();
     let acts = source.policies.iter_mut().find(|file| file.name == "20-act.cedar").unwrap();
     acts.text = acts.text.replace(r"// || action in [", r"|| action in [");
@@ -103,6 +103,6 @@ fn a_secret_that_was_read_does_not_go_out() {
     };
     assert_eq!(sending(0, None, &["secret"]), Decision::Allow, "it stays inside");
     assert_eq!(sending(1, None, &["pii"]), Decision::Allow, "it is no secret");
-    assert_eq!(sending(1, None, &["pii", "secret"]), Decision::Deny);
-    assert_eq!(sending(0, Some("public"), &["secret"]), Decision::Deny);
+    assert_eq!(sending(1, None, &["pii", "secret"]), Decision::Hold);
+    assert_eq!(sending(0, Some("public"), &["secret"]), Decision::Hold);
 }

@@ -11,7 +11,7 @@ use cedar_policy::{Authorizer, PolicySet, Response};
 use super::ground::{Given, OPERATIONS, load_files, on, operation, unknown};
 use crate::call::{Attributed, Call, Class, History, Operation, Operations};
 use crate::judge::Rules;
-use crate::judge::request::Asker;
+use crate::judge::request::{Approved, Asker};
 
 pub(super) const GROUPS: &str = "writers = [\"spiffe://example.org/agent/a\", \"spiffe://example.org/agent/b\"]\n\
                       bots = [\"spiffe://example.org/agent/*\"]\nnobody = [\"spiffe://example.org/x\"]\n";
@@ -131,7 +131,7 @@ fn a_slice_says_what_the_whole_set_says() {
         for _ in 0..each {
             let call = call(&mut dice, &rolled);
             let operation = call.stage().operations.strongest();
-            let question = rules.question(&call, Asker::own(&call), operation).unwrap();
+            let question = rules.question(&call, Asker::own(&call), operation, Approved::No).unwrap();
             let sliced = rules.answer(&question).unwrap();
             let entire = Authorizer::new().is_authorized(&question.request, &whole, &question.entities);
             assert_eq!(told(&sliced), told(&entire), "set {set}: {operation:?} under\n{text}");
@@ -152,7 +152,8 @@ fn a_slice_leaves_out_what_cannot_match() {
     }
     let rules = super::ground::rules(&text);
     let call = super::ground::call(operation("github:issues/get", Class::Read));
-    let question = rules.question(&call, Asker::own(&call), call.stage().operations.strongest()).unwrap();
+    let question =
+        rules.question(&call, Asker::own(&call), call.stage().operations.strongest(), Approved::No).unwrap();
     let slice = rules.index.slice(&question.request, &question.entities).unwrap();
     let ids: Vec<_> = slice.policies().map(|policy| policy.id().to_string()).collect();
     assert_eq!(ids, ["github:issues/get"]);

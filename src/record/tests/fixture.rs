@@ -111,11 +111,11 @@ pub(crate) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decide
     let principal = Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken };
     let history = History { reads: 3, ..History::default() };
     let call = call.recognise(Operations::one(operation)).attribute(principal, Arc::new(task), history);
-    let permit = Reason { policy: PolicyId("things".into()), reason: None, advice: None };
+    let permit = Reason { policy: PolicyId("things".into()), reason: None, advice: None, hold: None };
     let ruling = Ruling::assertion(Decision::Allow, vec![permit], None, RulesDigest([7; 32]));
     match call.decide(ruling) {
         Ruled::Allowed(call) => call,
-        Ruled::Denied(_) => unreachable!("the ruling allows"),
+        Ruled::Denied(_) | Ruled::Held(_) => unreachable!("the ruling allows"),
     }
 }
 

@@ -58,6 +58,22 @@ impl<'d> Section<'d> {
         sections
     }
 
+    /// The tables in a table whose keys are the operator's, such as `[services.github]`.
+    pub(super) fn named(&mut self, key: &'static str) -> Vec<(String, Section<'d>)> {
+        let Section { path, table, problems, .. } = self.section(key);
+        let mut sections = Vec::new();
+        for (name, value) in table.into_iter().flatten() {
+            let (name, path) = (name.get_ref().to_string(), format!("{path}.{}", name.get_ref()));
+            if let DeValue::Table(table) = value.get_ref() {
+                sections.push((name, Section { path, table: Some(table), known: Vec::new(), problems }));
+            } else {
+                let what = format!("`{path}`: a table is wanted, such as `[{path}]`");
+                problems.at(Some(value.span()), what);
+            }
+        }
+        sections
+    }
+
     /// Notes that a key without which the table means nothing is absent.
     pub(super) fn lacks(&self, key: &str) {
         self.problems.anywhere(format!("`{}` is missing in one of the [[{}]]", key, self.path));

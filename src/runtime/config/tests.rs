@@ -47,19 +47,33 @@ fn an_unknown_key_is_named_with_file_line_and_nearest() {
 #[test]
 fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let told = complaint(
-        "mode = \"observe\"\n[limits]\nhead_timeout_s = 0\nidle_timeout_s = \"5\"\n[listen]\nproxy = \"localhost\"\n[journal]\ndurable = \"al\"\n",
+        "mode = \"observed\"\n[limits]\nhead_timeout_s = 0\nidle_timeout_s = \"5\"\n[listen]\nproxy = \"localhost\"\n[journal]\ndurable = \"al\"\n",
     );
     let lines: Vec<_> = told.lines().map(|line| line.trim_start_matches("/etc/remit/config.toml:")).collect();
     assert_eq!(
         lines,
         [
-            "1: `mode`: `observe` is not available in this version; `enforce` is",
+            "1: `mode`: `observed` is not one of `enforce`, `observe`; did you mean `observe`?",
             "3: `limits.head_timeout_s`: a whole number of seconds from 1 to 600 is wanted, not 0",
             "4: `limits.idle_timeout_s`: a whole number of seconds from 1 to 86400 is wanted, not a text",
             "6: `listen.proxy`: `localhost` is not an address: `ADDRESS:PORT` is wanted, such as `127.0.0.1:8118` (port 0 picks a free one)",
             "8: `journal.durable`: `al` is not one of `act`, `all`; did you mean `all`?",
         ]
     );
+}
+
+#[test]
+fn services_may_have_a_mode_of_their_own() {
+    let text = "mode = \"observe\"\n[services.stripe]\nmode = \"enforce\"\n[services.\"api.example.test\"]\nmode = \"observe\"\n\
+        [policies]\ncandidate = \"next\"\n";
+    let config = parse(text).unwrap();
+    let modes: Vec<_> = config.services.iter().map(|(name, mode)| (&*name.0, *mode)).collect();
+    assert_eq!(config.mode, Mode::Observe);
+    assert_eq!(modes, [("api.example.test", Mode::Observe), ("stripe", Mode::Enforce)]);
+    assert_eq!(config.policies_candidate.as_deref(), Some(Path::new("/etc/remit/next")));
+    assert!(complaint("[services]\ngithub = \"observe\"\n").contains("`services.github`: a table is wanted"));
+    assert!(complaint("[services.github]\nmod = \"observe\"\n").contains("did you mean `mode`?"));
+    assert_eq!(parse("[policies]\ncandidate = \"\"\n").unwrap().policies_candidate, None);
 }
 
 #[test]

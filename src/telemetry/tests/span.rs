@@ -2,9 +2,10 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::collector::{attribute, span_id};
 use crate::call::{
-    Ai, BodyFacts, CallId, Class, Closing, Operation, OperationId, Operations, Outcome, Recognition, Refusal,
-    ServiceName,
+    Ai, BodyFacts, CallId, Class, Closing, Decision, Operation, OperationId, Operations, Opinion, Outcome,
+    PolicyId, Recognition, Refusal, ServiceName,
 };
+use crate::record::entry::What;
 use crate::record::tests::fixture::{decided_from, entries, intercepted, start};
 use crate::telemetry::pair::Pairs;
 use crate::telemetry::span::span;
@@ -144,6 +145,34 @@ async fn a_refused_call_is_a_span_too() {
 async fn a_call_that_cannot_tell_how_long_it_took_ends_when_that_was_written() {
     let (_, spans) = spans(vec![Closing::bare(Outcome::Unknown)]).await;
     assert!(spans[0].end_time_unix_nano > spans[0].start_time_unix_nano);
+}
+
+#[tokio::test]
+async fn what_had_no_force_is_told_beside_what_was_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = start(dir.path());
+    let opinion = |decision, rules: Option<&str>| {
+        let rules = rules.map(str::to_owned);
+        Opinion { decision, policies: vec![PolicyId("p".into())], note: None, rules }
+    };
+    let call = decided_from(intercepted("/things/1", &[]), Class::Act);
+    let candidate = Some(Box::new(opinion(Decision::Hold, Some("sha256:01"))));
+    journal.open(&call).await.unwrap().close(Closing { candidate, ..closing(Outcome::Answered) });
+    journal.stop().await;
+    let mut entries = entries(dir.path()).into_iter();
+    let mut opened = entries.next().unwrap();
+    let What::Opened(facts) = &mut opened.what else { panic!("{opened:?}") };
+    facts.observed = Some(Box::new(opinion(Decision::Deny, None)));
+    let mut pairs = Pairs::default();
+    assert!(pairs.take(opened).is_none());
+    let told = span(&pairs.take(entries.next().unwrap()).unwrap());
+    let said = |key| attribute(&told, key).unwrap_or_default();
+    assert_eq!((said("remit.decision"), said("remit.observed.decision")), ("allow".into(), "deny".into()));
+    assert_eq!(
+        (said("remit.candidate.decision"), said("remit.candidate.differs")),
+        ("hold".into(), "BoolValue(true)".into())
+    );
+    assert_eq!(said("remit.candidate.rules.digest"), "sha256:01");
 }
 
 /// The span of a call with this operation.

@@ -100,7 +100,8 @@ fn decision(text: &str) -> Result<Decision, String> {
     match text {
         "allow" => Ok(Decision::Allow),
         "deny" => Ok(Decision::Deny),
-        _ => Err("write allow or deny".to_owned()),
+        "hold" => Ok(Decision::Hold),
+        _ => Err("write allow, deny or hold".to_owned()),
     }
 }
 

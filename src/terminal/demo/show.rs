@@ -55,7 +55,7 @@ pub(super) fn answer(answer: &Answer, paint: Paint) -> String {
             for value in [problem.get("detail").or(problem.get("title"))].into_iter().flatten() {
                 text += &indented(&plain(value));
             }
-            let members: Vec<_> = ["operation", "class", "policies"]
+            let members: Vec<_> = ["operation", "class", "policies", "approvers"]
                 .iter()
                 .filter_map(|name| problem.get(*name).map(|value| format!("{name}: {}", plain(value))))
                 .collect();
@@ -83,7 +83,7 @@ pub(super) fn closing(seen: &[String], paint: Paint) -> String {
         let _ = writeln!(text, "  {line}");
     }
     text + &format!(
-        "  and nothing else: a refused call never leaves remit.\n\n{}\n\
+        "  and nothing else: a refused or held call never leaves remit.\n\n{}\n\
         \x20 remit run -- CMD ...       your own agent behind remit, with a table of what it did at the end\n\
         \x20 remit catalog list         the services that it knows\n\
         \x20 remit policy test          the policies, and what they say of example calls (policies/README.md)\n\
