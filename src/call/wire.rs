@@ -72,7 +72,7 @@ pub enum JsonError {
     KubernetesStatus,
     /// `{"message"}`.
     Message,
-    /// `{"error": {"code", "message", "innererror"}}` (OData JSON format 4.01 §21.1).
+    /// `{"error": {"code", "message", "innererror"}}` (`OData` JSON format 4.01 §21.1).
     Odata,
     /// `{"ok": false, "error"}`, with a status that says yes.
     OkFalse,

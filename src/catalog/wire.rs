@@ -13,7 +13,7 @@ use crate::call::{AwsError, Head, JsonError, Peek, RpcCall, RpcRequest, SoapVers
 
 use super::content::Content;
 use super::json::Json;
-use super::manifest::Protocol;
+use super::manifest::{About, Protocol};
 use super::reading::{Reading, Request, Told};
 use super::request::{self, Query};
 use super::{Catalog, graphql, grpc, webdav};
@@ -105,7 +105,7 @@ fn aws(reading: &Reading<'_>) -> Option<Wire> {
         Some(Protocol::AwsJson | Protocol::AwsCbor) if !action => AwsError::Json,
         Some(Protocol::AwsRestJson) => AwsError::RestJson,
         // S3 alone has errors without a root of their own.
-        Some(Protocol::AwsRestXml) if spoken.is_some_and(|about| about.is_bare_xml()) => AwsError::Xml,
+        Some(Protocol::AwsRestXml) if spoken.is_some_and(About::is_bare_xml) => AwsError::Xml,
         Some(Protocol::AwsQuery | Protocol::AwsRestXml | Protocol::AwsJson | Protocol::AwsCbor) => {
             AwsError::Query
         }
@@ -150,7 +150,7 @@ fn dav(reading: &Reading<'_>) -> Option<Wire> {
     webdav::class(reading.verb).map(|_| Wire::WebDav)
 }
 
-/// By what is known of the service; OData says so itself wherever it is spoken.
+/// By what is known of the service; `OData` says so itself wherever it is spoken.
 fn service(reading: &Reading<'_>) -> Option<Wire> {
     let headers = reading.request.headers;
     let odata = ["odata-version", "odata-maxversion", "dataserviceversion"].iter();

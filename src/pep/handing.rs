@@ -52,7 +52,7 @@ impl Pep {
             Ok(Some(chain)) => Ok(call.bearing(chain)),
             Err(refusal) => {
                 self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
-                Err(self.refuse(call.account(), refusal).await)
+                Err(self.refuse(call.account(), Decision::Deny, refusal).await)
             }
         }
     }

@@ -18,7 +18,7 @@ use super::collector;
 use super::config::{self, Config};
 use super::measure::Measured;
 use super::ports::TaskPorts;
-use super::reload::{self, Reload};
+use super::reload::{self, Loaders, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
 use super::{kept, peers, workload};
 use crate::accept::ca::Ca;
@@ -30,10 +30,10 @@ use crate::call::principal::Entrance;
 use crate::call::{Class, Clock, Entropy, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
 use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
-use crate::judge::{PolicySource, Rules, Vocabulary};
+use crate::judge::{PolicySource, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::meters::Meters;
-use crate::pep::{Modes, Pep};
+use crate::pep::{Law, Modes, Pep};
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
 use crate::telemetry::{self, Colour, Followers, Scrape, Tree};
@@ -58,8 +58,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let chains = peers::chains(&config.identity, &dir, &clock, &entropy)?;
     let facts = doors.facts(&dir, &ca);
     let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
-    record_start(&journal, &config, &rules, new_ca).await?;
-    candidate::tell(&journal, &law, loaders.candidate.problem().as_deref(), "start").await;
+    record_start(&journal, &config, (&law, &loaders), new_ca).await?;
 
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
@@ -380,13 +379,14 @@ fn tree(config: &Config, trace: TraceTo) -> Option<Tree> {
 async fn record_start(
     journal: &Journal,
     config: &Config,
-    rules: &Rules,
+    (law, loaders): (&Law, &Loaders),
     new_ca: Option<[u8; 32]>,
 ) -> Result<(), StartError> {
     journal.note(Event::NodeStarted { version: VERSION }).await?;
     journal.note(Event::ConfigurationLoaded { source: &config.source, digest: config.digest }).await?;
-    let policies = rules.policies().len();
-    journal.note(Event::RulesLoaded { digest: rules.digest(), policies, from: None, by: "start" }).await?;
+    let (digest, policies) = (law.rules.digest(), law.rules.policies().len());
+    journal.note(Event::RulesLoaded { digest, policies, from: None, by: "start" }).await?;
+    candidate::tell(journal, law, loaders.candidate.problem().as_deref(), "start").await;
     if let Some(fingerprint) = new_ca {
         journal.note(Event::CaMade { fingerprint }).await?;
     }

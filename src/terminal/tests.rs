@@ -70,13 +70,15 @@ fn a_task_that_called_nothing_and_one_that_was_refused_are_told() {
     let task = json!({"id": "01A", "summary": [
         {"operation": "s:list", "class": "read", "decision": "allow", "refusal": null, "calls": 2},
         {"operation": "s:make", "class": "act", "decision": "deny", "refusal": "policy_denied", "calls": 1},
+        {"operation": "s:send", "class": "act", "decision": "hold", "refusal": "held", "calls": 4},
     ]});
     assert_eq!(
         run::summary::report(&task, Paint::plain()),
-        "remit: task 01A made 3 calls, 1 refused\n\
+        "remit: task 01A made 7 calls, 1 refused, 4 held\n\
         \x20 calls  class  operation  decision  refusal\n\
         \x20     2  read   s:list     allow\n\
-        \x20     1  act    s:make     deny      policy_denied"
+        \x20     1  act    s:make     deny      policy_denied\n\
+        \x20     4  act    s:send     hold      held"
     );
 }
 

@@ -80,6 +80,7 @@ class Settings:
 
     resolve: dict[str, str] = field(default_factory=dict)
     policies: Path | None = None
+    candidate: Path | None = None
     trust: list[str] = field(default_factory=list)
     otlp: str = ""
     default_agent: str = ""
@@ -101,6 +102,8 @@ class Node:
     def _toml(self, settings: Settings) -> str:
         resolve = "\n".join(f"{toml(host)} = {toml(target)}" for host, target in settings.resolve.items())
         policies = f"[policies]\ndir = {toml(str(settings.policies))}" if settings.policies else ""
+        if settings.candidate:
+            policies = f"{policies or '[policies]'}\ncandidate = {toml(str(settings.candidate))}"
         return (
             f"[listen]\nproxy = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n"
             f"[state]\ndir = {toml(str(self.state))}\n"

@@ -7,9 +7,9 @@ import pytest
 from node import AGENT, INTENT
 
 
-def refused_in_words(refused: dict, operation: str) -> None:
-    """The refusal as the client saw it: problem+json with the operation, its class and what to do."""
-    assert refused["status"] == 403 and refused["refusal"] == "policy_denied", refused
+def refused_in_words(refused: dict, operation: str, status: int = 403) -> None:
+    """The refusal as the client saw it, with the operation, its class and what to do."""
+    assert refused["status"] == status and refused["refusal"] == "policy_denied", refused
     body = refused["body"]
     assert body["operation"] == operation and body["class"] in ("act", "delegate"), body
     assert body["detail"] and body["advice"], body
@@ -47,7 +47,7 @@ def test_pygithub_reads_acts_and_is_refused(python, emulate, journal, reached):
 def test_slack_sdk_posts_and_is_refused(python, emulate, journal, reached):
     told = python("py_slack.py")
     assert told["channel"] == "general" and told["posted"] == "by slack_sdk"
-    refused_in_words(told["refused"], "slack:conversations.create")
+    refused_in_words(told["refused"], "slack:conversations.create", status=200)  # as Slack tells errors
     journal.allowed(operation="slack:conversations.list")
     journal.allowed(operation="slack:chat.postMessage")
     journal.denied(operation="slack:conversations.create")

@@ -8,6 +8,7 @@ import secrets
 import httpx
 import pytest
 
+from conftest import HERE
 from node import AGENT, INTENT
 from standins.otlp import Receiver
 from standins.process import until
@@ -56,6 +57,24 @@ def test_spans_arrive_by_both_kinds_of_otlp(own_remit, otlp, origin, via):
     assert allowed["resource"]["service.name"] == "remit"
     passed_on = origin.seen(f"span-{via}")[0].header("traceparent")
     assert passed_on == f"00-{trace}-{allowed['span']}-01", "the origin continues remit's span"
+
+
+def test_what_has_no_force_is_in_the_spans_too(own_remit, otlp, origin):
+    """Policies that are only observed, and a candidate beside them: the call goes out, and the span has both opinions."""
+    node = own_remit(otlp=otlp.http, candidate=HERE / "refusing", extra='[services."up.test"]\nmode = "observe"\n')
+    with client(node, node.task(intent="held")) as http:
+        answer = http.delete("https://up.test/forbidden/observed")
+        other = http.delete("https://h1.up.test/forbidden/enforced")
+    assert "remit-refusal" not in answer.headers and origin.seen("/forbidden/observed"), answer.text
+    assert other.status_code == 403 and not origin.seen("/forbidden/enforced")
+    observed = otlp.wait(lambda one: one["attributes"].get("remit.call.id") == answer.headers["remit-call"])["attributes"]
+    assert (observed["remit.decision"], observed["remit.observed.decision"]) == ("allow", "deny"), observed
+    assert observed["remit.observed.policy.ids"] == ["closed-area"] and "remit.policy.ids" not in observed
+    assert (observed["remit.candidate.decision"], observed["remit.candidate.differs"]) == ("hold", True), observed
+    assert observed["remit.candidate.policy.ids"] == ["needs-a-person"]
+    enforced = otlp.wait(lambda one: one["attributes"].get("remit.call.id") == other.headers["remit-call"])["attributes"]
+    assert (enforced["remit.decision"], enforced["remit.candidate.decision"]) == ("deny", "hold"), enforced
+    assert "remit.observed.decision" not in enforced
 
 
 def test_a_backend_that_is_down_for_a_while_loses_nothing(own_remit, otlp, origin):

@@ -78,9 +78,9 @@ fn cbor(pairs: &[(&str, &str)]) -> Vec<u8> {
 /// An initial byte with its argument, in the form of eight bytes unless one will do.
 fn major(out: &mut Vec<u8>, kind: u8, argument: usize) {
     match u8::try_from(argument) {
-        Ok(small) if small < 24 => out.push(kind << 5 | small),
+        Ok(small) if small < 24 => out.push((kind << 5) + small),
         _ => {
-            out.push(kind << 5 | 27);
+            out.push((kind << 5) + 27);
             out.extend_from_slice(&(argument as u64).to_be_bytes());
         }
     }

@@ -14,7 +14,9 @@ pub(super) struct Said<'a> {
 impl Said<'_> {
     /// The cause, and what to do about it.
     pub(super) fn message(&self) -> String {
-        format!("{}. {}", self.refusal, self.refusal.advice())
+        let cause = self.refusal.to_string();
+        // Where an author's own sentence stands at the end, it has its full stop.
+        format!("{}. {}", cause.trim_end_matches('.'), self.refusal.advice())
     }
 
     pub(super) fn code(&self) -> &'static str {

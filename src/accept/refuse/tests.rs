@@ -12,25 +12,25 @@ use crate::call::{
 
 const CALL: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
-fn ruling(decision: Decision) -> Box<Ruling> {
+fn ruling(decision: Decision) -> Ruling {
     let reason = Reason {
         policy: PolicyId("no-acts".into()),
         reason: Some("acts < 3 & \"few\"".into()),
         advice: Some("Ask first.".into()),
         hold: (decision == Decision::Hold).then(|| "owners".into()),
     };
-    Box::new(Ruling::assertion(decision, vec![reason], None, RulesDigest([0; 32])))
+    Ruling::assertion(decision, vec![reason], None, RulesDigest([0; 32]))
 }
 
 fn denied() -> Refusal {
     let operation = OperationId("github:issues/create".into());
-    Refusal::PolicyDenied { class: Class::Act, operation, ruling: ruling(Decision::Deny) }
+    Refusal::PolicyDenied { class: Class::Act, operation, ruling: Box::new(ruling(Decision::Deny)) }
 }
 
 fn held() -> Refusal {
     let hold: HoldId = "01BX5ZZKBKACTAV9WEVGEMMVRZ".parse().unwrap();
     let operation = OperationId("github:issues/create".into());
-    Refusal::Held { class: Class::Act, operation, hold, ruling: ruling(Decision::Hold) }
+    Refusal::Held { class: Class::Act, operation, hold, ruling: Box::new(ruling(Decision::Hold)) }
 }
 
 struct Got {

@@ -201,18 +201,17 @@ proptest! {
             for (at, (forbids, liftable, acts)) in shapes.iter().enumerate() {
                 let class = if *acts { "act" } else { "delegate" };
                 let scope = format!("(principal, action in Action::\"{class}\", resource)");
-                match (forbids, liftable) {
-                    (false, _) => text.push_str(&format!("@id(\"p{at}\") permit {scope};\n")),
-                    (true, false) => text.push_str(&format!("@id(\"p{at}\") forbid {scope};\n")),
-                    (true, true) if with_holds => text.push_str(&format!(
-                        "@id(\"p{at}\") @hold(\"g\") forbid {scope} unless {{ context.approved }};\n"
-                    )),
-                    (true, true) => {}
-                }
+                let policy = match (forbids, liftable) {
+                    (false, _) => format!("@id(\"p{at}\") permit {scope};\n"),
+                    (true, false) => format!("@id(\"p{at}\") forbid {scope};\n"),
+                    (true, true) if with_holds => format!("@id(\"p{at}\") @hold(\"g\") forbid {scope} unless {{ context.approved }};\n"),
+                    (true, true) => String::new(),
+                };
+                text.push_str(&policy);
             }
             text
         };
-        let held = shapes.iter().any(|shape| *shape == (true, true, true));
+        let held = shapes.contains(&(true, true, true));
         let ruled = act(&text(true)).decision();
         let expected = match (act(&text(false)).decision(), held) {
             (Decision::Allow, false) => Decision::Allow,

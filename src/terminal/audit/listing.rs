@@ -30,7 +30,7 @@ pub(super) struct Query {
     /// read, act or delegate
     #[arg(long, value_parser = class)]
     class: Option<Class>,
-    /// allow or deny
+    /// allow, deny or hold
     #[arg(long, value_parser = decision)]
     decision: Option<Decision>,
     /// An operation; `github:*` means all that begin so

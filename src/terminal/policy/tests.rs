@@ -64,15 +64,15 @@ fn test_tells_what_went_otherwise() {
     assert_eq!(finding, Finding::Wanting);
     assert!(
         told.starts_with(
-            "tests/mine.toml: one: expected allow, got deny by act-not-listed\n1 case, 1 not as expected"
+            "tests/mine.toml: one: expected allow, got hold by act-not-listed\n1 case, 1 not as expected"
         ),
         "{told}"
     );
 
     let (finding, told) = run(
-        "[[case]]\nname = \"one\"\nagent = \"ci\"\noperation = \"github:issues/create\"\nexpect = \"deny\"\npolicy = \"other\"",
+        "[[case]]\nname = \"one\"\nagent = \"ci\"\noperation = \"github:issues/create\"\nexpect = \"hold\"\npolicy = \"other\"",
     );
-    assert_eq!(finding, Finding::Wanting, "denied, but by another policy: {told}");
+    assert_eq!(finding, Finding::Wanting, "held, but by another policy: {told}");
 
     let (finding, told) =
         run("[[case]]\nname = \"one\"\noperation = \"github:issues/creat\"\nexpect = \"deny\"");

@@ -10,7 +10,10 @@ use crate::terminal::task::text;
 pub(in crate::terminal) fn report(task: &Value, paint: Paint) -> String {
     let rows = rows(task);
     let all: u64 = rows.iter().map(|row| calls(row)).sum();
-    let refused: u64 = rows.iter().filter(|row| text(row, "decision") != "allow").map(|row| calls(row)).sum();
+    let decided = |decision: &str| -> u64 {
+        rows.iter().filter(|row| text(row, "decision") == decision).map(|row| calls(row)).sum()
+    };
+    let (held, refused) = (decided("hold"), all - decided("allow") - decided("hold"));
     let who = paint.bold(&format!("remit: task {}", text(task, "id")));
     if all == 0 {
         return format!("{who} made no calls through the proxy");
@@ -19,8 +22,9 @@ pub(in crate::terminal) fn report(task: &Value, paint: Paint) -> String {
         0 => "none refused".to_owned(),
         number => paint.red(&format!("{number} refused")),
     };
+    let held = if held == 0 { String::new() } else { format!(", {}", paint.red(&format!("{held} held"))) };
     let noun = if all == 1 { "call" } else { "calls" };
-    format!("{who} made {all} {noun}, {refused}\n{}", table(task, paint).trim_end())
+    format!("{who} made {all} {noun}, {refused}{held}\n{}", table(task, paint).trim_end())
 }
 
 /// One line an operation and decision.

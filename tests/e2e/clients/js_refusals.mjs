@@ -39,7 +39,7 @@ const clients = {
     const client = new Client({ name: 'e2e', version: '1' })
     await client.connect(new StreamableHTTPClientTransport(new URL('https://mcp.up.test/mcp')))
     const { tools } = await client.listTools()
-    const called = await client.callTool({ name: 'echo', arguments: { message: 'never said' } })
+    const called = await client.callTool({ name: 'toggle-simulated-logging', arguments: {} })
     const other = await raised(() => client.setLoggingLevel('debug'))
     return { tools: tools.length, called, other }
   },

@@ -147,7 +147,7 @@ def mcp() -> dict:
     async def walk() -> dict:
         async with Client("https://mcp.up.test/mcp", mode="legacy") as client:
             tools = await client.list_tools()
-            called = await client.call_tool("echo", {"message": "never said"})
+            called = await client.call_tool("toggle-simulated-logging", {})
             try:
                 await client.set_logging_level("debug")
                 other = None
