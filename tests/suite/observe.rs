@@ -6,6 +6,7 @@ use std::process::Command;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{House, PERMIT_ALL, PERMIT_READS, of_kind, request};
 
@@ -96,7 +97,6 @@ async fn who_has_not_said_who_it_is_is_refused_all_the_same() {
     let house = again(House::start(PERMIT_READS, "").await, "mode = \"observe\"\n").await;
     let facts = house.node.facts();
     let mut stream = tokio::net::TcpStream::connect(facts.proxy).await.unwrap();
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     stream.write_all(b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n").await.unwrap();
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).await.unwrap();
@@ -204,7 +204,6 @@ async fn a_candidate_that_is_not_fit_changes_nothing() {
 }
 
 async fn metrics(house: &House) -> (StatusCode, String) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let facts = house.node.facts();
     let token = std::fs::read_to_string(facts.admin_token).unwrap();
     let mut stream = tokio::net::TcpStream::connect(facts.admin).await.unwrap();
