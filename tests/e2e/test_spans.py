@@ -62,19 +62,27 @@ def test_spans_arrive_by_both_kinds_of_otlp(own_remit, otlp, origin, via):
 def test_what_has_no_force_is_in_the_spans_too(own_remit, otlp, origin):
     """Policies that are only observed, and a candidate beside them: the call goes out, and the span has both opinions."""
     node = own_remit(otlp=otlp.http, candidate=HERE / "refusing", extra='[services."up.test"]\nmode = "observe"\n')
-    with client(node, node.task(intent="held")) as http:
-        answer = http.delete("https://up.test/forbidden/observed")
-        other = http.delete("https://h1.up.test/forbidden/enforced")
-    assert "remit-refusal" not in answer.headers and origin.seen("/forbidden/observed"), answer.text
-    assert other.status_code == 403 and not origin.seen("/forbidden/enforced")
-    observed = otlp.wait(lambda one: one["attributes"].get("remit.call.id") == answer.headers["remit-call"])["attributes"]
-    assert (observed["remit.decision"], observed["remit.observed.decision"]) == ("allow", "deny"), observed
-    assert observed["remit.observed.policy.ids"] == ["closed-area"] and "remit.policy.ids" not in observed
-    assert (observed["remit.candidate.decision"], observed["remit.candidate.differs"]) == ("hold", True), observed
-    assert observed["remit.candidate.policy.ids"] == ["needs-a-person"]
-    enforced = otlp.wait(lambda one: one["attributes"].get("remit.call.id") == other.headers["remit-call"])["attributes"]
-    assert (enforced["remit.decision"], enforced["remit.candidate.decision"]) == ("deny", "hold"), enforced
-    assert "remit.observed.decision" not in enforced
+    held, reader = node.task(intent="held"), node.task(intent="read-only")
+    with client(node, held) as http:
+        passed = http.delete("https://up.test/observed/passed")
+    with client(node, reader) as http:
+        denied = http.delete("https://up.test/observed/denied")
+        enforced = http.delete("https://h1.up.test/observed/enforced")
+    assert "remit-refusal" not in passed.headers and "remit-refusal" not in denied.headers
+    assert enforced.status_code == 403
+    assert len(origin.seen("/observed/")) == 2, "what is enforced did not go out"
+
+    def told(answer, *names: str) -> list:
+        call = answer.headers["remit-call"]
+        attributes = otlp.wait(lambda one: one["attributes"].get("remit.call.id") == call)["attributes"]
+        return [attributes.get(f"remit.{name}") for name in names]
+
+    names = ("decision", "observed.decision", "policy.ids", "candidate.decision", "candidate.differs")
+    assert told(passed, *names) == ["allow", "allow", None, "hold", True]
+    assert told(passed, "candidate.policy.ids") == [["needs-a-person"]]
+    assert told(denied, *names) == ["allow", "deny", None, "deny", False]
+    assert told(denied, "observed.policy.ids") == [["reader-only-reads"]]
+    assert told(enforced, *names) == ["deny", None, ["reader-only-reads"], "deny", False]
 
 
 def test_a_backend_that_is_down_for_a_while_loses_nothing(own_remit, otlp, origin):

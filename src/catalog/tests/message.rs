@@ -92,7 +92,7 @@ fn json_rpc_messages_are_judged_by_their_methods() {
     let (operations, dialect, _) =
         said("nobody.test/socket", None, br#"{"jsonrpc":"2.0","id":"x","method":"tools/list"}"#);
     assert_eq!(operations, ["unknown:read read inferred", "unknown:act act inferred"]);
-    assert_eq!(dialect, Dialect::JsonRpc { id: r#""x""#.into(), tool: true });
+    assert_eq!(dialect, Dialect::JsonRpc { id: r#""x""#.into(), tool: false });
 }
 
 #[test]
