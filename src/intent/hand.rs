@@ -45,11 +45,11 @@ impl Tasks {
         // One after the other, so that two calls at once do not open two tasks where one would do.
         let _turn = self.turns.lock().await;
         let now = self.ports.clock.now();
-        let before = self.read().handed_before(parent, invoked);
+        let lent_to = invoked.behind.clone().filter(|node| node != own);
+        let before = self.read().handed_before(parent, &invoked.agent, lent_to.as_ref());
         if let Some(entry) = before.filter(|entry| entry.task.deadline > now.plus(MIN_TTL)) {
             return Ok(HandedOver { task: Arc::clone(&entry.task), opened: false, links: links(&entry) });
         }
-        let lent_to = invoked.behind.clone().filter(|node| node != own);
         let above = self.find(parent).ok_or(IntentError::Unknown(parent))?;
         above.check_open(&above.lock(), now)?;
         let loan = Loan::take(&above, lent_to.as_ref().map(|_| invoked.lends_percent));

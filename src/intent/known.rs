@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::entry::{Entry, Phase};
-use super::{IntentError, Invoked, TaskEnd};
+use super::{IntentError, TaskEnd};
 use crate::call::{PeerName, SpiffeId, Task, TaskId, Timestamp};
 
 /// The tasks with which a task ends: the one above it, and the one that was handed over on this very node.
@@ -61,11 +61,18 @@ impl Known {
     }
 
     /// The open task that a call handed over before, from `parent` to the same agent behind the same node.
-    pub(super) fn handed_before(&self, parent: TaskId, invoked: &Invoked) -> Option<Arc<Entry>> {
+    pub(super) fn handed_before(
+        &self,
+        parent: TaskId,
+        agent: &SpiffeId,
+        lent_to: Option<&PeerName>,
+    ) -> Option<Arc<Entry>> {
         let below = self.children.get(&parent)?.iter().filter_map(|child| self.tasks.get(child));
         let same = |entry: &&Arc<Entry>| {
             let (task, terms) = (&entry.task, &entry.task.terms);
-            task.agent == invoked.agent && terms.call.is_some() && entry.lock().phase == Phase::Open
+            // A share that was lent to one node is not another one's too.
+            let same = task.agent == *agent && terms.call.is_some() && terms.lent_to.as_ref() == lent_to;
+            same && entry.lock().phase == Phase::Open
         };
         below.filter(same).max_by_key(|entry| entry.task.deadline).cloned()
     }

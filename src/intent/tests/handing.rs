@@ -72,6 +72,8 @@ fn one_task_is_handed_over_for_each_agent_that_is_invoked() {
     assert_ne!(tasks.hand_over(root.id, &invoked("cy", "node-2")).unwrap().task.id, first.task.id);
     let lent = IntentError::Lent { task: first.task.id, to: peer("node-2") };
     assert_eq!(tasks.attach(first.task.id, &read()).unwrap_err(), lent);
+    let moved = tasks.hand_over(root.id, &invoked("bob", "node-3")).unwrap();
+    assert!(moved.opened && moved.task.id != first.task.id, "what one node was lent is not another one's");
     let own = tasks.hand_over(root.id, &invoked("dan", "node-1")).unwrap();
     assert_eq!((&own.task.terms.lent_to, own.task.terms.budget.clone()), (&None, Budget::default()));
     tasks.attach(own.task.id, &read()).unwrap();
