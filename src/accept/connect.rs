@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Re
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::listen::Stay;
 use super::{Front, Walk, door, intercept, refuse, serve, turns_true};
 use crate::body::framing::head::{self as framing, Frame, Kind, RequestHead, Violation};
 use crate::call::principal::Entrance;
@@ -40,6 +41,8 @@ pub(super) struct Connection {
     pub tunnel: Option<(Origin, Presented)>,
     /// Requests that were read.
     pub requests: AtomicU64,
+    /// Kept by whatever works for this connection, after it too: an upgraded one, a call whose agent left.
+    _stay: Stay,
 }
 
 /// Serves one connection to its end.
@@ -48,6 +51,7 @@ pub(super) async fn serve<W: Walk>(
     stream: TcpStream,
     peer: SocketAddr,
     entrance: Entrance,
+    stay: Stay,
 ) {
     let shown = Presented {
         peer,
@@ -58,10 +62,10 @@ pub(super) async fn serve<W: Walk>(
         process: neighbour(&front, &stream, peer).await,
     };
     match entrance {
-        Entrance::Proxy | Entrance::TaskPort(_) => converse(front, stream, shown).await,
+        Entrance::Proxy | Entrance::TaskPort(_) => converse(front, stream, shown, stay).await,
         Entrance::TlsProxy => match door::open(&front, stream).await {
             Ok((stream, certificates)) => {
-                converse(front, stream, Presented { certificates, ..shown }).await;
+                converse(front, stream, Presented { certificates, ..shown }, stay).await;
             }
             Err(refusal) => front.turn_away(peer, None, refusal).await,
         },
@@ -77,7 +81,7 @@ async fn neighbour<W>(front: &Front<W>, stream: &TcpStream, peer: SocketAddr) ->
 }
 
 /// The requests of one connection, up to a tunnel or the first that needs none.
-async fn converse<W: Walk, IO>(front: Arc<Front<W>>, mut stream: IO, shown: Presented)
+async fn converse<W: Walk, IO>(front: Arc<Front<W>>, mut stream: IO, shown: Presented, stay: Stay)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -96,14 +100,14 @@ where
         if parsed.frame != Frame::Connect {
             let mut unread = head.clone();
             unread.unsplit(raw);
-            let connection = Connection::of(shown, None);
+            let connection = Connection::of(shown, None, stay);
             return serve::http1(front, stream, unread, Arc::new(connection)).await;
         }
         let asked: String = parsed.target.chars().take(300).collect();
         match open(&front, &parsed, &shown) {
             Ok(tunnel) => {
                 if stream.write_all(b"HTTP/1.1 200 Connection Established\r\n\r\n").await.is_ok() {
-                    let connection = Connection::of(shown, Some(tunnel));
+                    let connection = Connection::of(shown, Some(tunnel), stay);
                     through(front, Rewind { ahead: raw, io: stream }, connection).await;
                 }
                 return;
@@ -267,9 +271,9 @@ where
 }
 
 impl Connection {
-    fn of(shown: Presented, tunnel: Option<(Origin, Presented)>) -> Self {
+    fn of(shown: Presented, tunnel: Option<(Origin, Presented)>, stay: Stay) -> Self {
         let Presented { peer, by: entrance, certificates, process, .. } = shown;
-        Self { peer, entrance, certificates, process, tunnel, requests: AtomicU64::new(0) }
+        Self { peer, entrance, certificates, process, tunnel, requests: AtomicU64::new(0), _stay: stay }
     }
 
     /// Counts a request.

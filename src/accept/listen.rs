@@ -6,13 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::{Front, Walk, connect, turns_true};
 use crate::call::principal::Entrance;
 
 /// After the system refused a connection (no descriptors left), nothing is tried for this long.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection's place among those that may be open. While it is kept, the listener has not ended.
+pub(super) struct Stay {
+    _place: OwnedSemaphorePermit,
+    _open: mpsc::Sender<()>,
+}
 
 /// One listening socket that takes connections until it is told to stop.
 pub struct Listener {
@@ -31,10 +37,10 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Takes connections until `stop` turns true, then waits for those that are open.
+    /// Takes connections until `stop` turns true, then waits for those that are open, and for what works on after them.
     pub async fn run<W: Walk>(self, front: Arc<Front<W>>, mut stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(front.settings.connections));
-        // Each connection holds a sender; the receiver ends when the last is dropped.
+        // Each [`Stay`] holds a sender; the receiver ends when the last is dropped.
         let (open, mut closed) = mpsc::channel::<()>(1);
         loop {
             let stream = tokio::select! {
@@ -43,17 +49,14 @@ impl Listener {
                 stream = self.next(&places) => stream,
             };
             let Some((stream, peer, place)) = stream else { continue };
-            let (front, open, entrance) = (front.clone(), open.clone(), self.entrance);
-            tokio::spawn(async move {
-                connect::serve(front, stream, peer, entrance).await;
-                drop((place, open));
-            });
+            let stay = Stay { _place: place, _open: open.clone() };
+            tokio::spawn(connect::serve(front.clone(), stream, peer, self.entrance, stay));
         }
         drop((self.socket, open));
         closed.recv().await;
     }
 
-    async fn next(&self, places: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, impl Send + use<>)> {
+    async fn next(&self, places: &Arc<Semaphore>) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let place = places.clone().acquire_owned().await.ok()?;
         match self.socket.accept().await {
             Ok((stream, peer)) => {

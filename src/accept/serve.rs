@@ -175,8 +175,11 @@ async fn answer<W: Walk>(
         refuse::answer(&Refusal::Internal, &wording).into()
     });
     if let Some(afterwards) = afterwards {
-        // It outlives the HTTP connection by nature; the task's end and its own limits end it.
-        tokio::spawn(afterwards);
+        // It outlives the HTTP connection by nature; the task's end and its own limits end it. The node waits for it.
+        tokio::spawn(async move {
+            afterwards.await;
+            drop(connection);
+        });
     }
     if let Some(control) = control {
         if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
