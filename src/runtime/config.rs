@@ -6,6 +6,7 @@
 //! It must not open, create or check files other than the configuration itself.
 
 mod agents;
+mod identity;
 mod otlp;
 mod problem;
 mod read;
@@ -22,11 +23,11 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
-use crate::call::{Mode, PeerName, ServiceName, SpiffeId, TrustDomain};
+use crate::call::{Mode, ServiceName, TrustDomain};
 use crate::catalog::Own;
-use crate::identity::{AUDIENCE, DEFAULT_LIFE, MAX_LIFE, ProcessRule};
 
 pub use agents::{Agent, Peer, Tasks};
+pub use identity::Identity;
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
 pub use problem::{ConfigError, Problem};
 pub use resolve::{HostPattern, Mapping};
@@ -84,31 +85,6 @@ pub struct Listen {
     pub proxy_tls_svid: bool,
     /// Admin API and health.
     pub admin: SocketAddr,
-}
-
-/// Whose agents these are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The trust domain of every short agent name.
-    pub trust_domain: TrustDomain,
-    /// Who a caller without evidence is; none: it gets a 407.
-    pub default_agent: Option<SpiffeId>,
-    /// How long a task's token holds unless it is renewed.
-    pub token_ttl: Duration,
-    /// Whom JWT-SVIDs have to be for.
-    pub audience: String,
-    /// The Workload API that tells of trust bundles too; none: there is none.
-    pub workload_api: Option<String>,
-    /// The files of the trust bundles by which SVIDs are believed.
-    pub bundles: BTreeMap<TrustDomain, PathBuf>,
-    /// What this node is called by its peers.
-    pub node: PeerName,
-    /// How long what is handed over holds behind another node.
-    pub handover: Duration,
-    /// The nodes that may hand tasks over to agents here.
-    pub peers: Vec<Peer>,
-    /// Which processes of this machine are which agent.
-    pub processes: Vec<ProcessRule>,
 }
 
 /// How origins are reached and trusted.
@@ -258,7 +234,7 @@ impl Raw<'_> {
         let mut root = Section::root(document, self.problems);
         let mode = root.take("mode", mode).unwrap_or(Mode::Enforce);
         let digest = (!self.text.is_empty()).then(|| Sha256::digest(self.text).into());
-        let identity = self.identity(root.section("identity"));
+        let identity = identity::identity(root.section("identity"), &self.example, |value| self.path(value));
         let domain = &identity.trust_domain;
         let agents: Vec<_> =
             root.sections("agents").into_iter().filter_map(|one| agents::agent(one, domain)).collect();
@@ -296,53 +272,6 @@ impl Raw<'_> {
         let dir = section.take("dir", |value| self.path(value)).unwrap_or_else(|| self.folder.join("state"));
         section.finish();
         dir
-    }
-
-    fn identity(&self, mut section: Section<'_>) -> Identity {
-        let domain = section.take("trust_domain", |value| {
-            TrustDomain::parse(value.text()?).map_err(|error| error.to_string())
-        });
-        let trust_domain = domain.unwrap_or_else(|| self.example.clone());
-        let default_agent = section.take("default_agent", |value| match value.text()? {
-            "" => Ok(None),
-            name => SpiffeId::parse_or_name(name, &trust_domain).map(Some).map_err(|error| error.to_string()),
-        });
-        let token_ttl = section.take("token_ttl_s", |value| value.integer(30, MAX_LIFE.as_secs(), "seconds"));
-        let audience = section.take("audience", |value| match value.text()? {
-            "" => Err("an audience is wanted, and it is empty".to_owned()),
-            text => Ok(text.to_owned()),
-        });
-        let workload_api = section.take("workload_api", |value| match value.text()? {
-            "" => Ok(None),
-            text if text.starts_with("unix:") || text.starts_with("tcp:") => Ok(Some(text.to_owned())),
-            other => {
-                Err(format!("`{other}` is no endpoint: `unix:/path` is wanted, or `tcp://ADDRESS:PORT`"))
-            }
-        });
-        let bundles = section.section("bundles").entries(|name, value| {
-            Ok((TrustDomain::parse(name).map_err(|error| error.to_string())?, self.path(value)?))
-        });
-        let agents::Handover { node, life: handover, peers } =
-            agents::handover(&mut section, |value| self.path(value));
-        let processes = section.sections("processes").into_iter();
-        let processes = processes.filter_map(|one| agents::process(one, &trust_domain)).collect();
-        section.finish();
-        let (audience, bundles) =
-            (audience.unwrap_or_else(|| AUDIENCE.to_owned()), bundles.into_iter().collect());
-        let token_ttl = token_ttl.map_or(DEFAULT_LIFE, Duration::from_secs);
-        let (default_agent, workload_api) = (default_agent.flatten(), workload_api.flatten());
-        Identity {
-            trust_domain,
-            default_agent,
-            token_ttl,
-            audience,
-            workload_api,
-            bundles,
-            node,
-            handover,
-            peers,
-            processes,
-        }
     }
 
     fn telemetry(&self, section: Section<'_>) -> Telemetry {

@@ -92,9 +92,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         entropy: entropy.clone(),
     };
     let ((drain, draining), settings) = (watch::channel(false), accept_settings(&config));
-    let (pep, drained, processes) = (Arc::new(pep), draining.clone(), &config.identity.processes);
-    let neighbours = neighbours(processes);
-    let front = Front::new(pep, ca.clone(), settings, clock.clone(), entropy.clone(), drained, neighbours);
+    let (pep, drained) = (Arc::new(pep), draining.clone());
+    let near = neighbours(&config.identity.processes);
+    let front = Front::new(pep, ca.clone(), settings, clock.clone(), entropy.clone(), drained, near);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
         facts: web_facts(&facts, rules.digest()),
