@@ -90,6 +90,7 @@ fn task_record(task: &Task) -> Value {
         ("on_behalf_of", text(on_behalf_of)),
         ("depth", long(depth)),
         ("delegated_by", texts(task.terms.actors.iter().map(crate::call::SpiffeId::as_str))),
+        ("granted", texts(task.terms.grant.classes.iter().map(|class| class.as_str()))),
     ])
 }
 

@@ -36,8 +36,8 @@ pub struct Rules {
     digest: RulesDigest,
     pub(super) index: Index,
     pub(super) reasons: HashMap<cedar_policy::PolicyId, Reason>,
-    actions: Actions,
-    groups: Groups,
+    pub(super) actions: Actions,
+    pub(super) groups: Groups,
     named: Named,
     agents: Cache<SpiffeId, Entities>,
 }
@@ -182,9 +182,14 @@ impl Rules {
         Verdict::deny(reasons, Some(format!("an approval would not change that: {note}")))
     }
 
-    /// What is ruled on one operation for its agent alone.
-    pub(super) fn decision(&self, call: &Call<Attributed>, operation: &Operation) -> Decision {
-        self.judge_alone(call, Asker::own(call), operation).decision
+    /// What is ruled on one operation in the place of one asker alone.
+    pub(super) fn decision(
+        &self,
+        call: &Call<Attributed>,
+        asker: Asker<'_>,
+        operation: &Operation,
+    ) -> Decision {
+        self.judge_alone(call, asker, operation).decision
     }
 
     pub(super) fn answer(&self, question: &Question) -> Result<Response, Untranslatable> {

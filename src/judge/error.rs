@@ -75,6 +75,14 @@ pub enum Cause {
     /// `groups.toml`.
     #[error("{0}")]
     Groups(String),
+    /// Something in `invariants/` that is no claim about requests.
+    #[error("the invariant `{id}` {why}")]
+    Invariant {
+        /// Its name.
+        id: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The validator: a wrong type, an attribute that may be missing.
     #[error("policy `{policy}`: {why}")]
     Invalid {

@@ -12,7 +12,9 @@ use cedar_policy::{
 
 use super::engine::Rules;
 use super::request::{Approved, Asker, Question};
-use crate::call::{Attributed, Call, Class, Decision, OperationId, PolicyId, Reason};
+use crate::call::{
+    Attributed, Call, Class, Decision, Operation, OperationId, PolicyId, Reason, SpiffeId, TaskId,
+};
 
 /// Permits that are told of at most, nearest first.
 const TOLD: usize = 5;
@@ -24,6 +26,8 @@ pub struct Explanation {
     pub operation: OperationId,
     /// What it does.
     pub class: Class,
+    /// In whose place it is judged, if that is a task above the call's own: all of the chain have to be let through.
+    pub link: Option<(TaskId, SpiffeId)>,
     /// What is ruled.
     pub decision: Decision,
     /// By which policies; none where nothing permits.
@@ -46,43 +50,49 @@ pub struct NearMiss {
 }
 
 impl Rules {
-    /// Explains the ruling on a call, one operation after the other.
+    /// Explains the ruling on a call: one operation after the other, each in the place of each task of the chain, as it is ruled.
     pub fn explain(&self, call: &Call<Attributed>) -> Vec<Explanation> {
-        call.stage()
-            .operations
-            .iter()
-            .map(|operation| {
-                let mut explanation = Explanation {
-                    operation: operation.id.clone(),
-                    class: operation.class,
-                    decision: Decision::Deny,
-                    by: Vec::new(),
-                    failed: Vec::new(),
-                    near: Vec::new(),
-                };
-                let asked = self.question(call, Asker::own(call), operation, Approved::No);
-                match asked.and_then(|question| Ok((self.answer(&question)?, question))) {
-                    Err(error) => explanation.failed.push(error.to_string()),
-                    Ok((answer, question)) => {
-                        let said = answer.diagnostics();
-                        explanation.by =
-                            said.reason().filter_map(|id| self.reasons.get(id).cloned()).collect();
-                        explanation.by.sort_by(|a, b| a.policy.cmp(&b.policy));
-                        explanation.failed = said.errors().map(super::engine::erred).collect();
-                        explanation.failed.sort();
-                        let permitted = answer.decision() == CedarDecision::Allow;
-                        if permitted && explanation.failed.is_empty() {
-                            explanation.decision = Decision::Allow;
-                        } else if explanation.by.is_empty() {
-                            explanation.near = self.near(&question);
-                        } else {
-                            explanation.decision = self.decision(call, operation);
-                        }
-                    }
-                }
-                explanation
+        let operations = call.stage().operations.iter();
+        let one = |operation| {
+            let askers = Asker::all(call).enumerate();
+            askers.map(move |(above, asker)| Explanation {
+                link: (above > 0).then(|| (asker.task.id, asker.task.agent.clone())),
+                ..self.explain_one(call, asker, operation)
             })
-            .collect()
+        };
+        operations.flat_map(one).collect()
+    }
+
+    fn explain_one(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Explanation {
+        let mut explanation = Explanation {
+            operation: operation.id.clone(),
+            class: operation.class,
+            link: None,
+            decision: Decision::Deny,
+            by: Vec::new(),
+            failed: Vec::new(),
+            near: Vec::new(),
+        };
+        let put = self.question(call, asker, operation, Approved::No);
+        match put.and_then(|question| Ok((self.answer(&question)?, question))) {
+            Err(error) => explanation.failed.push(error.to_string()),
+            Ok((answer, question)) => {
+                let said = answer.diagnostics();
+                explanation.by = said.reason().filter_map(|id| self.reasons.get(id).cloned()).collect();
+                explanation.by.sort_by(|a, b| a.policy.cmp(&b.policy));
+                explanation.failed = said.errors().map(super::engine::erred).collect();
+                explanation.failed.sort();
+                let permitted = answer.decision() == CedarDecision::Allow;
+                if permitted && explanation.failed.is_empty() {
+                    explanation.decision = Decision::Allow;
+                } else if explanation.by.is_empty() {
+                    explanation.near = self.near(&question);
+                } else {
+                    explanation.decision = self.decision(call, asker, operation);
+                }
+            }
+        }
+        explanation
     }
 
     /// Permits whose scope is true and whose condition is not; behind them those with one part of the scope that is not.
@@ -138,7 +148,7 @@ fn scope(policy: &Policy) -> Vec<String> {
 }
 
 /// What the conditions demand: their conjuncts, in order.
-fn conditions(policy: &Policy) -> Vec<String> {
+pub(super) fn conditions(policy: &Policy) -> Vec<String> {
     let Ok(written) = policy.to_pst() else { return Vec::new() };
     let mut parts = Vec::new();
     for clause in written.body().clauses() {
@@ -170,7 +180,7 @@ fn holds(expression: &str, question: &Question) -> bool {
 }
 
 /// What an expression asks for, with its values: `context.history.acts`, `principal`.
-fn values(expression: &str, question: &Question) -> Vec<(String, String)> {
+pub(super) fn values(expression: &str, question: &Question) -> Vec<(String, String)> {
     let mut paths = paths(expression);
     paths.sort();
     paths.dedup();
@@ -214,8 +224,9 @@ fn paths(expression: &str) -> Vec<String> {
 
 impl std::fmt::Display for Explanation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { operation, class, decision, by, failed, near } = self;
-        let mut text = format!("{operation} ({class}): {}", decision.as_str());
+        let Self { operation, class, link, decision, by, failed, near } = self;
+        let place = link.as_ref().map(|(task, agent)| format!(" in the place of task {task} of {agent}"));
+        let mut text = format!("{operation} ({class}){}: {}", place.unwrap_or_default(), decision.as_str());
         for reason in by {
             let _ = write!(text, "\n  by {}", reason.policy);
             if let Some(why) = &reason.reason {

@@ -1,4 +1,5 @@
-//! The laboratory: test cases for policies. A case is a call in a few keys and what is expected of it.
+//! The laboratory: test cases for policies. A case is a call in a few keys and what is expected of it, or one in Cedar's
+//! own form (`cases`).
 
 use std::fmt;
 
@@ -6,6 +7,7 @@ use serde::Deserialize;
 
 use crate::call::{Attributed, Call, Decision, PolicyId};
 
+use super::cases;
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
 use super::load::Loader;
@@ -149,7 +151,8 @@ pub fn run_cases(
     files: &[SourceFile],
 ) -> Result<Report, LoadErrors> {
     let (mut report, mut problems) = (Report::default(), Vec::new());
-    for file in files {
+    cases::run(rules, vocabulary, files, &mut report, &mut problems);
+    for file in files.iter().filter(|file| !cases::is_json(file)) {
         match toml::from_str::<Cases>(&file.text) {
             Err(error) => problems.push(not_toml(file, error.span().unwrap_or(0..0), error.message())),
             Ok(cases) => {

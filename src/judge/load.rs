@@ -237,7 +237,7 @@ fn under_own_names(draft: &Draft<'_>, named: &Named, types: &Types) -> Vec<Probl
     }
 }
 
-fn validate_one(draft: &Draft<'_>, validator: &Validator) -> Vec<Problem> {
+pub(super) fn validate_one(draft: &Draft<'_>, validator: &Validator) -> Vec<Problem> {
     let policy = draft.id();
     // One by one, so that two policies of one name are both looked at.
     let alone = match PolicySet::from_policies([draft.parsed.policy.clone()]) {

@@ -7,18 +7,24 @@
 //! Nothing here opens a door by mishap. A set that has anything wrong with it is not loaded; a call that cannot be put
 //! before the policies, and a policy that fails on a call, deny.
 //!
-//! MUST NOT do I/O but for reading a policy directory, and is the only room that knows Cedar
-//! (<https://docs.cedarpolicy.com>).
+//! MUST NOT do I/O but for reading a policy directory and asking a solver (`prove`, off the walk), and is the only room that
+//! knows Cedar (<https://docs.cedarpolicy.com>).
 
+mod cases;
 mod context;
 mod draft;
 mod engine;
 mod error;
 mod explain;
+mod footprint;
+pub mod format;
+mod granted;
 mod groups;
 pub mod lab;
 mod load;
 mod names;
+pub mod prove;
+mod recall;
 mod request;
 mod scenario;
 mod schema;
@@ -30,7 +36,9 @@ mod vocabulary;
 pub use engine::Rules;
 pub use error::{Cause, LoadErrors, Place, Problem};
 pub use explain::{Explanation, NearMiss};
+pub use granted::Granted;
 pub use load::Loader;
+pub use recall::Recall;
 pub use source::{PolicySource, SourceFile};
 pub use vocabulary::Vocabulary;
 

@@ -56,6 +56,7 @@ pub(super) struct Asker<'a> {
 
 impl<'a> Asker<'a> {
     /// Who makes the call.
+    #[cfg(test)]
     pub(super) fn own(call: &'a Call<Attributed>) -> Self {
         let stage = call.stage();
         Asker { task: &stage.task, history: &stage.history, profile: &stage.profile }

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use crate::call::principal::Entrance;
 use crate::call::{
     AgentHistory, AgentKind, AgentProfile, Args, Attributed, Call, CallId, Class, Clock, Entropy, Evidence,
-    Facts, Head, History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented, Principal,
-    Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId, Terms, Timestamp,
-    TraceContext, TrustDomain,
+    Facts, Grant, Head, History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented,
+    Principal, Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId, Terms,
+    Timestamp, TraceContext, TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;
@@ -32,6 +32,8 @@ pub(super) struct Scenario {
     intent: String,
     labels: BTreeMap<String, String>,
     on_behalf_of: Option<Subject>,
+    /// The classes that the task's grant names.
+    granted: BTreeSet<Class>,
     /// What the agent is.
     who: Who,
     operation: Option<String>,
@@ -88,6 +90,7 @@ impl Default for Scenario {
             intent: "test".into(),
             labels: BTreeMap::new(),
             on_behalf_of: None,
+            granted: BTreeSet::new(),
             who: Who::default(),
             operation: None,
             service: None,
@@ -260,7 +263,11 @@ impl Scenario {
             labels: self.labels.clone(),
             opened: now,
             deadline: now.plus(Duration::from_secs(900)),
-            terms: Terms { on_behalf_of: self.on_behalf_of.clone(), ..Terms::default() },
+            terms: Terms {
+                on_behalf_of: self.on_behalf_of.clone(),
+                grant: Grant { classes: self.granted.clone(), ..Grant::default() },
+                ..Terms::default()
+            },
         };
         Ok((Principal { agent, evidence: self.evidence }, task))
     }

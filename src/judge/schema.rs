@@ -152,7 +152,8 @@ impl Actions {
 /// The operator's file, parsed.
 #[derive(Debug)]
 pub(super) struct Types {
-    file: String,
+    /// Its name.
+    pub(super) file: String,
     fragment: SchemaFragment,
 }
 
@@ -169,6 +170,23 @@ impl Types {
         let (actions, _warnings) =
             SchemaFragment::from_cedarschema_str(&declare(named)).map_err(|error| self.wrong(&error))?;
         Schema::from_schema_fragments([self.fragment.clone(), actions]).map_err(|error| self.wrong(&error))
+    }
+
+    /// The same as it is at `service`, one of those that are named: what the catalog cannot name there is in the service's group
+    /// too. For one service it can be said, which for all of them at once no schema can (see [`within`]).
+    pub(super) fn with_unknown_at(&self, named: &Named, service: &ServiceName) -> Result<Schema, Problem> {
+        let mut file = self.fragment.clone().to_json_value().map_err(|error| self.wrong(&error))?;
+        for class in Class::ALL {
+            let id = OperationId::unknown(class);
+            let groups = file.pointer_mut(&format!("//actions/{}/memberOf", id.0));
+            let groups = groups.and_then(serde_json::Value::as_array_mut);
+            let groups = groups.ok_or_else(|| self.wrong(&Unfit::Missing(id.to_string())))?;
+            groups.push(serde_json::json!({"id": &*service.0}));
+        }
+        let file = SchemaFragment::from_json_value(file).map_err(|error| self.wrong(&error))?;
+        let (actions, _warnings) =
+            SchemaFragment::from_cedarschema_str(&declare(named)).map_err(|error| self.wrong(&error))?;
+        Schema::from_schema_fragments([file, actions]).map_err(|error| self.wrong(&error))
     }
 
     /// What calls are judged as: `services` are the catalog's.

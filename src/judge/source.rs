@@ -28,6 +28,8 @@ const POLICIES: [(&str, &str); 5] = [
     ("30-delegate.cedar", include_str!("../../policies/30-delegate.cedar")),
 ];
 const CASES: (&str, &str) = ("tests/defaults.toml", include_str!("../../policies/tests/defaults.toml"));
+const INVARIANTS: (&str, &str) =
+    ("invariants/defaults.cedar", include_str!("../../policies/invariants/defaults.cedar"));
 const GROUPS: &str = "groups.toml";
 
 /// A file of a policy set.
@@ -46,6 +48,7 @@ pub struct PolicySource {
     pub(super) policies: Vec<SourceFile>,
     pub(super) groups: Option<SourceFile>,
     pub(super) cases: Vec<SourceFile>,
+    pub(super) invariants: Vec<SourceFile>,
 }
 
 impl PolicySource {
@@ -53,11 +56,12 @@ impl PolicySource {
     pub fn embedded() -> Self {
         let file = |(name, text): (&str, &str)| SourceFile { name: name.into(), text: text.into() };
         let policies = POLICIES.into_iter().map(file).collect();
-        Self { schema: file(SCHEMA), policies, groups: None, cases: vec![file(CASES)] }
+        let (cases, invariants) = (vec![file(CASES)], vec![file(INVARIANTS)]);
+        Self { schema: file(SCHEMA), policies, groups: None, cases, invariants }
     }
 
-    /// All of `directory`: `**/*.cedar`, one `*.cedarschema` (else the one in the binary), `groups.toml`, and
-    /// `tests/*.toml`. Hidden files are left out, links are followed.
+    /// All of `directory`: `**/*.cedar`, one `*.cedarschema` (else the one in the binary), `groups.toml`,
+    /// `tests/*.toml` and `*.json`, and `invariants/*.cedar`, which are no policies. Hidden files are left out, links are followed.
     pub fn dir(directory: &Path) -> Result<Self, LoadErrors> {
         let mut found = Vec::new();
         let mut read = |path: &Path, name: String, metadata: &Metadata| {
@@ -92,7 +96,8 @@ impl PolicySource {
     /// The same from texts: names as within a directory.
     pub fn of_files(mut files: Vec<SourceFile>, place: &str) -> Result<Self, LoadErrors> {
         files.sort();
-        let mut source = Self { policies: Vec::new(), cases: Vec::new(), ..Self::embedded() };
+        let mut source =
+            Self { policies: Vec::new(), cases: Vec::new(), invariants: Vec::new(), ..Self::embedded() };
         let mut schemas = Vec::new();
         for file in files {
             match kind(&file.name) {
@@ -100,6 +105,7 @@ impl PolicySource {
                 Some(Kind::Schema) => schemas.push(file),
                 Some(Kind::Groups) => source.groups = Some(file),
                 Some(Kind::Cases) => source.cases.push(file),
+                Some(Kind::Invariants) => source.invariants.push(file),
                 None => {}
             }
         }
@@ -118,7 +124,7 @@ impl PolicySource {
     }
 
     /// SHA-256 over schema, groups and policies, each as name and text, each of those led by its length in bytes
-    /// (u64, big-endian). Test cases decide nothing and are left out.
+    /// (u64, big-endian). Test cases and invariants decide nothing and are left out.
     pub(super) fn digest(&self) -> RulesDigest {
         let mut files: Vec<_> =
             self.policies.iter().chain(&self.groups).chain(std::iter::once(&self.schema)).collect();
@@ -131,10 +137,10 @@ impl PolicySource {
         RulesDigest(hash.finalize().into())
     }
 
-    /// The same set with these policies in the place of its own, and without its cases.
+    /// The same set with these policies in the place of its own, and without its cases and invariants.
     #[must_use]
     pub fn with_policies(&self, file: SourceFile) -> Self {
-        Self { policies: vec![file], cases: Vec::new(), ..self.clone() }
+        Self { policies: vec![file], cases: Vec::new(), invariants: Vec::new(), ..self.clone() }
     }
 
     /// The files of cases, for `lab`.
@@ -153,15 +159,17 @@ enum Kind {
     Schema,
     Groups,
     Cases,
+    Invariants,
 }
 
 fn kind(name: &str) -> Option<Kind> {
     let extension = name.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, end)| end);
     match extension {
+        Some("cedar") if name.starts_with("invariants/") => Some(Kind::Invariants),
         Some("cedar") => Some(Kind::Policy),
         Some("cedarschema") => Some(Kind::Schema),
         Some("toml") if name == GROUPS => Some(Kind::Groups),
-        Some("toml") if name.starts_with("tests/") => Some(Kind::Cases),
+        Some("toml" | "json") if name.starts_with("tests/") => Some(Kind::Cases),
         _ => None,
     }
 }

@@ -1,11 +1,15 @@
 //! The traps of a Cedar engine, each by name, and the shipped policies.
 
+mod cases;
 mod explaining;
 mod facts;
 mod files;
+mod forms;
 mod ground;
 mod holding;
 mod loading;
+mod proving;
+mod recalling;
 mod reloading;
 mod ruling;
 mod shapes;

@@ -15,8 +15,9 @@ use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
-    Account, Attributed, CallId, Decision, Evidence, Head, History, Mode, Operation, Operations, Opinion,
-    PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId, Terms, Timestamp,
+    Account, AgentProfile, Attributed, CallId, Decision, Evidence, Head, History, Link, Mode, Operation,
+    Operations, Opinion, PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId,
+    Terms, Timestamp,
 };
 
 /// Everything that is known of a call when it is opened or refused.
@@ -54,6 +55,12 @@ pub struct CallFacts {
     pub http: HttpFacts,
     /// What the task had done before, as the policies saw it.
     pub history: Option<History>,
+    /// What its agent is; absent where nobody put it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Box<AgentProfile>>,
+    /// The tasks above, nearest first: the call was judged in the place of each of them too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkFacts>,
     /// What was decided.
     pub decision: Option<Decision>,
     /// By which policies.
@@ -71,6 +78,22 @@ pub struct CallFacts {
     /// What a candidate for the place of the policies would have ruled on a refused call; of others the closing says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Box<Opinion>>,
+}
+
+/// A task above the one that a call is made for, as it was judged in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkFacts {
+    /// Which.
+    pub task: TaskId,
+    /// Who works on it.
+    pub agent: SpiffeId,
+    /// What it is about.
+    pub intent: IntentName,
+    /// What it had done before, and those below it.
+    pub history: History,
+    /// What its agent is; absent where nobody put it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Box<AgentProfile>>,
 }
 
 /// The request's head, less whatever may be secret.
@@ -202,6 +225,8 @@ impl CallFacts {
             operations: operations.map(|all| all.iter().map(bounded).collect()).unwrap_or_default(),
             http: HttpFacts::of(head, &named(operations)),
             history: attributed.map(|a: &Attributed| a.history.clone()),
+            profile: attributed.and_then(|a| put_down(&a.profile)),
+            links: attributed.map(|a| a.links.iter().map(LinkFacts::of).collect()).unwrap_or_default(),
             decision: if observed.is_some() { Some(Decision::Allow) } else { ruling.map(Ruling::decision) },
             policies: forceful
                 .map(|r| r.reasons().iter().map(|r| r.policy.clone()).collect())
@@ -225,6 +250,23 @@ impl CallFacts {
         let first = all.next()?;
         Some(all.fold(first, |best, next| if next.class > best.class { next } else { best }))
     }
+}
+
+impl LinkFacts {
+    fn of(link: &Link) -> Self {
+        let Link { task, profile, history } = link;
+        Self {
+            task: task.id,
+            agent: task.agent.clone(),
+            intent: task.intent.clone(),
+            history: history.clone(),
+            profile: put_down(profile),
+        }
+    }
+}
+
+fn put_down(profile: &AgentProfile) -> Option<Box<AgentProfile>> {
+    profile.registered.then(|| Box::new(profile.clone()))
 }
 
 /// What the catalog's own descriptions name as resources: those words are names, whatever they look like.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::past::Past;
+use super::past::{Past, unreadable};
 use super::screen;
 use crate::call::{Attributed, Call, CallId, Decision};
 use crate::judge::{Explanation, Rules, Vocabulary, lab};
@@ -49,7 +49,8 @@ pub(super) fn run(
 }
 
 fn as_json(explanation: &Explanation) -> Value {
-    let Explanation { operation, class, decision, by, failed, near } = explanation;
+    let Explanation { operation, class, link, decision, by, failed, near } = explanation;
+    let link = link.as_ref().map(|(task, agent)| json!({"task": task, "agent": agent}));
     let near: Vec<_> = near
         .iter()
         .map(|miss| {
@@ -59,7 +60,7 @@ fn as_json(explanation: &Explanation) -> Value {
         })
         .collect();
     json!({
-        "operation": operation, "class": class, "decision": decision, "by": by, "failed": failed, "near": near,
+        "operation": operation, "class": class, "in_place_of": link, "decision": decision, "by": by, "failed": failed, "near": near,
     })
 }
 
@@ -79,8 +80,7 @@ fn from_journal(which: &str, state: &Path) -> Result<(Call<Attributed>, Option<C
             "it is what the answer's `remit-call` header says; `-` reads a request from standard input",
         )
     })?;
-    let unreadable = |error: crate::record::JournalError| Failure::found_wanting(error.to_string());
-    let (mut past, mut facts) = (Past::default(), None);
+    let mut facts = None;
     let filter = Filter { call: Some(id), ..Filter::default() };
     search(state, &filter, |found| match &found.entry.what {
         What::Opened(call) | What::Refused(call) => {
@@ -96,12 +96,18 @@ fn from_journal(which: &str, state: &Path) -> Result<(Call<Attributed>, Option<C
             state.display()
         )));
     };
-    let filter = Filter { task: facts.task, kind: Some("task_opened".into()), ..Filter::default() };
-    search(state, &filter, |found| {
-        past.read(found.entry.what.clone());
-        ControlFlow::Break(())
-    })
-    .map_err(unreadable)?;
+    let mut past = Past::default();
+    for task in facts.task.into_iter().chain(facts.links.iter().map(|link| link.task)) {
+        let filter = Filter { task: Some(task), kind: Some("task_opened".into()), ..Filter::default() };
+        search(state, &filter, |found| match &found.entry.what {
+            What::TaskOpened(opened) if opened.task == task => {
+                past.opened(opened.clone());
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        })
+        .map_err(unreadable)?;
+    }
     let call = past.call(&facts).ok_or_else(|| {
         let why = facts.refusal.as_ref().map_or("", |refusal| refusal.message.as_str());
         Failure::found_wanting(format!("no policy was asked about `{id}`: {why}"))

@@ -13,6 +13,7 @@ mod demo;
 mod explain;
 mod failure;
 mod find;
+mod format;
 mod import;
 mod log;
 mod offline;
@@ -29,6 +30,7 @@ mod task;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::process::ExitCode;
 

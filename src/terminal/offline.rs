@@ -11,7 +11,8 @@ use clap::Subcommand;
 
 use super::catalog::{self as catalog_verbs, Format, VerbError};
 use super::failure::Failure;
-use super::{explain, find, import, policy, replay, suggest};
+use super::verify::VerifyArguments;
+use super::{explain, find, format, import, policy, replay, suggest, verify};
 use crate::catalog::Catalog;
 use crate::judge::Rules;
 use crate::judge::lab::Extent;
@@ -38,16 +39,35 @@ pub(super) struct PolicyArguments {
 
 #[derive(Debug, Subcommand)]
 enum PolicyVerb {
-    /// Parse and validate the policies against the schema and the catalog
-    #[command(
-        after_help = "Example:\n  remit policy check\n\nExit codes: 0 sound, 1 something is wrong, 2 wrong usage or bad configuration."
-    )]
-    Check,
-    /// Run the example calls in tests/*.toml beside the policies
+    /// Parse and validate policies and invariants against the schema and the catalog
+    #[command(after_help = "Example:\n  remit policy check --fmt-check\n\n\
+        Files that have another form than `remit policy fmt` gives them are told on standard error.\n\n\
+        Exit codes: 0 sound, 1 something is wrong, 2 wrong usage or bad configuration.")]
+    Check {
+        /// Fail if a file has another form than `remit policy fmt` gives it
+        #[arg(long)]
+        fmt_check: bool,
+        /// Give such files their form
+        #[arg(long, conflicts_with = "fmt_check")]
+        write: bool,
+    },
+    /// Write policy files in their one form, that of Cedar's own formatter
+    #[command(after_help = "Example:\n  remit policy fmt --policies ./policies\n\n\
+        Exit codes: 0 done (with --check: nothing to do), 1 a file cannot be written (with --check: there is something to do), \
+        2 wrong usage or bad configuration.")]
+    Fmt {
+        /// Write nothing, and fail if there is something to write
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the example calls beside the policies: tests/*.toml, and tests/*.json in the form of Cedar's `run-tests`
     #[command(
         after_help = "Example:\n  remit policy test\n\nExit codes: 0 all as expected, 1 not, 2 wrong usage or bad configuration."
     )]
     Test,
+    /// Prove the invariants over all requests that there could be, or that another set of policies allows nothing new
+    #[command(after_help = include_str!("help/policy-verify.txt"))]
+    Verify(VerifyArguments),
     /// Say why a call is allowed or denied: the policies that decide, or the nearest permits and what they lack
     #[command(after_help = "Example:\n  remit policy explain 01KB0ZX5D2Q7C3V9T4N8M6R1WE\n  \
         printf 'operation = \"github:issues/create\"\\nagent = \"coder\"\\n' | remit policy explain -\n\n\
@@ -98,23 +118,36 @@ pub(super) fn policy(arguments: PolicyArguments) -> Result<ExitCode, Failure> {
             .and_then(|source| Rules::load(source, &words))
             .map_err(|errors| Failure::usage(format!("the policies cannot be loaded:\n{errors}")))
     };
-    let mut out = io::stdout();
+    let readable = || source.as_ref().map_err(|errors| Failure::usage(errors.to_string()));
+    let (mut out, mut wanting) = (io::stdout(), false);
     let finding = match arguments.verb {
         PolicyVerb::Explain { call, json } => return explain::run(&call, &state, &rules()?, &words, json),
         PolicyVerb::Suggest => {
-            let source = source.as_ref().map_err(|errors| Failure::usage(errors.to_string()))?;
-            return suggest::run(&state, source, &rules()?, &words);
+            return suggest::run(&state, readable()?, &rules()?, &words);
         }
         PolicyVerb::Schema { full } => {
             let extent = if full { Extent::Full } else { Extent::Working };
             policy::schema(&source, &words, extent, &mut out)
         }
         PolicyVerb::Replay { json } => return replay::run(&state, &rules()?, json),
-        PolicyVerb::Check => policy::check(&source, &words, &mut out),
+        PolicyVerb::Verify(arguments) => return verify::run(&arguments, readable()?, &words),
+        PolicyVerb::Fmt { check: true } => return Ok(format::look(readable()?)),
+        PolicyVerb::Fmt { check: false } => {
+            return format::write(config.policies_dir.as_deref(), readable()?);
+        }
+        PolicyVerb::Check { fmt_check, write } => {
+            if write {
+                format::write(config.policies_dir.as_deref(), readable()?)?;
+            } else if let Ok(source) = &source {
+                let formatted = format::look(source) == ExitCode::SUCCESS;
+                wanting = fmt_check && !formatted;
+            }
+            policy::check(&source, &words, &mut out)
+        }
         PolicyVerb::Test => policy::test(&source, &words, &mut out),
     };
     match finding {
-        Ok(finding) => Ok(ExitCode::from(finding.exit_code())),
+        Ok(finding) => Ok(ExitCode::from(finding.exit_code().max(u8::from(wanting)))),
         Err(error) => gone(&error),
     }
 }

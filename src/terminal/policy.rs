@@ -5,7 +5,7 @@ mod tests;
 
 use std::io::{self, Write};
 
-use crate::judge::{LoadErrors, PolicySource, Rules, Vocabulary, lab};
+use crate::judge::{LoadErrors, PolicySource, Rules, Vocabulary, lab, prove};
 
 /// What a verb found; its exit code is 0 or 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +33,20 @@ pub fn check(
     vocabulary: &dyn Vocabulary,
     out: &mut impl Write,
 ) -> io::Result<Finding> {
-    match load(source, vocabulary) {
+    let all = load(source, vocabulary)
+        .and_then(|(source, rules)| Ok((source, rules, prove::read_invariants(source, vocabulary)?)));
+    match all {
         Err(errors) => tell(&errors, out),
-        Ok((source, rules)) => {
+        Ok((source, rules, invariants)) => {
             let (policies, files) =
                 (count(rules.policies().len(), "policy"), count(source.policy_files(), "file"));
             let actions = count(rules.actions(), "action");
-            writeln!(out, "{policies} in {files}, {actions} in the schema, {}", rules.digest())?;
+            let invariants = count(invariants, "invariant");
+            writeln!(
+                out,
+                "{policies} in {files}, {invariants}, {actions} in the schema, {}",
+                rules.digest()
+            )?;
             Ok(Finding::Sound)
         }
     }

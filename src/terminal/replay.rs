@@ -1,7 +1,6 @@
 //! `remit policy replay`: what other policies would have ruled on the calls of the journal.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -9,15 +8,12 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::past::Past;
+use super::past::{self, Past, Reader, rate};
 use super::screen;
 use super::table::{Lean, Table};
 use crate::call::{Attributed, Call, Decision};
-use crate::judge::Rules;
-use crate::record::{Filter, What, search};
-
-/// Calls that are judged together, so that all processors have work.
-const BATCH: usize = 8_192;
+use crate::judge::{Recall, Rules};
+use crate::record::CallFacts;
 
 /// What becomes of calls that are alike: agent, operation, class.
 type Kind = (String, String, &'static str);
@@ -35,37 +31,66 @@ pub(super) struct Replayed {
     pub(super) denied: BTreeMap<Kind, u64>,
 }
 
-/// Judges the journal in `state` under `rules`.
-pub(super) fn replay(state: &Path, rules: &Rules) -> Result<(Replayed, Past), Failure> {
-    let (mut past, mut replayed, mut batch) = (Past::default(), Replayed::default(), Vec::new());
-    let progress = screen::stderr_is_terminal();
-    let begun = Instant::now();
-    search(state, &Filter::default(), |found| {
-        let then = match &found.entry.what {
-            What::Opened(facts) | What::Refused(facts) => facts.ruled(),
-            What::TaskOpened(_) => None,
-            _ => return ControlFlow::Continue(()),
-        };
-        let is_call = !matches!(found.entry.what, What::TaskOpened(_));
-        match past.read(found.entry.what.clone()) {
-            Some(call) => batch.push((call, then)),
-            None => replayed.unattributed += u64::from(is_call),
+/// Judges what it is given.
+struct Judge<'r> {
+    recall: Recall<'r>,
+    found: Replayed,
+}
+
+impl Reader for Judge<'_> {
+    fn take(&mut self, facts: &CallFacts, call: Option<Call<Attributed>>) {
+        match call {
+            Some(call) => {
+                let now = self.recall.decide(&call);
+                self.found.note(&call, facts.ruled(), now);
+            }
+            None => self.found.unattributed += 1,
         }
-        if batch.len() == BATCH {
-            replayed.judge(&batch, rules);
-            batch.clear();
-            if progress {
-                screen::progress(&format!("{} calls, {:.0}/s", replayed.calls, rate(replayed.calls, begun)));
+    }
+
+    fn taken(&self) -> u64 {
+        self.found.calls
+    }
+}
+
+impl Replayed {
+    fn note(&mut self, call: &Call<Attributed>, then: Option<Decision>, now: Decision) {
+        self.calls += 1;
+        let differs = match (then, now) {
+            (Some(Decision::Allow), Decision::Deny | Decision::Hold) => &mut self.denied,
+            (Some(Decision::Deny | Decision::Hold), Decision::Allow) => &mut self.allowed,
+            // The same as then; or no policy was asked then (a budget was spent, the journal was full).
+            _ => return,
+        };
+        let strongest = call.stage().operations.strongest();
+        let agent = call.stage().principal.agent.to_string();
+        *differs.entry((agent, strongest.id.to_string(), strongest.class.as_str())).or_default() += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        let Self { calls, unattributed, allowed, denied } = other;
+        self.calls += calls;
+        self.unattributed += unattributed;
+        for (all, more) in [(&mut self.allowed, allowed), (&mut self.denied, denied)] {
+            for (kind, calls) in more {
+                *all.entry(kind).or_default() += calls;
             }
         }
-        ControlFlow::Continue(())
-    })
-    .map_err(|error| Failure::found_wanting(error.to_string()))?;
-    replayed.judge(&batch, rules);
-    if progress {
+    }
+}
+
+/// Judges the journal in `state` under `rules`.
+pub(super) fn replay(state: &Path, rules: &Rules) -> Result<(Replayed, Past), Failure> {
+    let make = || Judge { recall: rules.recall(), found: Replayed::default() };
+    let (judges, past) = past::read(state, make, past::bar(Instant::now()))?;
+    let mut all = Replayed::default();
+    for judge in judges {
+        all.add(judge.found);
+    }
+    if screen::stderr_is_terminal() {
         screen::progress("");
     }
-    Ok((replayed, past))
+    Ok((all, past))
 }
 
 /// Replays, and tells the differences: exit 0 if there are none, else 1.
@@ -80,31 +105,10 @@ pub(super) fn run(state: &Path, rules: &Rules, json: bool) -> Result<ExitCode, F
         };
         screen::print_json(&json!({
             "rules": rules.digest().to_string(), "calls": calls, "unattributed": unattributed,
-            "without_task": past.without_task, "newly_allowed": list(allowed), "newly_denied": list(denied),
+            "without_task": past.without_task(), "newly_allowed": list(allowed), "newly_denied": list(denied),
         }))?;
     } else {
-        let columns = [
-            ("now", Lean::Left),
-            ("calls", Lean::Right),
-            ("class", Lean::Left),
-            ("operation", Lean::Left),
-            ("agent", Lean::Left),
-        ];
-        let mut table = Table::new(&columns);
-        for (now, kinds) in [("allow", allowed), ("deny", denied)] {
-            for ((agent, operation, class), calls) in kinds {
-                table.row(vec![
-                    now.into(),
-                    calls.to_string(),
-                    (*class).into(),
-                    operation.clone(),
-                    agent.clone(),
-                ]);
-            }
-        }
-        if !(allowed.is_empty() && denied.is_empty()) {
-            screen::print(&table.text())?;
-        }
+        print(&replayed)?;
         let sum = |kinds: &BTreeMap<Kind, u64>| kinds.values().sum::<u64>();
         screen::tell(&format!(
             "{calls} calls in {:.1} s ({:.0} a second): {} newly allowed, {} newly denied under {}",
@@ -114,10 +118,10 @@ pub(super) fn run(state: &Path, rules: &Rules, json: bool) -> Result<ExitCode, F
             sum(denied),
             rules.digest()
         ));
-        if past.without_task > 0 {
+        if past.without_task() > 0 {
             screen::tell(&format!(
-                "{} of them without their task's labels: its opening is not in the journal",
-                past.without_task
+                "{} of them without their task's labels and terms: its opening is not in the journal",
+                past.without_task()
             ));
         }
     }
@@ -125,36 +129,22 @@ pub(super) fn run(state: &Path, rules: &Rules, json: bool) -> Result<ExitCode, F
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate for people, of far fewer than 2^53 calls")]
-fn rate(calls: u64, since: Instant) -> f64 {
-    calls as f64 / since.elapsed().as_secs_f64().max(f64::EPSILON)
-}
-
-impl Replayed {
-    fn judge(&mut self, batch: &[(Call<Attributed>, Option<Decision>)], rules: &Rules) {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let share = batch.len().div_ceil(threads).max(1);
-        let now: Vec<Decision> = std::thread::scope(|scope| {
-            let judge = |part: &[(Call<Attributed>, Option<Decision>)]| {
-                part.iter().map(|(call, _)| rules.rule(call).decision()).collect::<Vec<_>>()
-            };
-            let parts: Vec<_> = batch.chunks(share).map(|part| scope.spawn(move || judge(part))).collect();
-            let done = parts
-                .into_iter()
-                .map(|part| part.join().unwrap_or_else(|why| std::panic::resume_unwind(why)));
-            done.flatten().collect()
-        });
-        for ((call, then), now) in batch.iter().zip(now) {
-            self.calls += 1;
-            let differs = match (then, now) {
-                (Some(Decision::Allow), Decision::Deny | Decision::Hold) => &mut self.denied,
-                (Some(Decision::Deny | Decision::Hold), Decision::Allow) => &mut self.allowed,
-                // The same as then; or no policy was asked then (a budget was spent, the journal was full).
-                _ => continue,
-            };
-            let strongest = call.stage().operations.strongest();
-            let agent = call.stage().principal.agent.to_string();
-            *differs.entry((agent, strongest.id.to_string(), strongest.class.as_str())).or_default() += 1;
+fn print(replayed: &Replayed) -> Result<(), Failure> {
+    let columns = [
+        ("now", Lean::Left),
+        ("calls", Lean::Right),
+        ("class", Lean::Left),
+        ("operation", Lean::Left),
+        ("agent", Lean::Left),
+    ];
+    let mut table = Table::new(&columns);
+    for (now, kinds) in [("allow", &replayed.allowed), ("deny", &replayed.denied)] {
+        for ((agent, operation, class), calls) in kinds {
+            table.row(vec![now.into(), calls.to_string(), (*class).into(), operation.clone(), agent.clone()]);
         }
     }
+    if replayed.allowed.is_empty() && replayed.denied.is_empty() {
+        return Ok(());
+    }
+    screen::print(&table.text())
 }

@@ -1,38 +1,67 @@
 //! `remit policy suggest`: the least that agents would have needed, drafted from what they were allowed to do.
 //!
-//! One permit for each agent, service and class: the operations that were used, by name where the catalog knows them, and the
-//! objects where they were few. The draft is loaded and the journal judged under it before it is printed: it allows all that
-//! was allowed, or it is said what it does not.
+//! The draft is loaded and the journal judged under it before it is printed: it allows all that was allowed, or it is said
+//! what it does not. What is in force is told beside it: how much each policy was used, and what it grants that nobody used.
+
+mod draft;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::failure::Failure;
-use super::past::Past;
+use super::past::{self, Reader};
 use super::{replay, screen};
-use crate::call::{Class, Decision, Operation, PolicyId};
-use crate::judge::{PolicySource, Rules, SourceFile, Vocabulary};
-use crate::record::{Filter, What, search};
+use crate::call::{Attributed, Call, Decision, PolicyId};
+use crate::judge::{PolicySource, Rules, SourceFile, Vocabulary, format};
+use crate::record::CallFacts;
+use draft::Usage;
 
-/// More objects than this are not listed: the agent works on whatever there is.
-const FEW: usize = 8;
-
-/// What an agent did of one class at one service.
-#[derive(Default)]
-struct Used {
+/// What the calls of the journal used.
+pub(super) struct Seen<'v> {
+    vocabulary: &'v dyn Vocabulary,
     calls: u64,
-    named: BTreeSet<String>,
-    /// Whether some of it has no name in the catalog.
-    unnamed: bool,
-    /// Kind and id of each object; nothing once a call had none.
-    objects: Option<BTreeSet<(String, String)>>,
+    usage: Usage,
+    /// By each policy that decided: calls, and the operations that they asked for.
+    decided: BTreeMap<PolicyId, (u64, BTreeSet<String>)>,
 }
 
-/// By agent, service and class.
-type Usage = BTreeMap<(String, String, Class), Used>;
+impl<'v> Seen<'v> {
+    fn nothing(vocabulary: &'v dyn Vocabulary) -> Self {
+        Self { vocabulary, calls: 0, usage: Usage::default(), decided: BTreeMap::new() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.usage.add(other.usage);
+        for (policy, (calls, operations)) in other.decided {
+            let all = self.decided.entry(policy).or_default();
+            all.0 += calls;
+            all.1.extend(operations);
+        }
+    }
+}
+
+impl Reader for Seen<'_> {
+    fn take(&mut self, facts: &CallFacts, call: Option<Call<Attributed>>) {
+        self.calls += 1;
+        let observed = facts.observed.iter().flat_map(|observed| &observed.policies);
+        for policy in facts.policies.iter().chain(observed) {
+            let decided = self.decided.entry(policy.clone()).or_default();
+            decided.0 += 1;
+            decided.1.extend(facts.operations.iter().map(|operation| operation.id.to_string()));
+        }
+        if let (Some(Decision::Allow), Some(call)) = (facts.decision, call) {
+            self.usage.note(&call, self.vocabulary);
+        }
+    }
+
+    fn taken(&self) -> u64 {
+        self.calls
+    }
+}
 
 /// Drafts, tries the draft, prints it.
 pub(super) fn run(
@@ -41,24 +70,31 @@ pub(super) fn run(
     rules: &Rules,
     vocabulary: &dyn Vocabulary,
 ) -> Result<ExitCode, Failure> {
-    let (usage, decided) = observe(state, vocabulary)?;
-    if usage.is_empty() {
+    let (readers, _) = past::read(state, || Seen::nothing(vocabulary), |_, _| {})?;
+    let mut seen = Seen::nothing(vocabulary);
+    for reader in readers {
+        seen.add(reader);
+    }
+    if seen.usage.is_empty() {
         return Err(Failure::found_wanting(format!(
             "the journal in `{}` has no allowed call",
             state.display()
         ))
         .remedy("run agents under policies that are wide enough for a while, then ask again"));
     }
-    let text = draft(&usage);
-    let drafted = source.with_policies(SourceFile { name: "suggested.cedar".into(), text: text.clone() });
-    let drafted = Rules::load(&drafted, vocabulary).map_err(|errors| {
-        Failure::found_wanting(format!("the draft does not load, which is a bug of remit:\n{errors}"))
-    })?;
+    let text = seen.usage.draft(vocabulary);
+    let file = SourceFile { name: "suggested.cedar".into(), text };
+    let bug = |why: String| {
+        Failure::found_wanting(format!("the draft does not load, which is a bug of remit:\n{why}"))
+    };
+    let file = SourceFile { text: format::formatted(&file).map_err(bug)?, ..file };
+    let text = file.text.clone();
+    let drafted =
+        Rules::load(&source.with_policies(file), vocabulary).map_err(|errors| bug(errors.to_string()))?;
     let (replayed, _) = replay::replay(state, &drafted)?;
     screen::print(&text)?;
-    let idle: Vec<_> = rules.policies().into_iter().filter(|id| !decided.contains(id)).collect();
-    for id in &idle {
-        screen::tell(&format!("`{id}` is in force and decided no call of the journal"));
+    for line in in_force(rules, &seen) {
+        screen::tell(&line);
     }
     let missed: u64 = replayed.denied.values().sum();
     screen::tell(&format!(
@@ -71,89 +107,30 @@ pub(super) fn run(
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-fn observe(state: &Path, vocabulary: &dyn Vocabulary) -> Result<(Usage, BTreeSet<PolicyId>), Failure> {
-    let (mut past, mut usage, mut decided) = (Past::default(), Usage::new(), BTreeSet::new());
-    search(state, &Filter::default(), |found| {
-        let what = &found.entry.what;
-        if let What::Opened(facts) | What::Refused(facts) = what {
-            decided.extend(facts.policies.iter().cloned());
-            decided.extend(facts.observed.iter().flat_map(|observed| observed.policies.clone()));
-            let allowed = facts.decision == Some(Decision::Allow);
-            if let (true, Some(call)) = (allowed, past.call(facts)) {
-                let agent = call.stage().principal.agent.to_string();
-                for operation in call.stage().operations.iter() {
-                    let kind = (agent.clone(), operation.service.to_string(), operation.class);
-                    usage.entry(kind).or_insert_with(Used::none).add(operation, vocabulary);
-                }
-            }
+/// What is in force, and what became of it: a policy that decided nothing, a grant that nobody used.
+fn in_force(rules: &Rules, seen: &Seen<'_>) -> Vec<String> {
+    let nothing = (0, BTreeSet::new());
+    let granted = rules.granted();
+    let mut lines = Vec::new();
+    for id in rules.policies() {
+        let (calls, operations) = seen.decided.get(&id).unwrap_or(&nothing);
+        if *calls == 0 {
+            lines.push(format!("`{id}` is in force and decided no call of the journal"));
+            continue;
         }
-        ControlFlow::Continue(())
-    })
-    .map_err(|error| Failure::found_wanting(error.to_string()))?;
-    Ok((usage, decided))
-}
-
-impl Used {
-    fn none() -> Self {
-        Self { objects: Some(BTreeSet::new()), ..Self::default() }
-    }
-
-    fn add(&mut self, operation: &Operation, vocabulary: &dyn Vocabulary) {
-        self.calls += 1;
-        match vocabulary.operation(&operation.id.0) {
-            Some((service, class)) if service == operation.service && class == operation.class => {
-                self.named.insert(operation.id.to_string());
-            }
-            _ => self.unnamed = true,
-        }
-        match (&mut self.objects, &operation.resource) {
-            (Some(objects), Some(object)) if objects.len() <= FEW => {
-                objects.insert((object.kind.to_string(), object.id.clone()));
-            }
-            (objects, _) => *objects = None,
-        }
-    }
-}
-
-fn draft(usage: &Usage) -> String {
-    let mut text = String::from(
-        "// Drafted from the journal: what agents were allowed to do, and no more. Read it before it counts.\n",
-    );
-    for (number, ((agent, service, class), used)) in (1..).zip(usage) {
-        let action = match used.named.iter().collect::<Vec<_>>().as_slice() {
-            // Names alone would leave out what has none.
-            _ if used.unnamed => format!("action in Action::{}", quoted(class.as_str())),
-            [one] => format!("action == Action::{}", quoted(one)),
-            several => {
-                let several: Vec<_> =
-                    several.iter().map(|id| format!("\n    Action::{}", quoted(id))).collect();
-                format!("action in [{}\n  ]", several.join(","))
-            }
+        let named = granted.iter().find(|granted| granted.policy == id).map(|granted| &granted.actions);
+        // Groups are used by whatever is in them; an operation by itself.
+        let unused = named
+            .into_iter()
+            .flatten()
+            .filter(|action| action.contains(':') && !operations.contains(*action));
+        let unused: Vec<_> = unused.map(|action| format!("`{action}`")).collect();
+        let unused = if unused.is_empty() {
+            String::new()
+        } else {
+            format!("; it names and nobody used {}", unused.join(", "))
         };
-        let _ = write!(
-            text,
-            "\n// {} {class} calls\n@id(\"suggested-{number}\")\npermit (\n  principal == Agent::{},\n  {action},\n  resource in Service::{}\n)",
-            used.calls,
-            quoted(agent),
-            quoted(service)
-        );
-        if let Some(objects) = used.objects.as_ref().filter(|objects| (1..=FEW).contains(&objects.len())) {
-            let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-            for (kind, id) in objects {
-                kinds.entry(kind).or_default().push(quoted(id));
-            }
-            let kinds = kinds.iter().map(|(kind, ids)| {
-                format!("(resource.kind == {} && [{}].contains(resource.id))", quoted(kind), ids.join(", "))
-            });
-            let kinds: Vec<_> = kinds.collect();
-            let _ = write!(text, "\nwhen {{ resource is Resource && ({}) }}", kinds.join(" || "));
-        }
-        text.push_str(";\n");
+        lines.push(format!("`{id}` decided {calls} calls of {} operations{unused}", operations.len()));
     }
-    text
-}
-
-/// A Cedar string: quotes, backslashes and control characters are escaped as in Rust, which is where Cedar has it from.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.escape_debug())
+    lines
 }

@@ -42,12 +42,14 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
 ];
 
 /// A package, and where it may be named.
-const FENCES: [(&str, &[&str]); 13] = [
+const FENCES: [(&str, &[&str]); 15] = [
     ("hyper::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("hyper_util::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("rustls::", &["accept", "origin", "identity", "web", "runtime"]),
     ("cedar_policy::", &["judge"]),
     ("cedar_policy_core::", &["judge"]),
+    ("cedar_policy_formatter::", &["judge/format"]),
+    ("cedar_policy_symcc::", &["judge/prove"]),
     ("rusqlite::", &["store"]),
     ("spiffe::", &["runtime"]),
     ("opentelemetry_proto::", &["telemetry"]),
@@ -212,7 +214,9 @@ fn the_list_of_rooms_is_the_walk() {
 #[test]
 fn the_vocabulary_is_pure() {
     let mut wrong = Vec::new();
-    for file in sources().iter().filter(|file| matches!(file.room(), "call" | "judge") && !file.is_test()) {
+    // The solver is a process, off the walk; Cedar's interface to it is tokio's.
+    let pure = |file: &File| matches!(file.room(), "call" | "judge") && file.path != "judge/prove/solver.rs";
+    for file in sources().iter().filter(|file| pure(file) && !file.is_test()) {
         for (n, line) in file.code() {
             for package in ["hyper", "tokio::", "rustls::", "async fn", "std::net::Tcp", "SystemTime::now"] {
                 if line.contains(package) {

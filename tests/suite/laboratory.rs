@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use http::StatusCode;
-use serde_json::Value;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
 
-use crate::harness::{House, PERMIT_ALL, PERMIT_READS};
+use crate::harness::{Agent, House, PERMIT_ALL, PERMIT_READS};
 
 const ISSUES: &str = "https://api.github.com/repos/octo/hello/issues";
 
@@ -81,4 +81,50 @@ async fn the_journal_is_explained_and_replayed_as_it_was_ruled() {
     let none = replay("none");
     assert_eq!(none.status.code(), Some(1));
     assert_eq!(json(&none)["newly_denied"][0]["calls"], 2, "{}", json(&none));
+}
+
+#[tokio::test]
+async fn a_delegated_call_is_explained_and_replayed_link_by_link() {
+    // The helper may act, and whoever delegated to it has read too much to.
+    let tired = "@id(\"tired\") forbid (principal == Agent::\"spiffe://example.org/agent/tester\", action in Action::\"act\", resource)
+        when { context.history.reads > 0 };\n";
+    let house = House::start(&format!("{PERMIT_ALL}{tired}"), "").await;
+    let post = async |path: &str, body: Value| {
+        let (status, answer) = house.admin(Method::POST, path, body).await;
+        assert!(status.is_success(), "{path}: {answer}");
+        answer
+    };
+    let call = async |task: &Value, method: &str| {
+        let mut agent =
+            Agent::connect(&house, "api.github.com", "http/1.1", task["token"].as_str().unwrap()).await;
+        let (status, headers, _) = agent.ask(method, ISSUES, &[]).await;
+        (status, headers["remit-call"].to_str().unwrap().to_owned())
+    };
+    let root = post("/v1/tasks", json!({"agent": "tester", "intent": "test"})).await;
+    let delegate = format!("/v1/tasks/{}/delegate", root["id"].as_str().unwrap());
+    let child = post(&delegate, json!({"to": "helper"})).await;
+    assert_eq!(call(&child, "POST").await.0, StatusCode::OK);
+    assert_eq!(call(&root, "GET").await.0, StatusCode::OK);
+    let (status, denied) = call(&child, "POST").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+
+    let dir = house.dir.path().to_owned();
+    let told = json(&policy(&dir, &["explain", &denied, "--json"]));
+    let [own, above] = told["operations"].as_array().unwrap().as_slice() else { panic!("{told}") };
+    assert_eq!((&own["decision"], &own["in_place_of"]), (&"allow".into(), &Value::Null), "{told}");
+    assert_eq!((&above["decision"], &above["by"][0]["policy"]), (&"deny".into(), &"tired".into()), "{told}");
+    assert_eq!(above["in_place_of"]["task"], root["id"], "{told}");
+
+    let same = json(&policy(&dir, &["replay", "--json"]));
+    assert_eq!((&same["calls"], &same["newly_allowed"]), (&3.into(), &json!([])), "{same}");
+    let kept = tempfile::tempdir().unwrap();
+    std::fs::write(kept.path().join("p.cedar"), PERMIT_ALL).unwrap();
+    let all = json(&policy(&dir, &["replay", "--json", "--policies", kept.path().to_str().unwrap()]));
+    assert_eq!(all["newly_allowed"][0]["calls"], 1, "{all}");
+
+    let draft = policy(&dir, &["suggest"]);
+    let (text, told) = (String::from_utf8_lossy(&draft.stdout), String::from_utf8_lossy(&draft.stderr));
+    assert!(text.contains("agent/helper") && text.contains("agent/tester"), "{text}");
+    assert_eq!(draft.status.code(), Some(0), "{told}");
+    assert!(told.contains("`tired` decided 1 calls of 1 operations"), "{told}");
 }

@@ -12,6 +12,19 @@ const ISSUES: &str = "https://api.github.com/repos/octo/hello/issues";
 const NO_STREAM: &str =
     "@id(\"no-stream\") forbid (principal, action, resource) when { context.http.path == \"/stream\" };\n";
 
+/// An act, which is expected to be allowed.
+const CEDAR_CASE: &str = r#"[{"name": "c", "decision": "allow", "entities": [], "request": {
+  "principal": "Agent::\"spiffe://example.org/agent/x\"", "action": "Action::\"github:*act\"", "resource": "Service::\"github\"",
+  "context": {
+    "task": {"id": "t", "intent": "i", "labels": [], "on_behalf_of": "", "depth": 0, "delegated_by": [], "granted": []},
+    "agent": {"registered": false, "kind": "agent", "owner": "", "environment": "", "labels": [], "reads": 0, "acts": 0, "delegates": 0,
+      "denials": 0, "service_seen": false, "operation_seen": false, "drift": false},
+    "history": {"reads": 0, "acts": 0, "delegates": 0, "denials": 0, "service_seen": false, "operation_seen": false,
+      "resource_seen": false, "resource_read": false, "labels": [], "external": 0, "bytes_out": 0},
+    "http": {"scheme": "https", "host": "h", "port": 443, "method": "POST", "path": "/"}, "args": {"domains": [], "unclear": false},
+    "direction": "out", "drifted": false, "recognition": "exact", "evidence": "task-token", "approved": false,
+    "time": "2026-11-26T00:00:00Z"}}}]"#;
+
 fn write(house: &House, name: &str, text: &str) {
     let path = house.dir.path().join("policies").join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -82,6 +95,7 @@ async fn policies_that_are_not_fit_are_refused_whole_and_loudly() {
             "tests/t.toml",
             "[[case]]\nname = \"c\"\nexpect = \"allow\"\nservice = \"github\"\nclass = \"act\"\n",
         ),
+        ("a case in Cedar's form fails", "tests/c.json", CEDAR_CASE),
     ] {
         write(&house, name, text);
         let (status, problem) = reload(&house).await;

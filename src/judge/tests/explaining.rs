@@ -1,7 +1,9 @@
 //! An explanation names what decided, or what was nearest and by how much it missed.
 
+use std::sync::Arc;
+
 use super::ground::{Given, call, load_files, operation};
-use crate::call::{Class, Decision, History, Operations};
+use crate::call::{Class, Decision, History, Link, Operations};
 use crate::judge::{NearMiss, Rules};
 
 const GROUPS: &str = "support = [\"spiffe://example.org/agent/helpdesk\"]\n";
@@ -52,4 +54,26 @@ fn a_policy_that_fails_is_named() {
     let told = rules.explain(&given.call(Operations::one(operation("github:issues/get", Class::Read))));
     assert_eq!(told[0].decision, Decision::Deny);
     assert!(told[0].failed[0].contains("`big` failed"), "{told:?}");
+}
+
+#[test]
+fn each_link_of_a_chain_is_explained_as_it_is_ruled() {
+    let rules = rules(
+        "@id(\"all\") permit (principal, action, resource);\n\
+         @id(\"tired\") forbid (principal, action, resource) when { context.history.reads > 3 };\n",
+    );
+    let operations = || Operations::one(operation("github:issues/get", Class::Read));
+    let above = Given { agent: "spiffe://example.org/agent/boss", ..Given::default() }.call(operations());
+    let history = History { reads: 4, ..History::default() };
+    let link = Link { task: above.stage().task.clone(), profile: Arc::default(), history };
+    let call = Given::default().call(operations()).standing_in(Arc::default(), vec![link]);
+    let told = rules.explain(&call);
+    let decided: Vec<_> = told.iter().map(|one| (one.link.is_some(), one.decision)).collect();
+    assert_eq!(decided, [(false, Decision::Allow), (true, Decision::Deny)]);
+    assert_eq!(rules.rule(&call).decision(), Decision::Deny);
+    assert!(
+        told[1].to_string().contains("of spiffe://example.org/agent/boss: deny\n  by tired"),
+        "{}",
+        told[1]
+    );
 }

@@ -36,7 +36,10 @@ fn check_prints_one_line_or_every_problem() {
     let mut out = Vec::new();
     assert_eq!(check(&Ok(PolicySource::embedded()), &Small, &mut out).unwrap(), Finding::Sound);
     let line = String::from_utf8(out).unwrap();
-    assert!(line.starts_with("8 policies in 5 files, 6 actions in the schema, sha256:"), "{line}");
+    assert!(
+        line.starts_with("10 policies in 5 files, 6 invariants, 6 actions in the schema, sha256:"),
+        "{line}"
+    );
 
     let bad =
         PolicySource::of_files(vec![file("a.cedar", "permit (principal, action, resource);")], "policies");

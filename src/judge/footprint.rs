@@ -1,0 +1,130 @@
+//! What policies read of a request's context: the rest of it cannot change a ruling.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{Policy, pst};
+
+/// Attributes of the context that some policy reads, and of those that are records the attributes that it reads. Deeper it does not
+/// go: that is where the schema's records end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Footprint {
+    /// Whether the context is used in a way that does not tell what of it matters.
+    pub(super) whole: bool,
+    read: BTreeMap<String, Leaves>,
+}
+
+/// What is read of one attribute of the context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// All that it has.
+    All,
+    /// These attributes of it.
+    Some(BTreeSet<String>),
+}
+
+impl Footprint {
+    /// Of all these together.
+    pub(super) fn of<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
+        let mut all = Self::default();
+        for policy in policies {
+            match policy.to_pst() {
+                Err(_) => all.whole = true,
+                Ok(written) => {
+                    for clause in written.body().clauses() {
+                        let (pst::Clause::When(expression) | pst::Clause::Unless(expression)) = clause;
+                        all.visit(expression);
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// What is read of the attribute `group`, if anything is.
+    pub(super) fn leaves(&self, group: &str) -> Option<&Leaves> {
+        if self.whole { Some(&Leaves::All) } else { self.read.get(group) }
+    }
+
+    /// Whether any part of the attribute `group` is read.
+    pub(super) fn reads(&self, group: &str) -> bool {
+        self.leaves(group).is_some()
+    }
+
+    /// The attributes of the context itself that are read.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.read.keys().map(String::as_str)
+    }
+
+    fn add(&mut self, group: String, leaf: Option<String>) {
+        let leaves = self.read.entry(group).or_insert_with(|| Leaves::Some(BTreeSet::new()));
+        match (leaves, leaf) {
+            (Leaves::Some(names), Some(leaf)) => {
+                names.insert(leaf);
+            }
+            (leaves, None) => *leaves = Leaves::All,
+            (Leaves::All, Some(_)) => {}
+        }
+    }
+
+    fn visit(&mut self, expression: &pst::Expr) {
+        if let Some(path) = path(expression) {
+            let mut path = path.into_iter();
+            match path.next() {
+                Some(first) => self.add(first, path.next()),
+                None => self.whole = true,
+            }
+            return;
+        }
+        match expression {
+            pst::Expr::Literal(_) | pst::Expr::Slot(_) | pst::Expr::Var(_) => {}
+            pst::Expr::UnaryOp { expr, .. }
+            | pst::Expr::GetAttr { expr, .. }
+            | pst::Expr::HasAttr { expr, .. }
+            | pst::Expr::Like { expr, .. } => self.visit(expr),
+            pst::Expr::BinaryOp { left, right, .. } => {
+                self.visit(left);
+                self.visit(right);
+            }
+            pst::Expr::Is { expr, in_expr, .. } => {
+                for part in std::iter::once(expr).chain(in_expr) {
+                    self.visit(part);
+                }
+            }
+            pst::Expr::IfThenElse { cond, then_expr, else_expr } => {
+                self.visit(cond);
+                self.visit(then_expr);
+                self.visit(else_expr);
+            }
+            pst::Expr::Set(parts) => {
+                for part in parts {
+                    self.visit(part);
+                }
+            }
+            pst::Expr::Record(parts) => {
+                for part in parts.values() {
+                    self.visit(part);
+                }
+            }
+            // Words that Cedar may learn: nothing is known of what they read.
+            _ => self.whole = true,
+        }
+    }
+}
+
+/// `context.a.b` as its attributes, outermost first; `context` itself has none.
+fn path(expression: &pst::Expr) -> Option<Vec<String>> {
+    match expression {
+        pst::Expr::Var(pst::Var::Context) => Some(Vec::new()),
+        pst::Expr::GetAttr { expr, attr } => {
+            let mut path = path(expr)?;
+            path.push(attr.to_string());
+            Some(path)
+        }
+        pst::Expr::HasAttr { expr, attrs } => {
+            let mut path = path(expr)?;
+            path.extend(attrs.iter().map(ToString::to_string));
+            Some(path)
+        }
+        _ => None,
+    }
+}
