@@ -1,4 +1,4 @@
-//! Searching a long journal with the shipped program: `remit audit query`.
+//! Reading a long journal with the shipped program: `remit audit query` searches it, `remit policy replay` judges all of it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -60,6 +60,31 @@ pub(crate) async fn run(dir: &Path, entries: u64) -> anyhow::Result<()> {
         took.sort_unstable_by(f64::total_cmp);
         println!("| `{}` | {lines} | {:.2} |", arguments.join(" "), took.get(TIMES / 2).context("no time")?);
     }
+    replays(place.path())
+}
+
+/// Under the shipped policies; a process of its own each time.
+fn replays(dir: &Path) -> anyhow::Result<()> {
+    let (mut took, mut calls) = (Vec::new(), 0);
+    for _ in 0..TIMES {
+        let began = Instant::now();
+        let done = Command::new(env!("CARGO_BIN_EXE_remit"))
+            .current_dir(dir)
+            .args(["policy", "replay", "--json", "--state"])
+            .arg(dir)
+            .output()?;
+        took.push(began.elapsed().as_secs_f64());
+        let told: serde_json::Value = serde_json::from_slice(&done.stdout)
+            .with_context(|| String::from_utf8_lossy(&done.stderr).into_owned())?;
+        calls = told.get("calls").and_then(serde_json::Value::as_u64).context("no calls")?;
+    }
+    took.sort_unstable_by(f64::total_cmp);
+    let median = took.get(TIMES / 2).context("no time")?;
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^53 calls")]
+    let rate = calls as f64 / median;
+    println!(
+        "\n`remit policy replay`: {calls} calls in {median:.2} s, {rate:.0} a second, start of the program included"
+    );
     Ok(())
 }
 
