@@ -40,6 +40,10 @@ impl Past {
     pub(super) fn opened(&mut self, facts: TaskFacts) {
         let TaskFacts { task: id, agent, intent, labels, opened, deadline, terms } = facts;
         let terms = terms.map(|terms| *terms).unwrap_or_default();
+        // Tasks of another node were opened there; what is known of them came with the one that was handed over.
+        for link in terms.handed.iter().flat_map(|handed| &handed.links) {
+            self.tasks.entry(link.task.id).or_insert_with(|| Arc::new(link.task.clone()));
+        }
         self.tasks.insert(id, Arc::new(Task { id, agent, intent, labels, opened, deadline, terms }));
     }
 
