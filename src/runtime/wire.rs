@@ -92,8 +92,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         entropy: entropy.clone(),
     };
     let ((drain, draining), settings) = (watch::channel(false), accept_settings(&config));
-    let (pep, drained) = (Arc::new(pep), draining.clone());
-    let near = neighbours(&config.identity.processes);
+    let (pep, drained, near) = (Arc::new(pep), draining.clone(), neighbours(&config.identity.processes));
     let front = Front::new(pep, ca.clone(), settings, clock.clone(), entropy.clone(), drained, near);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
