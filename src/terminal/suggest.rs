@@ -80,7 +80,7 @@ pub(super) fn run(
             "the journal in `{}` has no allowed call",
             state.display()
         ))
-        .remedy("run agents under policies that are wide enough for a while, then ask again"));
+        .remedy("run agents for a while with `mode = \"observe\"` in the configuration, then ask again"));
     }
     let text = seen.usage.draft(vocabulary);
     let file = SourceFile { name: "suggested.cedar".into(), text };

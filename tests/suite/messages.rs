@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::{Message, handshake};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
 
 use crate::harness::{House, of_kind, tunnel};
+use crate::observe::{candidate, in_policies};
 
 /// Upgrades and reads may pass, acts may not at `/graphql`, delegations nowhere.
 const POLICIES: &str = r#"
@@ -194,4 +195,58 @@ async fn tools_that_are_listed_over_the_connection_are_learnt() {
         .iter()
         .filter(|data| data["http"]["message"] == true && data["operations"][0]["class"] == "act");
     assert_eq!(acts.count(), 1, "the first call acts, the second is known to read: {journal:#?}");
+}
+
+#[tokio::test]
+async fn a_held_message_says_so_in_its_protocol_and_never_leaves() {
+    let echo = Echo::default();
+    let policies = "@id(\"all\") permit (principal, action, resource);\n@id(\"ask\") @hold(\"owners\") \
+        forbid (principal, action in Action::\"delegate\", resource) unless { context.approved };\n";
+    let house = House::start(policies, &format!("\"ws.test\" = \"http://{}\"\n", echo.start().await)).await;
+    let mut mcp = open(&house, "/mcp", None).await;
+    let other = ask(&mut mcp, r#"{"jsonrpc":"2.0","id":1,"method":"message/send","params":{}}"#).await;
+    assert_eq!(
+        (&other["error"]["data"]["code"], &other["error"]["data"]["approvers"][0]),
+        (&"held".into(), &"owners".into())
+    );
+    let tool = r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"create_access_token"}}"#;
+    let told = ask(&mut mcp, tool).await;
+    assert_eq!((&told["id"], &told["result"]["isError"]), (&2.into(), &true.into()), "{told}");
+    assert!(told["result"]["content"][0]["text"].as_str().unwrap().contains("held for a person of `owners`"));
+    assert!(echo.heard().is_empty());
+    drop(mcp);
+    let journal = house.journal().await;
+    let held: Vec<_> =
+        of_kind(&journal, "refused").into_iter().map(|data| data["decision"].clone()).collect();
+    assert_eq!(held, ["hold", "hold"]);
+}
+
+#[tokio::test]
+async fn a_candidate_is_asked_about_messages_too() {
+    let echo = Echo::default();
+    let house = House::start(POLICIES, &format!("\"ws.test\" = \"http://{}\"\n", echo.start().await)).await;
+    candidate(
+        &house,
+        "@id(\"no-acts\") forbid (principal, action in Action::\"act\", resource);\n\
+        @id(\"all\") permit (principal, action, resource);\n",
+    );
+    let house = in_policies(house, "candidate = \"next\"").await;
+    let mut graphql = open(&house, "/graphql", Some("graphql-transport-ws")).await;
+    let query = r#"{"type":"subscribe","id":"1","payload":{"query":"query { viewer { id } }"}}"#;
+    let pay = r#"{"type":"subscribe","id":"2","payload":{"query":"mutation { payNow { id } }"}}"#;
+    for passes in [query, pay] {
+        ask(&mut graphql, passes).await;
+    }
+    drop(graphql);
+    let journal = house.journal().await;
+    let opened = of_kind(&journal, "opened");
+    let messages = opened.iter().filter(|data| data["http"]["message"] == true);
+    let said: Vec<_> = messages
+        .map(|data| {
+            let closed =
+                of_kind(&journal, "closed").into_iter().find(|one| one["call"] == data["call"]).unwrap();
+            (data["operations"][0]["class"].clone(), closed["closing"]["candidate"]["decision"].clone())
+        })
+        .collect();
+    assert_eq!(said, [("read".into(), "allow".into()), ("act".into(), "deny".into())]);
 }

@@ -140,7 +140,8 @@ async fn a_stream_that_is_observed_is_not_cut_by_other_policies() {
     }
 }
 
-fn candidate(house: &House, text: &str) {
+/// Puts a policy set beside the one in force.
+pub(crate) fn candidate(house: &House, text: &str) {
     std::fs::create_dir_all(house.dir.path().join("next")).unwrap();
     std::fs::write(house.dir.path().join("next/p.cedar"), text).unwrap();
 }
@@ -224,7 +225,7 @@ async fn again(house: House, top: &str) -> House {
 }
 
 /// The same house with this among what is said of policies.
-async fn in_policies(house: House, line: &str) -> House {
+pub(crate) async fn in_policies(house: House, line: &str) -> House {
     configured(house, |text| text.replace("[policies]\n", &format!("[policies]\n{line}\n"))).await
 }
 

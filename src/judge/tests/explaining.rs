@@ -26,6 +26,17 @@ fn an_allow_names_its_permits_and_a_deny_its_forbids() {
 }
 
 #[test]
+fn a_hold_is_explained_as_one_and_what_an_approval_would_not_lift_as_a_deny() {
+    let held = "@id(\"ask\") @hold(\"owners\") forbid (principal, action in Action::\"act\", resource) unless { context.approved };\n";
+    let asked = || call(operation("github:issues/create", Class::Act));
+    let told =
+        rules(&format!("@id(\"all\") permit (principal, action, resource);\n{held}")).explain(&asked());
+    assert_eq!((told[0].decision, &*told[0].by[0].policy.0), (Decision::Hold, "ask"));
+    assert!(told[0].to_string().starts_with("github:issues/create (act): hold"), "{}", told[0]);
+    assert_eq!(rules(held).explain(&asked())[0].decision, Decision::Deny, "nothing permits it");
+}
+
+#[test]
 fn a_default_deny_names_the_first_conjunct_that_failed_and_its_value() {
     let rules = rules(
         "@id(\"few\") permit (principal, action in Action::\"act\", resource in Service::\"slack\")
