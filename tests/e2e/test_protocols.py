@@ -231,7 +231,9 @@ def test_a_service_is_known_at_a_host_of_the_operator_s_own(own_remit, front):
     watch.allowed(host="h1.up.test", operation="github:issues/create")
     assert refused.status_code == 403 and refused.json()["operation"] == "github:repos/add-collaborator"
     assert deleted.status_code == 403 and deleted.json()["operation"] == "github:repos/delete"
-    assert graphql.status_code == 403 and graphql.json()["operation"] == "github-graphql:deleteIssue"
+    [error] = graphql.json()["errors"]
+    assert graphql.headers["remit-refusal"] == "policy_denied"
+    assert error["extensions"]["operation"] == "github-graphql:deleteIssue"
 
 
 def test_a_host_of_a_service_that_is_not_there_stops_the_start(own_remit):
