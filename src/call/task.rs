@@ -295,8 +295,11 @@ pub struct History {
     pub acts: u64,
     /// Calls of class delegate.
     pub delegates: u64,
-    /// Calls that were refused.
+    /// Calls that were refused, held ones among them.
     pub denials: u64,
+    /// Calls that were held for a person.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub holds: u64,
     /// Whether the task has been let through to this service before.
     pub service_seen: bool,
     /// Whether the task has been let through with this operation before.
@@ -330,8 +333,11 @@ pub struct AgentHistory {
     pub acts: u64,
     /// Calls of class delegate.
     pub delegates: u64,
-    /// Calls that were refused.
+    /// Calls that were refused, held ones among them.
     pub denials: u64,
+    /// Calls that were held for a person.
+    #[serde(default, skip_serializing_if = "is_nought")]
+    pub holds: u64,
     /// Whether it has been let through to this service before.
     pub service_seen: bool,
     /// Whether it has been let through with this operation before.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::call::facts::{Direction, Facts};
+use crate::call::money::Currency;
 use crate::call::{Operation, Resource};
 
 use super::error::Fault;
@@ -93,7 +94,7 @@ enum Unit {
     /// The currency's smallest unit.
     #[default]
     Minor,
-    /// The currency itself, with at most two decimals.
+    /// The currency itself; how many decimals it has is ISO 4217's to say.
     Major,
 }
 
@@ -183,6 +184,11 @@ impl FactFile {
     }
 }
 
+/// Decimals of an amount; where the currency is not told, or is none, as many as most have.
+fn digits(currency: Option<&str>) -> u32 {
+    currency.and_then(|code| Currency::parse(code).ok()).map_or(2, Currency::digits)
+}
+
 /// `kind={a}/{b}` with values in the places of names. `None` where one is missing or empty.
 fn resource(template: &str, value: impl Fn(&str) -> Option<String>) -> Option<Resource> {
     let (kind, mut rest) = template.split_once('=')?;
@@ -249,14 +255,6 @@ impl Fact {
     fn args(&self, fields: &Fields<'_>, labels: &Labels, facts: &mut Facts) {
         let args = &mut facts.args;
         args.unclear |= fields.unreadable && self.reads_body();
-        for field in &self.amount {
-            for value in fields.values(field) {
-                match value.amount(self.unit == Unit::Major) {
-                    Some(amount) => args.amount = args.amount.max(Some(amount)),
-                    None => args.unclear = true,
-                }
-            }
-        }
         let mut one = |names: &[String]| {
             let mut said: BTreeSet<String> = BTreeSet::new();
             for name in names {
@@ -273,6 +271,15 @@ impl Fact {
         let branch = one(&self.branch).map(|text| text.trim_start_matches("refs/heads/").to_owned());
         args.currency = currency.or(args.currency.take());
         args.branch = branch.or(args.branch.take());
+        let digits = if self.unit == Unit::Major { digits(args.currency.as_deref()) } else { 0 };
+        for field in &self.amount {
+            for value in fields.values(field) {
+                match value.amount(digits) {
+                    Some(amount) => args.amount = args.amount.max(Some(amount)),
+                    None => args.unclear = true,
+                }
+            }
+        }
         let private: BTreeSet<bool> = self
             .private
             .iter()

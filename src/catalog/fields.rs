@@ -71,7 +71,7 @@ impl<'a> Fields<'a> {
         let lists: Vec<u64> = content.objects().filter_map(|object| longest(object, field)).collect();
         let values = self.values(field);
         let said =
-            values.iter().filter_map(|value| value.amount(false)).filter_map(|n| u64::try_from(n).ok()).max();
+            values.iter().filter_map(|value| value.amount(0)).filter_map(|n| u64::try_from(n).ok()).max();
         lists.into_iter().max().or(said).or(Some(values.len() as u64).filter(|n| *n > 0))
     }
 }
@@ -97,23 +97,26 @@ impl Value {
         }
     }
 
-    /// An amount in the smallest unit; `major` amounts have two decimals at most, and are rounded up beyond them.
-    pub(super) fn amount(&self, major: bool) -> Option<i64> {
+    /// An amount in the smallest unit of a currency, of which there are ten to the power of `digits` in what is written;
+    /// what is more exact than that is rounded up.
+    pub(super) fn amount(&self, digits: u32) -> Option<i64> {
         let text = self.text();
         let text = text.trim();
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         let unsigned = whole.strip_prefix('-').unwrap_or(whole);
-        if unsigned.is_empty() || !digits(unsigned) || !digits(decimals) {
+        if unsigned.is_empty() || !is_number(unsigned) || !is_number(decimals) {
             return None;
         }
         let whole: i64 = whole.parse().ok()?;
-        let beyond = |from: usize| decimals.bytes().skip(from).any(|b| b != b'0');
-        if !major {
-            return whole.checked_add(i64::from(beyond(0)));
-        }
-        let cents: i64 = format!("{decimals:0<2}").get(..2)?.parse().ok()?;
-        whole.checked_mul(100)?.checked_add(cents)?.checked_add(i64::from(beyond(2)))
+        let exact = usize::try_from(digits).ok()?;
+        let beyond = decimals.bytes().skip(exact).any(|b| b != b'0');
+        let part: i64 = match decimals.chars().chain(std::iter::repeat('0')).take(exact).collect::<String>() {
+            none if none.is_empty() => 0,
+            part => part.parse().ok()?,
+        };
+        let whole = whole.checked_mul(10_i64.checked_pow(digits)?)?;
+        whole.checked_add(part)?.checked_add(i64::from(beyond))
     }
 }
 

@@ -279,6 +279,7 @@ impl Agent {
             acts: done.counts.acts,
             delegates: done.counts.delegates,
             denials: done.counts.denials,
+            holds: done.counts.holds,
             service_seen: operations.iter().all(|operation| done.services.contains(&operation.service)),
             operation_seen: operations.iter().all(|operation| done.operations.contains(&operation.id)),
             drift: put_down.profile.kind == AgentKind::Integration

@@ -140,6 +140,7 @@ impl Ledger {
         counts.acts = counts.acts.max(history.acts);
         counts.delegates = counts.delegates.max(history.delegates);
         counts.denials = counts.denials.max(history.denials);
+        counts.holds = counts.holds.max(history.holds);
         *external = history.external.max(*external);
         *bytes_out = history.bytes_out.max(*bytes_out);
         if !history.labels.is_subset(&self.labels) {
@@ -155,6 +156,7 @@ impl Ledger {
             acts: self.counts.acts.saturating_add(counts.acts),
             delegates: self.counts.delegates.saturating_add(counts.delegates),
             denials: self.counts.denials.saturating_add(counts.denials),
+            holds: self.counts.holds.saturating_add(counts.holds),
             labels: Arc::clone(&self.labels),
             external: self.external.saturating_add(*external),
             bytes_out: bytes_out.saturating_add(*sent),

@@ -341,7 +341,7 @@ fn counts_are_exact_under_many_threads() {
         }
     });
     let view = tasks.show(id).unwrap();
-    let Counts { reads, acts, delegates, denials } = view.counts;
+    let Counts { reads, acts, delegates, denials, holds: _ } = view.counts;
     assert_eq!(reads + acts + delegates + denials, (threads * each) as u64);
     assert_eq!(denials, (threads * each / 5) as u64);
     assert_eq!(view.summary.iter().map(|row| row.calls).sum::<u64>(), (threads * each) as u64);

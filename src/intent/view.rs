@@ -34,6 +34,8 @@ pub struct Counts {
     pub delegates: u64,
     /// Refused, or held and not let through.
     pub denials: u64,
+    /// Of those, the ones that only a person's approval lacked.
+    pub holds: u64,
 }
 
 impl Counts {
@@ -45,6 +47,7 @@ impl Counts {
             (Decision::Allow, Class::Delegate) => &mut self.delegates,
         };
         *count += 1;
+        self.holds += u64::from(decision == Decision::Hold);
     }
 }
 

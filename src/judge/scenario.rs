@@ -59,6 +59,7 @@ struct Past {
     acts: u64,
     delegates: u64,
     denials: u64,
+    holds: u64,
     service_seen: bool,
     operation_seen: bool,
     resource_seen: bool,
@@ -172,7 +173,7 @@ impl Scenario {
 
     fn history(&self) -> History {
         let Past { reads, acts, delegates, denials, service_seen, operation_seen, .. } = self.history;
-        let Past { resource_seen, resource_read, bytes_out, external, .. } = self.history;
+        let Past { resource_seen, resource_read, bytes_out, external, holds, .. } = self.history;
         let Who { acts: all_acts, denials: all_denials, drift, .. } = self.who;
         let agent = AgentHistory { acts: all_acts, denials: all_denials, drift, ..AgentHistory::default() };
         History {
@@ -180,6 +181,7 @@ impl Scenario {
             acts,
             delegates,
             denials,
+            holds,
             service_seen,
             operation_seen,
             resource_seen,

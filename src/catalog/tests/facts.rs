@@ -56,6 +56,33 @@ fn visibility_is_told_and_the_wider_of_two_counts() {
 }
 
 #[test]
+fn amounts_in_the_currency_itself_have_as_many_decimals_as_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("pay");
+    fs::create_dir_all(&folder).unwrap();
+    let about = "format = 1\nname = \"pay\"\ntitle = \"Pay\"\nprotocol = \"rest\"\nhosts = [\"pay.example\"]\n[provenance]\n\
+                 source = \"us\"\nversion = \"1\"\ndate = \"2026-01-01\"\nlicence = \"none\"\n";
+    fs::write(folder.join("service.toml"), about).unwrap();
+    fs::write(folder.join("operations.tsv"), "#remit-operations 1\nPOST\t/pay\tpay\tact\t-\n").unwrap();
+    let facts = "[[fact]]\noperations = [\"pay\"]\namount = [\"amount\"]\nunit = \"major\"\ncurrency = [\"currency\"]\n";
+    fs::write(folder.join("facts.toml"), facts).unwrap();
+    let catalog = Catalog::load(&[dir.path().to_owned()]).unwrap();
+    for (amount, currency, smallest) in [
+        ("12.5", "EUR", 1_250),
+        ("12.501", "EUR", 1_251),
+        ("12.5", "JPY", 13),
+        ("500", "JPY", 500),
+        ("1.5", "KWD", 1_500),
+        ("1.0005", "KWD", 1_001),
+    ] {
+        let asked = with_header(head("POST", "pay.example", "/pay"), "content-type", FORM[0].1);
+        let body = format!("amount={amount}&currency={currency}");
+        let told = ask_with(&catalog, &asked, body.as_bytes()).strongest().facts.args.amount;
+        assert_eq!(told, Some(smallest), "{amount} {currency}");
+    }
+}
+
+#[test]
 fn amounts_are_the_largest_that_is_said() {
     for (body, amount, unclear) in [
         ("amount=1999&currency=EUR&source=tok", Some(1999), false),

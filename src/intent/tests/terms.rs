@@ -220,10 +220,12 @@ fn a_restart_keeps_tasks_and_their_ends_and_the_journal_tells_the_rest() {
     };
     tasks.replay(&past(Decision::Allow));
     tasks.replay(&past(Decision::Deny));
+    tasks.replay(&past(Decision::Hold));
     tasks.replay(&Past::Sent { task: open.id, bytes: Some(4) });
     let attached = tasks.attach(open.id, &read()).unwrap();
     let history = attached.history.clone();
-    assert_eq!((history.reads, history.denials, history.bytes_out), (1, 1, 4));
+    assert_eq!((history.reads, history.denials, history.holds, history.bytes_out), (1, 2, 1, 4));
+    assert_eq!((history.agent.denials, history.agent.holds), (2, 1));
     assert!(history.operation_seen && attached.obstacle.is_none());
     drop(attached);
     tasks.replay(&Past::Sent { task: open.id, bytes: None });

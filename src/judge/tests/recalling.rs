@@ -12,11 +12,12 @@ use crate::call::{
 };
 use crate::judge::footprint::{Footprint, Leaves};
 
-const CONDITIONS: [&str; 24] = [
+const CONDITIONS: [&str; 26] = [
     "context.history.acts > 2",
     "context.history.reads > 2",
     "context.history.delegates > 2",
     "context.history.denials > 2",
+    "context.history.holds > 2",
     "context.history.service_seen",
     "context.history.operation_seen",
     "context.history.resource_seen",
@@ -29,6 +30,7 @@ const CONDITIONS: [&str; 24] = [
     "context.agent.acts > 2",
     "context.agent.delegates > 2",
     "context.agent.denials > 2",
+    "context.agent.holds > 2",
     "context.agent.service_seen",
     "context.agent.operation_seen",
     "context.agent.drift",
@@ -49,6 +51,7 @@ fn call(dice: &mut Dice) -> Call<Attributed> {
         acts: count(dice),
         delegates: count(dice),
         denials: count(dice),
+        holds: count(dice),
         service_seen: flag(dice),
         operation_seen: flag(dice),
         resource_seen: flag(dice),
@@ -61,6 +64,7 @@ fn call(dice: &mut Dice) -> Call<Attributed> {
             acts: count(dice),
             delegates: count(dice),
             denials: count(dice),
+            holds: count(dice),
             service_seen: flag(dice),
             operation_seen: flag(dice),
             drift: flag(dice),
