@@ -13,6 +13,7 @@ mod agents;
 mod book;
 mod chain;
 mod declared;
+mod ending;
 mod entry;
 mod error;
 mod hand;
@@ -130,6 +131,8 @@ pub enum TaskEnd {
     Deadline,
     /// The node stops. Only calls hear of this; the task goes on when the node does.
     Drain,
+    /// All tasks of its agent's owner were ended.
+    Owner,
     /// The task that it was delegated from is over.
     Parent,
     /// Its agent was put into quarantine.
@@ -142,24 +145,26 @@ pub enum TaskEnd {
 
 impl TaskEnd {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Budget,
         Self::Command,
         Self::Deadline,
         Self::Drain,
+        Self::Owner,
         Self::Parent,
         Self::Quarantine,
         Self::Stop,
         Self::Withdrawn,
     ];
 
-    /// `budget`, `command`, `deadline`, `drain`, `parent`, `quarantine`, `stop` or `withdrawn`.
+    /// `budget`, `command`, `deadline`, `drain`, `owner`, `parent`, `quarantine`, `stop` or `withdrawn`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Budget => "budget",
             Self::Command => "command",
             Self::Deadline => "deadline",
             Self::Drain => "drain",
+            Self::Owner => "owner",
             Self::Parent => "parent",
             Self::Quarantine => "quarantine",
             Self::Stop => "stop",
@@ -181,6 +186,7 @@ impl fmt::Display for TaskEnd {
             Self::Command => "it was ended by command",
             Self::Deadline => "its deadline has passed",
             Self::Drain => "the node is stopping",
+            Self::Owner => "all tasks of its agent's owner were ended",
             Self::Parent => "the task that it was delegated from is over",
             Self::Quarantine => "an agent of its chain was put into quarantine",
             Self::Stop => "all tasks were ended",

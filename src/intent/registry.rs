@@ -244,21 +244,6 @@ impl Tasks {
         Err(IntentError::Ended { task, why })
     }
 
-    /// Ends every task whose deadline is not after `now`, or whose budget is used up and that has no call under way.
-    pub async fn expire(&self, now: Timestamp) -> Result<Vec<Ended>, IntentError> {
-        let due: Vec<_> = {
-            let known = self.read();
-            known.tasks.values().filter_map(|entry| Some((entry.task.id, known.due(entry, now)?))).collect()
-        };
-        self.end_these(due).await
-    }
-
-    /// Ends every open task.
-    pub async fn end_all(&self, why: TaskEnd) -> Result<Vec<Ended>, IntentError> {
-        let all: Vec<_> = self.read().tasks.keys().map(|task| (*task, why)).collect();
-        self.end_these(all).await
-    }
-
     /// Puts an agent into quarantine, and ends every task that it has a part in; or lets it out. What it was delegated,
     /// and what it delegated, ends with it.
     pub async fn quarantine(&self, id: &SpiffeId, quarantined: bool) -> Result<Vec<Ended>, IntentError> {
@@ -364,7 +349,10 @@ impl Tasks {
     }
 
     /// Ends these and all under them; those that are ending or over already are left out.
-    async fn end_these(&self, mut tasks: Vec<(TaskId, TaskEnd)>) -> Result<Vec<Ended>, IntentError> {
+    pub(super) async fn end_these(
+        &self,
+        mut tasks: Vec<(TaskId, TaskEnd)>,
+    ) -> Result<Vec<Ended>, IntentError> {
         let at = self.ports.clock.now();
         // In the order of opening, so parents first: what ends with its parent says so.
         tasks.sort_by_key(|(task, _)| *task);

@@ -54,12 +54,15 @@ enum Verb {
     },
     /// End a task and all that was delegated from it: calls are refused from now on, and streams are cut
     #[command(
-        after_help = "Example:\n  remit task end 01ARZ3NDEKTSV4RRFFQ69G5FAV\n  remit task end --all\n\nExit codes: 0 ended, 1 no such task, 2 wrong usage, 3 the node cannot be reached."
+        after_help = "Example:\n  remit task end 01ARZ3NDEKTSV4RRFFQ69G5FAV\n  remit task end --owner team-a\n  remit task end --all\n\nExit codes: 0 ended, 1 no such task, 2 wrong usage, 3 the node cannot be reached."
     )]
     End {
         /// The task's id
-        #[arg(required_unless_present = "all")]
+        #[arg(required_unless_present_any = ["all", "owner"])]
         id: Option<String>,
+        /// End every task of the agents of this owner (`remit agent register --owner`, or `[[agents]]`)
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["id", "all"])]
+        owner: Option<String>,
         /// End every task of the node
         #[arg(long, conflicts_with = "id")]
         all: bool,
@@ -135,9 +138,10 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::End { id: Some(id), .. } => {
             (admin.post(&path(&id, "/end")?, &json!({})).await?, |_| String::new())
         }
-        Verb::End { id: None, .. } => (admin.post("/v1/tasks/end", &json!({})).await?, |answer| {
-            format!("tasks ended: {}\n", answer["ended"])
-        }),
+        Verb::End { owner: Some(owner), .. } => {
+            (admin.post("/v1/owners/end", &json!({ "owner": owner })).await?, ended)
+        }
+        Verb::End { id: None, .. } => (admin.post("/v1/tasks/end", &json!({})).await?, ended),
         Verb::Delegate(handed) => {
             (admin.post(&path(&handed.id, "/delegate")?, &handed.wanted()).await?, opened)
         }
@@ -211,6 +215,10 @@ pub(super) fn path(id: &str, verb: &str) -> Result<String, Failure> {
 /// A text of an answer; an absent one is empty.
 pub(super) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn ended(answer: &Value) -> String {
+    format!("tasks ended: {}\n", answer["ended"])
 }
 
 fn opened(task: &Value) -> String {

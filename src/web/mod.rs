@@ -169,6 +169,7 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/v1/agents/release", post(agents::release))
         .route("/v1/tasks", get(tasks::list).post(opening::open))
         .route("/v1/tasks/end", post(tasks::end_all))
+        .route("/v1/owners/end", post(tasks::end_owned))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/delegate", post(opening::delegate))
         .route("/v1/tasks/{id}/end", post(tasks::end))

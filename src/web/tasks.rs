@@ -119,6 +119,34 @@ pub(super) async fn end_all(State(shared): State<Arc<Shared>>) -> Result<Respons
     .await
 }
 
+/// The body of `POST /v1/owners/end`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    owner: String,
+}
+
+/// `POST /v1/owners/end`: every task of the agents that one owner answers for.
+pub(super) async fn end_owned(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let Owner { owner } = read_json(&headers, body).await?;
+    if owner.is_empty() {
+        return Err(Problem::bad_request(
+            "bad_owner",
+            "agents without an owner belong to nobody; name an owner",
+        ));
+    }
+    to_the_end(async move {
+        let ended = shared.rooms.tasks.end_owned(&owner).await?;
+        settle_end(&shared, &ended).await?;
+        Ok(Json(json!({"ended": ended.len()})).into_response())
+    })
+    .await
+}
+
 /// First it is over, then it is recorded: in a node that cannot write, an operator can still stop an agent. Whoever is
 /// answered knows that nothing of these tasks is under way any more, or reads in `in_flight` how much still is.
 pub(super) async fn settle_end(shared: &Shared, ended: &[Ended]) -> Result<(), Problem> {

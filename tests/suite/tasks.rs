@@ -191,6 +191,30 @@ async fn nhi1_whoever_left_has_nothing_that_works() {
 }
 
 #[tokio::test]
+async fn nhi1_the_tasks_of_an_owner_end_together_and_those_of_others_go_on() {
+    let owned =
+        "[[agents]]\nid = \"mine\"\nowner = \"team-a\"\n[[agents]]\nid = \"theirs\"\nowner = \"team-b\"\n";
+    let house = House::start(PERMIT_ALL, owned).await;
+    let mine = house.open(json!({"agent": "mine"})).await;
+    let child = house.delegate(&mine, json!({"to": "helper"})).await;
+    let theirs = house.open(json!({"agent": "theirs"})).await;
+    for (body, code) in [(json!({"owner": ""}), "bad_owner"), (json!({"ownr": "team-a"}), "bad_json")] {
+        let (_, problem) = house.admin(Method::POST, "/v1/owners/end", body).await;
+        assert_eq!(text(&problem, "code"), code);
+    }
+    assert_eq!(house.post("/v1/owners/end", json!({"owner": "team-a"})).await["ended"], 2);
+    assert_eq!(was(&house.call(&theirs, READ).await), (200, ""));
+    for task in [&mine, &child] {
+        let (_, shown) =
+            house.admin(Method::GET, &format!("/v1/tasks/{}", text(task, "id")), Value::Null).await;
+        assert_eq!(shown["state"], "ended", "{shown}");
+    }
+    let journal = house.journal().await;
+    let whys: Vec<_> = of_kind(&journal, "task_ended").iter().map(|end| end["why"].clone()).collect();
+    assert_eq!(whys, [json!("owner"), json!("parent")]);
+}
+
+#[tokio::test]
 async fn nhi7_what_an_agent_holds_lives_for_minutes_unless_somebody_asks() {
     let house = House::start(PERMIT_ALL, "[identity]\ntoken_ttl_s = 60\n").await;
     let task = house.open(json!({"ttl_s": 3600})).await;
