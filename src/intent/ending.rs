@@ -24,8 +24,8 @@ impl Tasks {
     pub async fn end_owned(&self, owner: &str) -> Result<Vec<Ended>, IntentError> {
         let theirs: Vec<_> = {
             let known = self.read();
-            let owned = known.tasks.values().filter(|entry| entry.agent.profile().owner == owner);
-            owned.map(|entry| (entry.task.id, TaskEnd::Owner)).collect()
+            let found = known.tasks.values().filter(|entry| entry.agent.profile().owner == owner);
+            found.map(|entry| (entry.task.id, TaskEnd::Owner)).collect()
         };
         self.end_these(theirs).await
     }
