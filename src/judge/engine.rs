@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::time::{Duration, Instant};
 
 use cedar_policy::{Authorizer, Entities, Response};
 use moka::sync::Cache;
@@ -27,6 +28,9 @@ use super::vocabulary::Named;
 
 /// Agents whose entities are kept; those used least go first and are made anew when they call again.
 const CACHED_AGENTS: u64 = 4_096;
+/// A question that takes longer is answered with a deny: the policies, or the machine, are in no state to let anything out.
+/// Cedar always comes to an end (it has no loops) and cannot be stopped on its way, so this is looked at afterwards.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Characters of an evaluation error that are shown.
 const SHOWN_ERROR: usize = 200;
 
@@ -40,6 +44,7 @@ pub struct Rules {
     pub(super) groups: Groups,
     named: Named,
     agents: Cache<SpiffeId, Entities>,
+    time_limit: Duration,
 }
 
 /// What is said of one operation.
@@ -67,7 +72,13 @@ impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
         let Loaded { policies, reasons, actions, groups, named } = loaded;
         let index = Index::of(policies);
-        Self { digest, index, reasons, actions, groups, named, agents: Cache::new(CACHED_AGENTS) }
+        let (agents, time_limit) = (Cache::new(CACHED_AGENTS), TIME_LIMIT);
+        Self { digest, index, reasons, actions, groups, named, agents, time_limit }
+    }
+
+    #[cfg(test)]
+    pub(super) fn within(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// Rules on a call. A call with several operations is allowed if each of them is, and held if none of them is denied;
@@ -152,8 +163,15 @@ impl Rules {
         operation: &Operation,
         approved: Approved,
     ) -> Verdict {
+        let began = Instant::now();
         let answer =
             self.question(call, asker, operation, approved).and_then(|question| self.answer(&question));
+        let took = began.elapsed();
+        if took > self.time_limit {
+            tracing::error!(call.id = %call.head().id, op.id = %operation.id, ?took, "judged too slowly; denied");
+            let limit = self.time_limit.as_millis();
+            return Verdict::deny(Vec::new(), Some(format!("the policies took longer than {limit} ms")));
+        }
         match answer {
             Ok(answer) => self.verdict(operation, &answer),
             Err(error) => {

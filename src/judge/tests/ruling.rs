@@ -67,6 +67,16 @@ fn unknown_calls_go_by_their_own_name_everywhere() {
 }
 
 #[test]
+fn an_answer_that_comes_too_late_denies() {
+    let permit = "@id(\"all\") permit (principal, action, resource);";
+    let asked = call(operation("github:issues/get", Class::Read));
+    assert_eq!(rules(permit).rule(&asked).decision(), Decision::Allow);
+    let late = rules(permit).within(std::time::Duration::ZERO).rule(&asked);
+    assert_eq!((late.decision(), late.reasons().len()), (Decision::Deny, 0));
+    assert_eq!(late.note(), Some("the policies took longer than 0 ms"));
+}
+
+#[test]
 fn erroring_forbid_fails_closed() {
     let rules = but(r#"@id("overflows") forbid (principal, action, resource)
         when { context.history.acts + 9223372036854775807 < 0 };"#);
