@@ -186,16 +186,7 @@ impl Catalog {
         let host = host_text(&head.origin.host);
         let path = request::segments(head.target.path());
         let content = Content::read(&head.headers, peek);
-        let request = Request {
-            host: &host,
-            verb: head.method.as_str(),
-            path: &path,
-            query: Query(head.target.query()),
-            headers: &head.headers,
-            content: &content,
-            websocket: head.upgrade.is_some(),
-            depth: 0,
-        };
+        let request = Request::of(head, &host, &path, &content);
         let mut found = self.readings(&request);
         for operation in &mut found {
             self.tell_model(operation, &content);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use http::HeaderMap;
 
-use crate::call::{Class, Facts, Operation, OperationId, Recognition, ServiceName};
+use crate::call::{Class, Facts, Head, Operation, OperationId, Recognition, ServiceName};
 
 use super::content::Content;
 use super::index::Asked;
@@ -30,6 +30,22 @@ pub(super) struct Request<'a> {
     pub(super) websocket: bool,
     /// How many batches it is inside of.
     pub(super) depth: usize,
+}
+
+impl<'a> Request<'a> {
+    /// What `head` asks for, as one that is in no batch.
+    pub(super) fn of(head: &'a Head, host: &'a str, path: &'a [Cow<'a, str>], content: &'a Content) -> Self {
+        Self {
+            host,
+            verb: head.method.as_str(),
+            path,
+            query: Query(head.target.query()),
+            headers: &head.headers,
+            content,
+            websocket: head.upgrade.is_some(),
+            depth: 0,
+        }
+    }
 }
 
 /// What a protocol makes of a request.

@@ -15,7 +15,7 @@ use super::content::Content;
 use super::json::Json;
 use super::manifest::{About, Protocol};
 use super::reading::{Reading, Request, Told};
-use super::request::{self, Query};
+use super::request;
 use super::{Catalog, graphql, grpc, webdav};
 
 /// How services with a REST API tell errors.
@@ -30,16 +30,7 @@ impl Catalog {
         let host = super::host_text(&head.origin.host);
         let path = request::segments(head.target.path());
         let content = Content::read(&head.headers, peek);
-        let request = Request {
-            host: &host,
-            verb: head.method.as_str(),
-            path: &path,
-            query: Query(head.target.query()),
-            headers: &head.headers,
-            content: &content,
-            websocket: head.upgrade.is_some(),
-            depth: 0,
-        };
+        let request = Request::of(head, &host, &path, &content);
         let reading = Reading::new(self, request, head.method.as_str(), &path);
         FORMS.iter().find_map(|form| form(&reading)).unwrap_or_default()
     }

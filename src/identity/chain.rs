@@ -13,20 +13,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePublicKey as _;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ChainError, KeyError, TokenError};
-use super::private_file;
-use super::task_token::{Actor, check_header, fresh_key, parties};
+use super::node_key;
+use super::task_token::{Actor, check_header, parties};
 use crate::call::grant::Pattern;
-use crate::call::{
-    CallId, Clock, Entropy, Handed, HandedLink, PeerName, Secret, SpiffeId, TaskId, Timestamp,
-};
+use crate::call::{CallId, Clock, Entropy, Handed, HandedLink, PeerName, SpiffeId, TaskId, Timestamp};
 
 /// Longest chain that is made or looked at, bytes. Servers commonly take 8 KiB for a field.
 pub const MAX_CHAIN_BYTES: usize = 7 * 1024;
@@ -139,27 +136,17 @@ impl Chains {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, KeyError> {
         let path = dir.join(KEY_FILE);
-        let broken = || KeyError::Content { path: path.clone(), what: "Ed25519 private key in PKCS#8 PEM" };
-        let pem = private_file::load_or_make(&path, || Secret::new(fresh_key(&*entropy)))?;
-        let pem = std::str::from_utf8(pem.reveal()).map_err(|_| broken())?;
-        let key = SigningKey::from_pkcs8_pem(pem).map_err(|_| broken())?;
-        let der = key.to_pkcs8_der().map_err(|_| broken())?;
-        let public = key.verifying_key().to_public_key_pem(LineEnding::LF).map_err(|_| broken())?;
+        let key = node_key::load_or_make(&path, &*entropy)?;
+        let (signing, own) = node_key::halves(&path, &key)?;
+        let public = key.verifying_key().to_public_key_pem(LineEnding::LF);
+        let public = public.map_err(|_| KeyError::Content { path: path.clone(), what: "public half" })?;
         let public_file = dir.join(PUBLIC_FILE);
         std::fs::write(&public_file, public).map_err(|source| KeyError::Io {
             path: public_file.clone(),
             doing: "written",
             source,
         })?;
-        Ok(Self {
-            name,
-            signing: EncodingKey::from_ed_der(der.as_bytes()),
-            own: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
-            peers,
-            clock,
-            entropy,
-            life: DEFAULT_CHAIN_LIFE,
-        })
+        Ok(Self { name, signing, own, peers, clock, entropy, life: DEFAULT_CHAIN_LIFE })
     }
 
     /// These, with another life of their chains; at most [`MAX_CHAIN_LIFE`].

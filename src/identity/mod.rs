@@ -10,6 +10,7 @@ mod bundle;
 mod chain;
 mod error;
 mod jwt_svid;
+mod node_key;
 pub mod private_file;
 mod socket_peer;
 mod task_token;

@@ -14,19 +14,15 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::SigningKey;
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
 
 use super::Claim;
 use super::error::{KeyError, TokenError};
-use super::private_file;
+use super::node_key;
 use crate::call::{
     Binding, Clock, Entropy, IntentName, Secret, SpiffeId, Task, TaskId, Thumbprint, Timestamp,
 };
@@ -158,14 +154,10 @@ impl TaskTokens {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, KeyError> {
         let path = dir.join(KEY_FILE);
-        let broken = || KeyError::Content { path: path.clone(), what: "Ed25519 private key in PKCS#8 PEM" };
-        let pem = private_file::load_or_make(&path, || Secret::new(fresh_key(&*entropy)))?;
-        let pem = std::str::from_utf8(pem.reveal()).map_err(|_| broken())?;
-        let key = SigningKey::from_pkcs8_pem(pem).map_err(|_| broken())?;
-        let der = key.to_pkcs8_der().map_err(|_| broken())?;
+        let (signing, verifying) = node_key::halves(&path, &node_key::load_or_make(&path, &*entropy)?)?;
         Ok(Self {
-            signing: EncodingKey::from_ed_der(der.as_bytes()),
-            verifying: DecodingKey::from_ed_der(key.verifying_key().as_bytes()),
+            signing,
+            verifying,
             rules: rules(),
             clock,
             entropy,
@@ -346,12 +338,4 @@ pub(super) fn check_header(token: &str, wanted: &str) -> Result<(), TokenError> 
         return Err(TokenError::Type);
     }
     Ok(())
-}
-
-/// A new key as PKCS#8 PEM (RFC 8410 §7). Empty where it cannot be encoded, which loading then refuses.
-pub(super) fn fresh_key(entropy: &dyn Entropy) -> Vec<u8> {
-    let mut seed = Zeroizing::new([0; 32]);
-    entropy.fill(seed.as_mut());
-    let pem = SigningKey::from_bytes(&seed).to_pkcs8_pem(LineEnding::LF);
-    pem.map(|pem| pem.as_bytes().to_vec()).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use super::opening::agent_of;
 use super::tasks::{read_json, settle_end, to_the_end, within_limit};
 use super::{Problem, Shared, TaskEvent};
 use crate::call::grant::{MAX_NAMES, Pattern};
-use crate::call::{AgentKind, AgentProfile, Binding, Host, PeerName};
+use crate::call::{AgentKind, AgentProfile, Binding, Host, PeerName, SpiffeId};
 use crate::intent::{MAX_LABEL_BYTES, MAX_LABELS, Registration};
 
 /// Longest learning time, seconds: a year.
@@ -93,14 +93,13 @@ pub(super) async fn forget(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Named { agent } = read_json(&headers, body).await?;
-    let agent = agent_of(&shared, &agent)?;
+    let agent = named(&shared, &headers, body).await?;
     put_down(shared, agent, None).await
 }
 
 async fn put_down(
     shared: Arc<Shared>,
-    agent: crate::call::SpiffeId,
+    agent: SpiffeId,
     registration: Option<Box<Registration>>,
 ) -> Result<Response, Problem> {
     to_the_end(async move {
@@ -113,11 +112,16 @@ async fn put_down(
     .await
 }
 
-/// The body of `POST /v1/agents/quarantine` and `POST /v1/agents/release`.
+/// The body of `POST /v1/agents/forget`, `quarantine` and `release`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Named {
     agent: String,
+}
+
+async fn named(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<SpiffeId, Problem> {
+    let Named { agent } = read_json(headers, body).await?;
+    agent_of(shared, &agent)
 }
 
 /// `GET /v1/agents`: those that were put down, and those that were seen.
@@ -148,8 +152,7 @@ pub(super) async fn quarantine(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Named { agent } = read_json(&headers, body).await?;
-    let agent = agent_of(&shared, &agent)?;
+    let agent = named(&shared, &headers, body).await?;
     to_the_end(async move {
         let ended = shared.rooms.tasks.quarantine(&agent, true).await?;
         settle_end(&shared, &ended).await?;
@@ -166,8 +169,7 @@ pub(super) async fn release(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Named { agent } = read_json(&headers, body).await?;
-    let agent = agent_of(&shared, &agent)?;
+    let agent = named(&shared, &headers, body).await?;
     to_the_end(async move {
         let event = TaskEvent::Released { agent: agent.clone() };
         within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
