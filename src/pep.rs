@@ -24,10 +24,10 @@ use crate::body::Body;
 use crate::call::stage::Upgrade;
 use crate::call::{
     Account, Attributed, Call, Clock, Decided, Decision, Entropy, HoldId, Intercepted, Mode, Opened,
-    Operations, Opinion, Outcome, Peek, Presented, Recognised, Refusal, Ruled, Timestamp,
+    Operations, Opinion, Outcome, Peek, Presented, Principal, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
-use crate::identity::{Chains, Claim, Identity};
+use crate::identity::{Chains, Claim, Identity, IdentityError};
 use crate::intent::{Attached, Place, TaskEnd, Tasks};
 use crate::judge::Rules;
 use crate::origin::{Answer, Upstream};
@@ -215,7 +215,14 @@ impl Pep {
                 return Err(self.refuse(call.account(), Decision::Deny, refusals::intent(&error)).await);
             }
         };
-        let principal = match handed.map_or_else(|| claim.principal(&attached.task), Ok) {
+        let shown = match handed {
+            Some(shown) if shown.agent == attached.task.agent => Ok(shown),
+            Some(Principal { agent: caller, .. }) => {
+                Err(IdentityError::NotHanded { to: attached.task.agent.clone(), caller })
+            }
+            None => claim.principal(&attached.task),
+        };
+        let principal = match shown {
             Ok(principal) => principal,
             Err(error) => {
                 return Err(self.refuse(call.account(), Decision::Deny, refusals::identity(&error)).await);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::{Buf as _, BytesMut};
@@ -26,6 +27,12 @@ const REFUSED_PORTS: [u16; 45] = [
     1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 110, 111, 113, 119,
     123, 135, 137, 139, 143, 161, 179, 389, 465, 514, 587, 636, 993, 995, 1433, 3306, 5432, 6379, 27017,
 ];
+
+/// How long is looked for the process that connected. It reads the descriptors of every process, so this bounds what many
+/// connections at once can cost.
+const LOOK_TIME: Duration = Duration::from_secs(1);
+/// How many are looked for at a time.
+pub(super) const LOOKS: usize = 4;
 
 /// What all requests of one connection have in common.
 pub(super) struct Connection {
@@ -72,12 +79,20 @@ pub(super) async fn serve<W: Walk>(
     }
 }
 
-/// The process that connected, asked for at once: it may be gone by the time that somebody wants to know.
+/// The process that connected, if it is found in time, asked for at once: it may be gone by the time that somebody wants to know.
 async fn neighbour<W>(front: &Front<W>, stream: &TcpStream, peer: SocketAddr) -> Option<Arc<Process>> {
     let neighbours = front.neighbours.clone().filter(|_| peer.ip().to_canonical().is_loopback())?;
     let local = stream.local_addr().ok()?;
-    let looking = tokio::task::spawn_blocking(move || neighbours.at(peer, local));
-    looking.await.ok().flatten().map(Arc::new)
+    let look = async {
+        let place = front.looks.clone().acquire_owned().await.ok()?;
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = neighbours.at(peer, local);
+            drop(place);
+            found
+        });
+        looking.await.ok().flatten().map(Arc::new)
+    };
+    timeout(LOOK_TIME, look).await.ok().flatten()
 }
 
 /// The requests of one connection, up to a tunnel or the first that needs none.
@@ -139,7 +154,7 @@ async fn turn_away<W: Walk>(
         // Closing with unread bytes would reset the connection and take the answer with it (RFC 9112 §9.6).
         let mut sink = [0; 4096];
         let drained = async { while matches!(stream.read(&mut sink).await, Ok(1..)) {} };
-        let _either_way = timeout(std::time::Duration::from_secs(1), drained).await;
+        let _either_way = timeout(Duration::from_secs(1), drained).await;
     }
 }
 

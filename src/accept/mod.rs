@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::Response;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::body::framing::Limits;
 use crate::body::{Body, Pending};
@@ -131,6 +131,8 @@ pub struct Front<W> {
     drain: watch::Receiver<bool>,
     /// Tells which process connected, where somebody asks for that.
     neighbours: Option<Arc<dyn Neighbours>>,
+    /// Places for those who look for a process.
+    looks: Arc<Semaphore>,
 }
 
 impl<W: Walk> Front<W> {
@@ -147,7 +149,8 @@ impl<W: Walk> Front<W> {
         let mut random = [0; 16];
         entropy.fill(&mut random);
         let marker = format!("/{:032x}", u128::from_be_bytes(random)).into();
-        Arc::new(Self { walk, ca, settings, clock, entropy, marker, drain, neighbours })
+        let looks = Arc::new(Semaphore::new(connect::LOOKS));
+        Arc::new(Self { walk, ca, settings, clock, entropy, marker, drain, neighbours, looks })
     }
 
     async fn turn_away(&self, peer: SocketAddr, authority: Option<String>, refusal: Refusal) {

@@ -297,6 +297,9 @@ fn check_links(claims: &Claims, peer: &Peer) -> Result<(), ChainError> {
     if claims.links.iter().any(|link| link.task.terms.handed.is_some()) {
         return Err(malformed("a chain lies in it"));
     }
+    if task.deadline.unix_s() > claims.nbf.saturating_add(MAX_CHAIN_LIFE.as_secs() + 1) {
+        return Err(malformed("its task holds for longer than a chain may"));
+    }
     let is_above = |agent: &SpiffeId| above.iter().any(|link| link.task.agent == *agent);
     if task.terms.actors.is_empty() || !task.terms.actors.iter().all(is_above) {
         return Err(malformed("an actor in it has no task in it"));

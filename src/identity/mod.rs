@@ -219,24 +219,13 @@ impl Claim {
     }
 
     /// The principal of a call for a task that was handed to `to`: the claim has to show that the caller is that agent.
-    /// `own` is the task that the claim names, if it names one.
-    pub fn handed_to(&self, to: &SpiffeId, own: Option<&Task>) -> Result<Principal, IdentityError> {
-        if let Some(own) = own {
-            self.principal(own)?;
+    /// `own` is the task that the caller works under anyway.
+    pub fn handed_to(&self, to: &SpiffeId, own: &Task) -> Result<Principal, IdentityError> {
+        let principal = self.principal(own)?;
+        if principal.agent != *to {
+            return Err(IdentityError::NotHanded { to: to.clone(), caller: principal.agent });
         }
-        let caller = own.map(|task| &task.agent).or(self.agent()).ok_or(IdentityError::Missing)?;
-        if caller != to {
-            return Err(IdentityError::NotHanded { to: to.clone(), caller: caller.clone() });
-        }
-        Ok(Principal { agent: to.clone(), evidence: self.evidence() })
-    }
-
-    /// The task that the evidence names, if it names one.
-    pub fn task(&self) -> Option<TaskId> {
-        match self {
-            Self::Token { task, .. } | Self::Port { task } => Some(*task),
-            Self::Assumed { .. } | Self::Neighbour { .. } | Self::Svid { .. } => None,
-        }
+        Ok(principal)
     }
 
     /// The principal of a call in `task`, the task that `intent` found for this claim.

@@ -96,7 +96,8 @@ impl Proc {
         let cache = self.digests.as_ref()?;
         let file = fs::File::open(program).ok()?;
         let meta = file.metadata().ok()?;
-        let key = (meta.dev(), meta.ino(), meta.mtime(), meta.mtime_nsec(), meta.len());
+        // When it was changed, and not when it says so: that its owner can set.
+        let key = (meta.dev(), meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len());
         if let Some(known) = cache.get(&key) {
             return Some(known);
         }

@@ -1,5 +1,8 @@
 //! Many tasks that end together: by time or budget, by their owner, all of them.
 
+use std::sync::Arc;
+
+use super::entry::Entry;
 use super::registry::{Ended, Tasks};
 use super::{IntentError, TaskEnd};
 use crate::call::Timestamp;
@@ -20,11 +23,14 @@ impl Tasks {
         self.end_these(all).await
     }
 
-    /// Ends every open task of the agents that `owner` answers for, and what was delegated from them.
+    /// Ends every open task that agents have a part in for whom `owner` answers: theirs, and what was delegated from them, by
+    /// another node too.
     pub async fn end_owned(&self, owner: &str) -> Result<Vec<Ended>, IntentError> {
         let theirs: Vec<_> = {
             let known = self.read();
-            let found = known.tasks.values().filter(|entry| entry.agent.profile().owner == owner);
+            let has_part = |entry: &Arc<Entry>| entry.agent.profile().owner == owner;
+            let found =
+                known.tasks.values().filter(|entry| has_part(entry) || entry.above.iter().any(has_part));
             found.map(|entry| (entry.task.id, TaskEnd::Owner)).collect()
         };
         self.end_these(theirs).await

@@ -2,8 +2,8 @@
 //!
 //! Its task here lies under every task of the chain, each of which stands in this registry with its grant, its agent and what
 //! it had touched: grants and policies are asked for each, and what is done here counts in each. The budget of the task that
-//! was handed over is spent here and nowhere else, by however many tasks here work for it. If the agent works under a task of
-//! its own, it lies under that one too, so that being invoked never adds to what an agent may do.
+//! was handed over is spent here and nowhere else, by however many tasks here work for it. It lies under the task that the agent
+//! works under anyway, its standing one where it has no other, so that being invoked never adds to what an agent may do.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ impl Tasks {
         handed: &Handed,
         agent: &SpiffeId,
         host: &str,
-        own: Option<TaskId>,
+        own: TaskId,
     ) -> Result<Joined, IntentError> {
         if !self.agents.may_be_at(agent, host) {
             return Err(IntentError::Elsewhere {
@@ -45,12 +45,12 @@ impl Tasks {
                 host: host.chars().take(80).collect(),
             });
         }
-        if let Some(joined) = self.joined_before(handed, own) {
+        if let Some(joined) = self.joined_before(handed, agent, own) {
             return joined;
         }
         // One after the other, so that the calls that an agent begins with open one task.
         let _turn = self.turns.lock().await;
-        if let Some(joined) = self.joined_before(handed, own) {
+        if let Some(joined) = self.joined_before(handed, agent, own) {
             return joined;
         }
         let now = self.ports.clock.now();
@@ -70,37 +70,48 @@ impl Tasks {
             binding: None,
         };
         let key = (handed.by.clone(), handed.task, own);
-        let parent = own.or(handed.links.is_empty().then_some(handed.task));
         let birth = Birth { handed: Some(Box::new(handed.clone())), ..Birth::default() };
-        let task = self.open_under(wanted, parent, birth).await?;
+        let task = self.open_under(wanted, Some(own), birth).await?;
         self.write().joined.insert(key, (task.id, what.deadline));
         Ok(Joined { task, opened: true })
     }
 
-    /// The task that an earlier call opened. One that is over stays over.
-    fn joined_before(&self, handed: &Handed, own: Option<TaskId>) -> Option<Result<Joined, IntentError>> {
+    /// The task that an earlier call opened. One that is over stays over; one of another agent is nobody else's, whatever
+    /// the node that signed says.
+    fn joined_before(
+        &self,
+        handed: &Handed,
+        agent: &SpiffeId,
+        own: TaskId,
+    ) -> Option<Result<Joined, IntentError>> {
         let known = self.read();
         let (task, _) = *known.joined.get(&(handed.by.clone(), handed.task, own))?;
         let elsewhere = known.elsewhere.get(&(handed.by.clone(), handed.task));
-        for (link, told) in elsewhere.iter().flat_map(|it| &it.links).zip(&handed.links) {
-            link.learn(&told.history);
+        let Some(entry) = known.tasks.get(&task) else {
+            return Some(Err(IntentError::Ended { task, why: TaskEnd::Command }));
+        };
+        if entry.task.agent != *agent {
+            return Some(Err(IntentError::Unknown(handed.task)));
         }
-        Some(
-            known.tasks.get(&task).map_or(Err(IntentError::Ended { task, why: TaskEnd::Command }), |entry| {
-                Ok(Joined { task: Arc::clone(&entry.task), opened: false })
-            }),
-        )
+        if let Some(elsewhere) = elsewhere {
+            elsewhere.learn(handed);
+        }
+        Some(Ok(Joined { task: Arc::clone(&entry.task), opened: false }))
     }
 
-    fn earliest_end(
-        &self,
-        what: &Task,
-        handed: &Handed,
-        own: Option<TaskId>,
-    ) -> Result<Timestamp, IntentError> {
-        let own = own.map(|own| self.task(own)).transpose()?;
+    fn earliest_end(&self, what: &Task, handed: &Handed, own: TaskId) -> Result<Timestamp, IntentError> {
+        let own = self.task(own)?.deadline;
         let above = handed.links.iter().map(|link| link.task.deadline);
-        Ok(above.chain(own.map(|own| own.deadline)).fold(what.deadline, Timestamp::min))
+        Ok(above.chain([own]).fold(what.deadline, Timestamp::min))
+    }
+}
+
+impl Elsewhere {
+    /// Takes in what a newer chain tells of the same tasks.
+    fn learn(&self, handed: &Handed) {
+        for (link, told) in self.links.iter().zip(&handed.links) {
+            link.learn(&told.history);
+        }
     }
 }
 
@@ -125,6 +136,7 @@ impl Known {
             return Err(IntentError::TooMany { limit });
         }
         let elsewhere = self.elsewhere.entry(key).or_insert_with(|| elsewhere(tasks, handed));
+        elsewhere.learn(handed);
         let task = elsewhere.links.last().map(|entry| Arc::clone(&entry.task));
         let task = task.ok_or(IntentError::Unknown(handed.task))?;
         if task.deadline <= now || task.agent != *agent {

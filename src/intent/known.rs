@@ -9,7 +9,7 @@ use super::{IntentError, TaskEnd};
 use crate::call::{PeerName, SpiffeId, Task, TaskId, Timestamp};
 
 /// The tasks with which a task ends: the one above it, and the one that was handed over on this very node.
-fn parents(task: &Task) -> impl Iterator<Item = TaskId> {
+pub(super) fn parents(task: &Task) -> impl Iterator<Item = TaskId> {
     let terms = &task.terms;
     let handed = terms.handed.as_ref().filter(|handed| handed.links.is_empty());
     let handed = handed.map(|handed| handed.task).filter(|handed| Some(*handed) != terms.parent);
@@ -28,9 +28,9 @@ pub(super) struct Known {
     pub(super) standing: HashMap<SpiffeId, Arc<Task>>,
     /// What other nodes handed over, until its deadline.
     pub(super) elsewhere: HashMap<(PeerName, TaskId), Elsewhere>,
-    /// The tasks that were opened for what was handed over, those that are over among them, with the task of its own under
-    /// which the agent worked then; until the deadline.
-    pub(super) joined: HashMap<(PeerName, TaskId, Option<TaskId>), (TaskId, Timestamp)>,
+    /// The tasks that were opened for what was handed over, those that are over among them, with the task under which the
+    /// agent worked anyway; until the deadline.
+    pub(super) joined: HashMap<(PeerName, TaskId, TaskId), (TaskId, Timestamp)>,
 }
 
 /// A task that another node handed over, and all above it, as they count here.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::agents::{Agent, Agents};
 use super::chain::{self, Delegation};
 use super::entry::{Entry, Phase};
-use super::known::Known;
+use super::known::{self, Known};
 use super::view::{TaskLine, TaskView};
 use super::{AgentLine, BookError, IntentError, NewTask, Registration, Settings, TaskBook, TaskEnd};
 use super::{MAX_LABEL_BYTES, MAX_LABELS, MIN_TTL, STANDING_INTENT};
@@ -68,18 +68,18 @@ impl Tasks {
             let mut known = tasks.write();
             let above = tasks.all_above(&mut known, &one.task.terms);
             let phase = match one.ended {
-                None if one.task.terms.parent.is_some()
-                    && above.last().is_none_or(|up| up.is_over().is_some()) =>
+                None if known::parents(&one.task)
+                    .any(|up| known.tasks.get(&up).is_none_or(|up| up.is_over().is_some())) =>
                 {
-                    // Ends come in one piece with those below; a store that says otherwise was tampered with.
+                    // Ends come in one piece with those below. What began under a standing task ended with the node; else a store
+                    // that says otherwise was tampered with.
                     Phase::Ended { why: TaskEnd::Parent, at: tasks.ports.clock.now() }
                 }
                 None => Phase::Open,
                 Some((why, at)) => Phase::Ended { why, at },
             };
             let agent = tasks.agents.of(&one.task.agent);
-            if let Some(handed) = &one.task.terms.handed {
-                let own = one.task.terms.parent.filter(|parent| *parent != handed.task);
+            if let (Some(handed), Some(own)) = (&one.task.terms.handed, one.task.terms.parent) {
                 let until = handed.links.last().map_or(one.task.deadline, |link| link.task.deadline);
                 known.joined.insert((handed.by.clone(), handed.task, own), (one.task.id, until));
             }
@@ -153,15 +153,16 @@ impl Tasks {
             None => None,
             Some(parent) => Some(known.tasks.get(&parent).cloned().ok_or(IntentError::Unknown(parent))?),
         };
-        if let Some(nearest) = &nearest {
-            nearest.check_open(&nearest.lock(), opened)?;
-            if birth.handed.is_none() {
-                known.check_fan_out(&nearest.task, self.settings.fan_out)?;
-            }
+        if let Some(nearest) = &nearest
+            && birth.handed.is_none()
+        {
+            known.check_fan_out(&nearest.task, self.settings.fan_out)?;
         }
         let Birth { call, lent_to, handed } = birth;
         let terms = Terms { parent, call, lent_to, handed, ..Terms::default() };
         let above = self.all_above(&mut known, &terms);
+        // The nearest is not all: what was handed over may have ended since it was looked at.
+        above.iter().try_for_each(|up| up.check_open(&up.lock(), opened))?;
         let actors = match (&terms.handed, above.last()) {
             // It is the very task that was handed over, as it is worked on here.
             (Some(_), Some(handed)) => handed.task.terms.actors.clone(),

@@ -19,19 +19,15 @@ impl Pep {
         presented: &Presented,
     ) -> Result<(TaskId, Option<Principal>), Refusal> {
         let chain = self.identity.handed(presented).map_err(|error| refusals::identity(&error))?;
-        let own = claim.task();
-        let Some(chain) = chain else {
-            return Ok(match claim {
-                Claim::Svid { agent, .. } | Claim::Neighbour { agent } | Claim::Assumed { agent } => {
-                    (self.tasks.standing(agent).id, None)
-                }
-                Claim::Token { task, .. } | Claim::Port { task } => (*task, None),
-            });
+        let own = match claim {
+            Claim::Svid { agent, .. } | Claim::Neighbour { agent } | Claim::Assumed { agent } => {
+                self.tasks.standing(agent).id
+            }
+            Claim::Token { task, .. } | Claim::Port { task } => *task,
         };
-        let under =
-            own.map(|own| self.tasks.task(own)).transpose().map_err(|error| refusals::intent(&error))?;
-        let principal =
-            claim.handed_to(&chain.agent, under.as_deref()).map_err(|error| refusals::identity(&error))?;
+        let Some(chain) = chain else { return Ok((own, None)) };
+        let under = self.tasks.task(own).map_err(|error| refusals::intent(&error))?;
+        let principal = claim.handed_to(&chain.agent, &under).map_err(|error| refusals::identity(&error))?;
         let joined = self.tasks.join(&chain.handed, &chain.agent, &chain.carrier.host, own).await;
         let joined = joined.map_err(|error| refusals::intent(&error))?;
         if joined.opened {

@@ -1,8 +1,10 @@
 //! The book of tasks, in SQL.
 
+use std::collections::HashSet;
+
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rusqlite::{Connection, OptionalExtension as _, named_params, params};
+use rusqlite::{Connection, named_params, params};
 use tokio::sync::oneshot;
 
 use super::Sqlite;
@@ -71,16 +73,18 @@ impl TaskBook for Sqlite {
     }
 
     fn load(&self, ended: usize) -> Result<Kept, BookError> {
-        let keep = i64::try_from(ended).unwrap_or(i64::MAX);
         let (tell, told) = std::sync::mpsc::sync_channel(1);
         let _nobody_waits = self.ask(move |connection| {
-            let read = forget(connection, keep)
-                .and_then(|()| Ok((tasks(connection)?, quarantined(connection)?, registered(connection)?)));
+            let read = (|| Ok((tasks(connection)?, quarantined(connection)?, registered(connection)?)))();
             drop(tell.send(read));
             Ok(())
         });
         let (tasks, quarantined, agents) = told.recv().map_err(|_| gone())?.map_err(failed)?;
-        let tasks = tasks.into_iter().map(Stored::kept).collect::<Result<_, _>>()?;
+        let mut tasks = tasks.into_iter().map(Stored::kept).collect::<Result<Vec<_>, _>>()?;
+        let forgotten: HashSet<_> = forgotten(&tasks, ended).into_iter().collect();
+        tasks.retain(|one| !forgotten.contains(&one.task.id));
+        // If it fails they are looked at again at the next start.
+        let _nobody_waits = self.ask(move |connection| forget(connection, &forgotten));
         let quarantined = quarantined.into_iter().map(|(agent, since)| {
             let agent = SpiffeId::parse(&agent).map_err(|error| BookError(error.to_string()))?;
             Ok((agent, unsigned(since)))
@@ -167,17 +171,34 @@ fn end(connection: &mut Connection, ends: &[(String, &str)], at: i64) -> rusqlit
     all.commit()
 }
 
-/// Ended tasks that nobody can ask for any more.
-fn forget(connection: &Connection, keep: i64) -> rusqlite::Result<()> {
-    let oldest: Option<i64> = connection
-        .query_row(
-            "SELECT ended_at FROM tasks WHERE ended_at IS NOT NULL ORDER BY ended_at DESC LIMIT 1 OFFSET ?1",
-            [keep],
-            |row| row.get(0),
-        )
-        .optional()?;
-    let Some(oldest) = oldest else { return Ok(()) };
-    connection.execute("DELETE FROM tasks WHERE ended_at <= ?1", [oldest]).map(drop)
+/// Ended tasks that nobody can ask for any more, and that nothing rests on: what they did is counted again at a start in
+/// the tasks that they were done for, so they stay while one of those is open. `tasks` has parents before their children.
+fn forgotten(tasks: &[KeptTask], keep: usize) -> Vec<TaskId> {
+    let mut ends: Vec<_> = tasks.iter().filter_map(|one| Some(one.ended?.1)).collect();
+    ends.sort_unstable_by(|a, b| b.cmp(a));
+    let (Some(newest), Some(oldest)) = (ends.first(), ends.get(keep)) else { return Vec::new() };
+    let mut needed = HashSet::new();
+    for KeptTask { task, ended } in tasks {
+        let handed = task.terms.handed.as_ref();
+        let above = task.terms.parent.into_iter().chain(handed.map(|handed| handed.task));
+        // It is later than the newest end by now, so this errs to keeping.
+        let lent =
+            handed.and_then(|handed| handed.links.last()).is_some_and(|link| link.task.deadline > *newest);
+        if ended.is_none() || lent || above.into_iter().any(|up| needed.contains(&up)) {
+            needed.insert(task.id);
+        }
+    }
+    let old =
+        |one: &&KeptTask| one.ended.is_some_and(|(_, at)| at <= *oldest) && !needed.contains(&one.task.id);
+    tasks.iter().filter(old).map(|one| one.task.id).collect()
+}
+
+fn forget(connection: &mut Connection, tasks: &HashSet<TaskId>) -> rusqlite::Result<()> {
+    let all = connection.transaction()?;
+    for task in tasks {
+        all.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([task.to_string()])?;
+    }
+    all.commit()
 }
 
 /// Parents before their children: ids sort by the time of opening.

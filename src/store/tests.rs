@@ -103,6 +103,26 @@ fn the_oldest_ends_are_forgotten_and_no_open_task_is() {
 }
 
 #[test]
+fn what_an_open_task_rests_on_is_not_forgotten() {
+    let dir = TempDir::new().unwrap();
+    let store = Sqlite::open(dir.path()).unwrap();
+    let (parent, at) = (task(1, None), Timestamp::from_unix_s(1_800_000_100));
+    let child = task(2, Some(parent.id));
+    let below = task(3, Some(child.id));
+    let unrelated = task(4, None);
+    for task in [&parent, &child, &below, &unrelated] {
+        wait(store.open(task)).unwrap();
+    }
+    wait(store.end(&[&below, &child, &unrelated].map(|task| (task.id, TaskEnd::Command)), at)).unwrap();
+    let ids = |kept: &Kept| kept.tasks.iter().map(|one| one.task.id).collect::<Vec<_>>();
+    for _ in 0..2 {
+        assert_eq!(ids(&store.load(0).unwrap()), [parent.id, child.id, below.id]);
+    }
+    wait(store.end(&[(parent.id, TaskEnd::Command)], at)).unwrap();
+    assert!(store.load(0).unwrap().tasks.is_empty());
+}
+
+#[test]
 fn a_store_of_a_later_remit_is_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(Sqlite::open(dir.path()).unwrap());

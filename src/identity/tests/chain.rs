@@ -163,7 +163,7 @@ fn every_part_of_a_chain_is_signed() {
 fn a_chain_whose_parts_disagree_is_refused() {
     let two = two("*");
     let disagree = ChainError::Malformed { why: "its tasks and its actors do not agree" };
-    let changes: [(Change, ChainError); 6] = [
+    let changes: [(Change, ChainError); 7] = [
         (|claims| claims["act"] = json!({"sub": "spiffe://example.org/agent/ada"}), disagree.clone()),
         (|claims| claims["task"] = claims["links"][0]["task"]["id"].clone(), disagree.clone()),
         (|claims| claims["links"] = json!([claims["links"][1].clone()]), disagree),
@@ -173,6 +173,12 @@ fn a_chain_whose_parts_disagree_is_refused() {
             ChainError::Malformed { why: "an actor in it has no task in it" },
         ),
         (|claims| claims["v"] = json!(2), ChainError::Malformed { why: "it is of another version" }),
+        (
+            |claims| {
+                claims["links"][1]["task"]["deadline"] = json!(Timestamp::from_unix_s(START_S + 2 * 3600));
+            },
+            ChainError::Malformed { why: "its task holds for longer than a chain may" },
+        ),
     ];
     for (change, expected) in changes {
         assert_eq!(two.refusal(&two.with(change)), expected);
@@ -222,8 +228,10 @@ fn a_chain_is_no_evidence_of_who_presents_it() {
     let own = stand.task();
     let claim = Claim::Assumed { agent: own.agent.clone() };
     let not_handed = IdentityError::NotHanded { to: spiffe("bob"), caller: own.agent.clone() };
-    assert_eq!(claim.handed_to(&held.agent, None), Err(not_handed));
+    assert_eq!(claim.handed_to(&held.agent, &own), Err(not_handed));
     let claim = Claim::Svid { agent: spiffe("bob"), evidence: Evidence::X509Svid };
-    assert_eq!(claim.handed_to(&held.agent, None).unwrap().evidence, Evidence::X509Svid);
-    assert_eq!(Claim::Port { task: own.id }.handed_to(&own.agent, Some(&own)).unwrap().agent, own.agent);
+    let bobs = Task { agent: spiffe("bob"), ..stand.task() };
+    assert_eq!(claim.handed_to(&held.agent, &bobs).unwrap().evidence, Evidence::X509Svid);
+    assert!(claim.handed_to(&held.agent, &own).is_err(), "bob under a task that is not his");
+    assert_eq!(Claim::Port { task: own.id }.handed_to(&own.agent, &own).unwrap().agent, own.agent);
 }

@@ -4,8 +4,8 @@ use super::budget::{costing, dollars};
 use super::ground::{Registry, registry, registry_with, wait};
 use super::{call, read, wanted};
 use crate::call::{
-    Budget, CallId, Class, Clock as _, Decision, Grant, Handed, HandedLink, Host, Operations, PeerName,
-    SpiffeId, Task, TaskId,
+    AgentProfile, Budget, CallId, Class, Clock as _, Decision, Grant, Handed, HandedLink, Host, Operations,
+    PeerName, SpiffeId, Task, TaskId,
 };
 use crate::intent::*;
 use proptest::prelude::*;
@@ -38,9 +38,10 @@ impl Registry {
         wait(self.tasks().hand_over(parent, to, call, &peer("node-1"), LEASE))
     }
 
-    /// The task here for what node 1 handed over.
+    /// The task here for what node 1 handed over, under the agent's `own` or else under its standing one.
     fn join(&self, links: &[HandedLink], own: Option<TaskId>) -> Result<Arc<Task>, IntentError> {
         let task = &links.last().unwrap().task;
+        let own = own.unwrap_or_else(|| self.tasks().standing(&task.agent).id);
         let handed = Handed { by: peer("node-1"), task: task.id, links: links.to_vec() };
         wait(self.tasks().join(&handed, &task.agent, "bob.test", own)).map(|joined| joined.task)
     }
@@ -170,7 +171,8 @@ fn a_chain_that_went_with_a_call_to_somebody_else_is_refused() {
     let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
     two.join(&links, None).unwrap();
     let handed = Handed { by: peer("node-1"), task: links[1].task.id, links };
-    let elsewhere = wait(two.tasks().join(&handed, &spiffe("bob"), "cy.test", None)).unwrap_err();
+    let own = two.tasks().standing(&spiffe("bob")).id;
+    let elsewhere = wait(two.tasks().join(&handed, &spiffe("bob"), "cy.test", own)).unwrap_err();
     assert_eq!(elsewhere, IntentError::Elsewhere { agent: spiffe("bob"), host: "cy.test".into() });
 }
 
@@ -181,7 +183,8 @@ fn what_was_spent_for_another_node_is_spent_after_a_restart() {
     let budget = Budget { acts: Some(4), ..Budget::default() };
     let root = one.open(NewTask { budget, ..wanted() }).unwrap();
     let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
-    let joined = two.join(&links, None).unwrap();
+    let own = two.open(NewTask { agent: spiffe("bob"), ..wanted() }).unwrap().id;
+    let joined = two.join(&links, Some(own)).unwrap();
     assert!(two.goes(joined.id, &act()).unwrap());
     let two = two.restart();
     let past = Past::Call {
@@ -193,13 +196,99 @@ fn what_was_spent_for_another_node_is_spent_after_a_restart() {
         at: two.world.now(),
     };
     two.replay(&past);
-    assert_eq!(two.join(&links, None).unwrap().id, joined.id);
+    assert_eq!(two.join(&links, Some(own)).unwrap().id, joined.id);
     assert!(two.goes(joined.id, &act()).unwrap());
     assert!(!two.goes(joined.id, &act()).unwrap());
+    let other = two.join(&links, None).unwrap();
+    assert!(!two.goes(other.id, &act()).unwrap(), "nor under another task of his");
     let one = one.restart();
     one.replay(&Past::Lent { task: root.id, budget: links[1].task.terms.budget.clone() });
     assert!(one.goes(root.id, &act()).unwrap() && one.goes(root.id, &act()).unwrap());
     assert!(!one.goes(root.id, &act()).unwrap());
+}
+
+#[test]
+fn what_was_spent_under_a_standing_task_is_spent_after_a_restart() {
+    let (_, one) = registry();
+    let (_, two) = registry();
+    let budget = Budget { acts: Some(2), ..Budget::default() };
+    let root = one.open(NewTask { budget, ..wanted() }).unwrap();
+    let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
+    let joined = two.join(&links, None).unwrap();
+    let two = two.restart();
+    assert!(two.attach(joined.id, &read()).is_err(), "it ended with the standing task");
+    let past = Past::Call {
+        task: joined.id,
+        agent: spiffe("bob"),
+        operations: Box::new(act()),
+        decision: Decision::Allow,
+        refusal: None,
+        at: two.world.now(),
+    };
+    two.replay(&past);
+    let again = two.join(&links, None).unwrap();
+    assert!(!two.goes(again.id, &act()).unwrap());
+}
+
+#[test]
+fn being_handed_a_task_adds_nothing_to_a_standing_task_that_is_over() {
+    let (_, one) = registry();
+    let (_, two) = registry();
+    let root = one.open(wanted()).unwrap();
+    let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
+    let standing = two.tasks().standing(&spiffe("bob")).id;
+    two.end(standing, TaskEnd::Command).unwrap();
+    let over = two.join(&links, None).unwrap_err();
+    assert_eq!(over, IntentError::Ended { task: standing, why: TaskEnd::Command });
+}
+
+#[test]
+fn what_was_handed_to_one_agent_is_not_another_ones_whatever_its_node_signs() {
+    let (_, one) = registry();
+    let (_, two) = registry();
+    let root = one.open(wanted()).unwrap();
+    let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
+    let own = two.open(NewTask { agent: spiffe("bob"), ..wanted() }).unwrap().id;
+    two.join(&links, Some(own)).unwrap();
+    let handed = Handed { by: peer("node-1"), task: links[1].task.id, links };
+    for own in [own, two.tasks().standing(&spiffe("carol")).id] {
+        assert!(wait(two.tasks().join(&handed, &spiffe("carol"), "bob.test", own)).is_err());
+    }
+}
+
+#[test]
+fn what_was_touched_since_is_learnt_whatever_task_the_chain_comes_with() {
+    let (_, one) = registry();
+    let (_, two) = registry();
+    let root = one.open(wanted()).unwrap();
+    let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
+    two.join(&links, None).unwrap();
+    assert!(one.goes(root.id, &read()).unwrap());
+    let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
+    let own = two.open(NewTask { agent: spiffe("bob"), ..wanted() }).unwrap().id;
+    let joined = two.join(&links, Some(own)).unwrap();
+    let attached = two.attach(joined.id, &read()).unwrap();
+    let root = attached.links.iter().find(|link| link.task.id == root.id).unwrap();
+    assert_eq!(root.history.reads, 1);
+}
+
+#[test]
+fn the_end_of_an_owner_s_tasks_reaches_what_their_agents_handed_over() {
+    let profile = AgentProfile { owner: "team-a".into(), ..AgentProfile::default() };
+    let registration = Registration { profile, ..Registration::default() };
+    let registered = BTreeMap::from([(spiffe("coder"), registration)]);
+    let (_, two) = registry_with(Settings { registered, ..Settings::default() });
+    let (_, one) = registry();
+    let root = one.open(wanted()).unwrap();
+    let links = one.hand_over(root.id, &invoked("bob", "node-2")).unwrap().links;
+    let joined = two.join(&links, None).unwrap();
+    assert!(wait(two.tasks().end_owned("team-b")).unwrap().is_empty());
+    let ended: Vec<_> = wait(two.tasks().end_owned("team-a")).unwrap();
+    assert_eq!(
+        ended.iter().map(|(task, why)| (task.id, *why)).collect::<Vec<_>>(),
+        [(joined.id, TaskEnd::Owner)]
+    );
+    assert!(two.attach(joined.id, &read()).is_err());
 }
 
 /// What may happen at either node.
