@@ -22,7 +22,7 @@ use super::{Catalog, graphql, grpc, webdav};
 static ERRORS: &str = include_str!("data/errors.toml");
 
 /// How many requests of a batch are answered; a batch with more is refused as one.
-const ANSWERS: usize = 1_000;
+const ANSWERS: usize = 100;
 
 impl Catalog {
     /// The form in which a refusal of this request is said.

@@ -28,9 +28,11 @@ use super::vocabulary::Named;
 
 /// Agents whose entities are kept; those used least go first and are made anew when they call again.
 const CACHED_AGENTS: u64 = 4_096;
-/// A question that takes longer is answered with a deny: the policies, or the machine, are in no state to let anything out.
-/// Cedar always comes to an end (it has no loops) and cannot be stopped on its way, so this is looked at afterwards.
+/// A call that takes longer is denied: the policies, or the machine, are in no state to let anything out. Cedar always comes to an
+/// end (it has no loops) and cannot be stopped on its way, so this is looked at before and after each question.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
+/// Notes that are told of one call; it may be a batch of a thousand operations.
+const TOLD_NOTES: usize = 8;
 /// Characters of an evaluation error that are shown.
 const SHOWN_ERROR: usize = 200;
 
@@ -86,8 +88,10 @@ impl Rules {
     pub fn rule(&self, call: &Call<Attributed>) -> Ruling {
         let operations = &call.stage().operations;
         let strongest = operations.strongest();
-        let one =
-            |operation| Asker::all(call).map(move |asker| (operation, self.judge(call, asker, operation)));
+        let began = Instant::now();
+        let one = |operation| {
+            Asker::all(call).map(move |asker| (operation, self.judge(call, asker, operation, began)))
+        };
         let mut verdicts: Vec<_> = operations.iter().flat_map(one).collect();
         let one_is = |decision| verdicts.iter().any(|(_, verdict)| verdict.decision == decision);
         let decision = [Decision::Deny, Decision::Hold].into_iter().find(|decision| one_is(*decision));
@@ -112,6 +116,11 @@ impl Rules {
         reasons.sort_by(|a, b| a.policy.cmp(&b.policy));
         reasons.dedup();
         notes.dedup();
+        let more = notes.len().saturating_sub(TOLD_NOTES);
+        if more > 0 {
+            notes.truncate(TOLD_NOTES);
+            notes.push(format!("and so on, {more} more"));
+        }
         let note = (!notes.is_empty()).then(|| notes.join("; ").into());
         Ruling::assertion(decision, reasons, note, self.digest)
     }
@@ -140,8 +149,14 @@ impl Rules {
 
     /// What is said of one operation in the place of one asker. Where that is not the agent itself, a refusal names
     /// the link of the chain that it comes from (INVARIANT I6).
-    fn judge(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Verdict {
-        let mut verdict = self.judge_alone(call, asker, operation);
+    fn judge(
+        &self,
+        call: &Call<Attributed>,
+        asker: Asker<'_>,
+        operation: &Operation,
+        began: Instant,
+    ) -> Verdict {
+        let mut verdict = self.judge_alone(call, asker, operation, began);
         if asker.task.id != call.stage().task.id && verdict.decision != Decision::Allow {
             let Task { id, agent, .. } = asker.task;
             let link =
@@ -151,9 +166,33 @@ impl Rules {
         verdict
     }
 
-    fn judge_alone(&self, call: &Call<Attributed>, asker: Asker<'_>, operation: &Operation) -> Verdict {
-        let verdict = self.ask(call, asker, operation, Approved::No);
-        if verdict.may_be_held() { self.hold(call, asker, operation, verdict) } else { verdict }
+    fn judge_alone(
+        &self,
+        call: &Call<Attributed>,
+        asker: Asker<'_>,
+        operation: &Operation,
+        began: Instant,
+    ) -> Verdict {
+        let ask = |approved| self.ask_in_time(call, asker, operation, approved, began);
+        let verdict = ask(Approved::No);
+        if verdict.may_be_held() { held(verdict, ask(Approved::AsIf)) } else { verdict }
+    }
+
+    fn ask_in_time(
+        &self,
+        call: &Call<Attributed>,
+        asker: Asker<'_>,
+        operation: &Operation,
+        approved: Approved,
+        began: Instant,
+    ) -> Verdict {
+        let in_time = || began.elapsed() <= self.time_limit;
+        let verdict = in_time().then(|| self.ask(call, asker, operation, approved));
+        verdict.filter(|_| in_time()).unwrap_or_else(|| {
+            tracing::error!(call.id = %call.head().id, op.id = %operation.id, "judged too slowly; denied");
+            let limit = self.time_limit.as_millis();
+            Verdict::deny(Vec::new(), Some(format!("the policies took longer than {limit} ms")))
+        })
     }
 
     fn ask(
@@ -163,15 +202,8 @@ impl Rules {
         operation: &Operation,
         approved: Approved,
     ) -> Verdict {
-        let began = Instant::now();
         let answer =
             self.question(call, asker, operation, approved).and_then(|question| self.answer(&question));
-        let took = began.elapsed();
-        if took > self.time_limit {
-            tracing::error!(call.id = %call.head().id, op.id = %operation.id, ?took, "judged too slowly; denied");
-            let limit = self.time_limit.as_millis();
-            return Verdict::deny(Vec::new(), Some(format!("the policies took longer than {limit} ms")));
-        }
         match answer {
             Ok(answer) => self.verdict(operation, &answer),
             Err(error) => {
@@ -181,25 +213,6 @@ impl Rules {
         }
     }
 
-    /// A hold, if the call would be allowed were it approved; otherwise the deny that it is, with what else stands against it.
-    fn hold(
-        &self,
-        call: &Call<Attributed>,
-        asker: Asker<'_>,
-        operation: &Operation,
-        denied: Verdict,
-    ) -> Verdict {
-        let approved = self.ask(call, asker, operation, Approved::AsIf);
-        if approved.decision == Decision::Allow {
-            return Verdict { decision: Decision::Hold, ..denied };
-        }
-        let mut reasons = denied.reasons;
-        reasons.extend(approved.reasons);
-        let note =
-            approved.note.unwrap_or_else(|| "a policy that no approval lifts forbids it too".to_owned());
-        Verdict::deny(reasons, Some(format!("an approval would not change that: {note}")))
-    }
-
     /// What is ruled on one operation in the place of one asker alone.
     pub(super) fn decision(
         &self,
@@ -207,7 +220,7 @@ impl Rules {
         asker: Asker<'_>,
         operation: &Operation,
     ) -> Decision {
-        self.judge_alone(call, asker, operation).decision
+        self.judge_alone(call, asker, operation, Instant::now()).decision
     }
 
     pub(super) fn answer(&self, question: &Question) -> Result<Response, Untranslatable> {
@@ -256,6 +269,17 @@ impl Rules {
             }
         }
     }
+}
+
+/// A hold, if the call would be allowed were it approved; otherwise the deny that it is, with what else stands against it.
+fn held(denied: Verdict, approved: Verdict) -> Verdict {
+    if approved.decision == Decision::Allow {
+        return Verdict { decision: Decision::Hold, ..denied };
+    }
+    let mut reasons = denied.reasons;
+    reasons.extend(approved.reasons);
+    let note = approved.note.unwrap_or_else(|| "a policy that no approval lifts forbids it too".to_owned());
+    Verdict::deny(reasons, Some(format!("an approval would not change that: {note}")))
 }
 
 pub(super) fn erred(error: &cedar_policy::AuthorizationError) -> String {

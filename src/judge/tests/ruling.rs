@@ -67,6 +67,18 @@ fn unknown_calls_go_by_their_own_name_everywhere() {
 }
 
 #[test]
+fn of_a_batch_of_many_some_are_told() {
+    let many = (0..300).map(|n| operation(&format!("github:things/{n}"), Class::Act));
+    let mut many = many.collect::<Vec<_>>().into_iter();
+    let asked = Given::default().call(Operations::batch(many.next().unwrap(), many.collect()));
+    let ruling =
+        rules("@id(\"reads\") permit (principal, action in Action::\"read\", resource);").rule(&asked);
+    let note = ruling.note().unwrap();
+    assert_eq!(ruling.decision(), Decision::Deny);
+    assert!(note.ends_with("and so on, 292 more") && note.len() < 4_000, "{note}");
+}
+
+#[test]
 fn an_answer_that_comes_too_late_denies() {
     let permit = "@id(\"all\") permit (principal, action, resource);";
     let asked = call(operation("github:issues/get", Class::Read));
