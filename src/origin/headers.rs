@@ -174,9 +174,19 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Removes the fields that are remit's to set: neither a refusal nor a chain can be forged by whoever is at the other end.
+fn strip_ours(headers: &mut HeaderMap) {
+    let ours: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("remit-")).cloned().collect();
+    for name in ours {
+        headers.remove(name);
+    }
+}
+
 /// Makes trailers fit for the other leg.
 pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
     strip_hop_by_hop(trailers);
+    strip_ours(trailers);
     for name in &NO_TRAILERS {
         trailers.remove(name);
     }
@@ -185,6 +195,7 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap) {
 /// Makes the head of an answer fit for the agent's leg.
 pub(super) fn strip_answer(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
+    strip_ours(headers);
     for name in [header::ALT_SVC, HeaderName::from_static("alternate-protocol")] {
         headers.remove(name);
     }

@@ -21,7 +21,7 @@ async fn hop_by_hop_fields_and_alt_svc_end_here() {
         write(
             &mut tcp,
             "HTTP/1.1 200 OK\r\nConnection: x-hop, keep-alive\r\nX-Hop: 1\r\nKeep-Alive: timeout=9\r\n\
-             Alt-Svc: h3=\":443\"\r\nProxy-Authenticate: Basic\r\nUpgrade: h2\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\
+             Alt-Svc: h3=\":443\"\r\nProxy-Authenticate: Basic\r\nUpgrade: h2\r\nRemit-Refusal: held\r\nremit-chain: x\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n\
              ETag: \"x\"\r\nContent-Length: 0\r\n\r\n",
         )
         .await;
