@@ -31,6 +31,8 @@ pub(super) const MCP_METHOD: &str = "mcp.method.name";
 pub(super) const SPAN_KIND: &str = "openinference.span.kind";
 pub(super) const TOOL: &str = "tool.name";
 
+/// Whoever acts, then whoever delegated to them, nearest first; only where somebody did.
+pub(super) const ACTORS: &str = "remit.actor.chain";
 pub(super) const AGENT: &str = "remit.agent.id";
 pub(super) const ARG_AMOUNT: &str = "remit.args.amount";
 pub(super) const ARG_BRANCH: &str = "remit.args.branch";

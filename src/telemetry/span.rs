@@ -170,6 +170,10 @@ fn ours(all: &mut Attributes, facts: &CallFacts) {
     }
     all.text_if(name::RULES, facts.rules.as_ref());
     all.text_if(name::AGENT, facts.agent.as_ref());
+    if !facts.links.is_empty() {
+        let above = facts.links.iter().map(|link| &link.agent);
+        all.list(name::ACTORS, facts.agent.iter().chain(above).map(ToString::to_string));
+    }
     all.text_if(name::EVIDENCE, facts.evidence.map(crate::call::Evidence::as_str));
     all.text_if(name::TASK, facts.task);
     all.text_if(name::INTENT, facts.intent.as_ref());
