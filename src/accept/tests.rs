@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::HandshakeKind;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -125,6 +126,12 @@ impl House {
     }
 
     async fn tls(&self, target: &str, sni: &str, alpn: &[&str]) -> std::io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(sni.to_owned()).unwrap();
+        self.client(alpn).connect(name, self.tunnel(target).await).await
+    }
+
+    /// An agent that trusts the CA, and remembers its sessions.
+    fn client(&self, alpn: &[&str]) -> TlsConnector {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&self.ca.files().root).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -134,8 +141,7 @@ impl House {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let name = ServerName::try_from(sni.to_owned()).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, self.tunnel(target).await).await
+        TlsConnector::from(Arc::new(config))
     }
 
     /// What comes back through the tunnel to `h.test:443` for these bytes.
@@ -393,6 +399,24 @@ async fn http2_streams_are_each_held_to_the_tunnels_origin() {
         assert_eq!(answer.status(), status, "{uri} {host:?}");
     }
     assert_eq!(house.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_resumes_its_session_and_only_at_the_same_host() {
+    let house = House::start().await;
+    let agent = house.client(&["http/1.1"]);
+    let mut kinds = Vec::new();
+    for host in ["h.test", "h.test", "other.test"] {
+        let name = ServerName::try_from(host).unwrap();
+        let mut tls = agent.connect(name, house.tunnel(&format!("{host}:443")).await).await.unwrap();
+        let ask = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        tls.write_all(ask.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        tls.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+        kinds.push(tls.get_ref().1.handshake_kind().unwrap());
+    }
+    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Full]);
 }
 
 #[tokio::test]

@@ -92,6 +92,12 @@ impl Service {
         self.facts.get_or_init(parse).as_ref()
     }
 
+    /// Whether anybody needed it yet.
+    #[cfg(test)]
+    pub(super) fn is_parsed(&self) -> bool {
+        self.table.get().is_some()
+    }
+
     /// What a damaged file would leave behind.
     #[cfg(test)]
     pub(super) fn break_for_test(&mut self) {

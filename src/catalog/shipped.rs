@@ -12,6 +12,10 @@ use super::manifest::About;
 static INDEX: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.json"));
 static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/catalog.bin"));
 
+/// What all of it takes in the binary.
+#[cfg(test)]
+pub(super) const BYTES: usize = INDEX.len() + PACKED.len();
+
 /// One folder: what the service is, and where its operations are.
 #[derive(Debug, Deserialize)]
 pub(super) struct Folder {

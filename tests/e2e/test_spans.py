@@ -137,8 +137,12 @@ def test_metrics_are_scraped_and_pushed(own_remit, otlp, origin):
     for line in ('remit_calls_total{class="read",decision="allow"} 1', 'remit_calls_total{class="act",decision="deny"} 1',
                  'remit_refusals_total{code="policy_denied"} 1', 'remit_call_ends_total{outcome="answered"} 1',
                  'remit_journal_commit_duration_seconds_count{class="read"} 1', "remit_leaf_mint_duration_seconds_count 1",
-                 'remit_call_stage_duration_seconds_count{stage="judge"} 1', "remit_journal_failing 0"):
+                 'remit_call_stage_duration_seconds_count{stage="judge"} 1', "remit_journal_failing 0",
+                 "remit_calls_open 0", "remit_rules_refused 0"):
         assert line in text.splitlines(), f"{line} is not in\n{text}"
+    names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+    assert names >= {"remit_pool_connections", "remit_pool_requests_total", "remit_export_spans_total", "remit_export_failures_total",
+                     "remit_origin_response_duration_seconds_count", "remit_tasks_open", "remit_rules_loads_total", "remit_build_info"}, names
     until(lambda: {"remit.calls", "remit.call.stage.duration", "remit.export.lag"} <= otlp.metrics, 10, "metrics are pushed")
 
 

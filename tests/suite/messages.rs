@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use http::{Method, StatusCode};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
@@ -172,6 +174,25 @@ async fn what_nothing_understands_passes_as_what_the_upgrade_was() {
         .filter_map(|data| data["closing"]["messages"]["unknown:act"].as_u64())
         .sum();
     assert_eq!(counted, 51, "{journal:#?}");
+}
+
+#[tokio::test]
+async fn the_end_of_its_task_cuts_a_websocket_and_is_recorded_as_that() {
+    let echo = Echo::default();
+    let house = House::start(POLICIES, &format!("\"ws.test\" = \"http://{}\"\n", echo.start().await)).await;
+    let mut chat = open(&house, "/chat", None).await;
+    chat.send(Message::text("hello there")).await.unwrap();
+    assert_eq!(chat.next().await.unwrap().unwrap(), Message::text("hello there"));
+    let (status, _) = house.admin(Method::POST, "/v1/tasks/end", Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let cut = async { while matches!(chat.next().await, Some(Ok(_))) {} };
+    tokio::time::timeout(Duration::from_secs(5), cut).await.expect("the WebSocket outlives its task");
+    let journal = house.journal().await;
+    let upgrade =
+        of_kind(&journal, "opened").into_iter().find(|data| data["http"]["message"] != true).unwrap();
+    let closed =
+        of_kind(&journal, "closed").into_iter().find(|data| data["call"] == upgrade["call"]).unwrap();
+    assert_eq!(closed["closing"]["outcome"], "revoked", "{closed}");
 }
 
 /// The origin echoes: what it is sent as the answer to a list of tools is what it says.

@@ -487,6 +487,38 @@ async fn a_process_of_this_machine_is_an_agent_where_the_operator_says_so() {
 }
 
 #[tokio::test]
+async fn what_is_under_way_when_the_time_is_up_is_cut() {
+    let house = House::start(PERMIT_ALL, "").await;
+    let task = house.open(json!({"ttl_s": 2})).await;
+    let mut agent = Agent::connect(&house, "api.test", "h2", text(&task, "token")).await;
+    let mut body = agent.send(request(true, "GET", "https://api.test/stream", &[])).await.into_body();
+    assert!(body.frame().await.unwrap().is_ok());
+    let cut = async { while matches!(body.frame().await, Some(Ok(_))) {} };
+    tokio::time::timeout(Duration::from_secs(20), cut).await.expect("its stream outlives its deadline");
+    let journal = house.journal().await;
+    assert_eq!(of_kind(&journal, "task_ended")[0]["why"], "deadline");
+    assert_eq!(of_kind(&journal, "closed")[0]["closing"]["outcome"], "revoked");
+}
+
+#[tokio::test]
+async fn what_used_up_its_budget_ends() {
+    let house = House::start(PERMIT_ALL, "").await;
+    let task = house.open(json!({"budget": {"calls": 1}})).await;
+    assert_eq!(was(&house.call(&task, READ).await), (200, ""));
+    assert_eq!(was(&house.call(&task, READ).await).0, 429, "one call more than its budget");
+    let path = format!("/v1/tasks/{}", text(&task, "id"));
+    for _ in 0..200 {
+        let (_, shown) = house.admin(Method::GET, &path, Value::Null).await;
+        if shown["state"] == "ended" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let journal = house.journal().await;
+    assert_eq!(of_kind(&journal, "task_ended")[0]["why"], "budget");
+}
+
+#[tokio::test]
 async fn a_budget_of_bytes_is_kept_before_a_byte_goes_out() {
     let house = House::start(PERMIT_ALL, "").await;
     let task = house.open(json!({"budget": {"bytes": 3}})).await;

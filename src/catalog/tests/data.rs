@@ -8,10 +8,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::call::{Class, Recognition};
 
-use super::super::Catalog;
 use super::super::index::Asked;
 use super::super::request;
 use super::super::service::Service;
+use super::super::{Catalog, Provenance};
 use super::{CATALOG, ask, brief, head, resource, some, strongest, with_header};
 
 fn folders() -> Vec<PathBuf> {
@@ -43,6 +43,34 @@ fn the_catalog_is_as_large_as_promised() {
     let all: usize = catalog.services().map(|service| catalog.operations(&service.0).len()).sum();
     assert!(all >= 25_000, "{all} operations");
     assert!(catalog.services().count() >= 100);
+}
+
+#[test]
+fn the_catalog_takes_little_of_the_binary_and_is_parsed_where_it_is_needed() {
+    const { assert!(crate::catalog::shipped::BYTES < 10 << 20) };
+    let catalog = Catalog::shipped().unwrap();
+    let parsed = || -> Vec<String> {
+        let names = catalog.services().filter(|name| catalog.named(&name.0).unwrap().is_parsed());
+        names.map(|name| name.0.to_string()).collect()
+    };
+    assert_eq!(parsed(), Vec::<String>::new());
+    ask(&catalog, &head("GET", "api.github.com", "/zen"));
+    assert_eq!(parsed(), ["github"]);
+}
+
+/// Where the data comes from, and under which terms; what was read, where it was a file that was read.
+#[test]
+fn every_service_says_where_it_comes_from() {
+    for folder in folders() {
+        let about = Service::own(&folder).unwrap_or_else(|error| panic!("{error}")).about;
+        let Provenance { source, date, licence, digest, .. } = about.provenance;
+        for text in [&source, &date, &licence] {
+            assert!(!text.is_empty(), "{}", folder.display());
+        }
+        let written = source.contains("by hand");
+        let whole = digest.is_some_and(|digest| digest.len() == 64);
+        assert!(whole || written, "{}: from `{source}`, without a digest", folder.display());
+    }
 }
 
 /// A line changed without a word in `digests.txt` is a slip: run `regenerate.py`, or write an override.

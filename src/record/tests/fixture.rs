@@ -14,6 +14,7 @@ use crate::call::{
     OperationId, Operations, Origin, PolicyId, Presented, Principal, Reason, Recognition, Resource, Ruled,
     RulesDigest, Ruling, Scheme, ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
 };
+use crate::record::checkpoint::LogKey;
 use crate::record::disk::{Disk, FileSystem, Storage};
 use crate::record::{Entry, Journal, Settings, Tail};
 
@@ -41,6 +42,19 @@ impl Entropy for Counting {
             *byte = count.iter().rev().nth(at).copied().unwrap_or(7);
         }
     }
+}
+
+struct Sevens;
+
+impl Entropy for Sevens {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(7);
+    }
+}
+
+/// A journal in `dir` whose heads are signed.
+pub(crate) fn signed(dir: &Path) -> Settings {
+    Settings { log_key: Some(Arc::new(LogKey::load_or_make(dir, &Sevens).unwrap())), ..settings(dir) }
 }
 
 static ENTROPY: Counting = Counting(AtomicU64::new(1));

@@ -11,9 +11,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::fixture::{Ticking, decided, entries, renumber, settings};
-use crate::call::{Class, Closing, Entropy, Outcome};
-use crate::record::checkpoint::{self, LogKey};
+use super::fixture::{Ticking, decided, entries, renumber, signed};
+use crate::call::{Class, Closing, Outcome};
+use crate::record::checkpoint;
 use crate::record::disk::{Disk, FileSystem, Storage};
 use crate::record::verify::{VerifierKey, verify};
 use crate::record::{Journal, Settings, What};
@@ -89,17 +89,8 @@ impl Storage for DeadlyFile {
     }
 }
 
-struct Sevens;
-
-impl Entropy for Sevens {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill(7);
-    }
-}
-
 fn small(dir: &Path) -> Settings {
-    let log_key = Some(Arc::new(LogKey::load_or_make(dir, &Sevens).unwrap()));
-    Settings { segment_bytes: 6_000.try_into().unwrap(), log_key, ..settings(dir) }
+    Settings { segment_bytes: 6_000.try_into().unwrap(), ..signed(dir) }
 }
 
 /// Not a test of its own: the other one starts it as a process, and kills it.

@@ -1,24 +1,14 @@
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::fixture::{Ticking, decided, entries, settings};
-use crate::call::{Class, Closing, Entropy, EntryId, Outcome};
-use crate::record::checkpoint::{self, LogKey};
+use super::fixture::{Ticking, decided, entries, signed};
+use crate::call::{Class, Closing, EntryId, Outcome};
+use crate::record::checkpoint;
 use crate::record::verify::{Checkpoint, VerifierKey, check, prove, verify};
 use crate::record::{Journal, JournalError, Retention, Settings, Tail, What, leaves, segment};
 
-struct Nines;
-
-impl Entropy for Nines {
-    fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill(9);
-    }
-}
-
 fn keeping(dir: &Path, retention: Retention) -> Settings {
-    let log_key = Some(Arc::new(LogKey::load_or_make(dir, &Nines).unwrap()));
-    Settings { segment_bytes: 3_000.try_into().unwrap(), retention, log_key, ..settings(dir) }
+    Settings { segment_bytes: 3_000.try_into().unwrap(), retention, ..signed(dir) }
 }
 
 fn by_size() -> Retention {
@@ -35,6 +25,26 @@ async fn call(journal: &Journal) -> crate::call::CallId {
     let call = decided(Class::Act);
     journal.open(&call).await.unwrap().close(Closing::bare(Outcome::Answered));
     call.head().id
+}
+
+#[tokio::test]
+async fn heads_are_signed_while_entries_arrive_and_not_only_at_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::start(signed(dir.path()), Ticking::new()).unwrap();
+    let mut sizes = std::collections::BTreeSet::new();
+    // Three within a second each, and room for a machine that is busy.
+    for _ in 0..300 {
+        call(&journal).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if checkpoint::path(dir.path()).exists() {
+            sizes.insert(held(dir.path()).size);
+        }
+        if sizes.len() == 3 {
+            break;
+        }
+    }
+    assert_eq!(sizes.len(), 3, "{sizes:?}");
+    journal.stop().await;
 }
 
 /// Calls until the segment that held entry 0 is gone, which another thread sees to.

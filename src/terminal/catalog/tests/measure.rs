@@ -141,6 +141,8 @@ fn calls_to_services_in_the_catalog_are_recognised() {
     assert!(measured.all.accuracy() >= 0.97, "{said}");
     assert!(measured.all.macro_f1() >= 0.96, "{said}");
     assert!(measured.all.over() <= 0.03, "{said}");
+    assert!(measured.all.under() <= 0.005, "{said}");
+    assert!(measured.adversarial.total() > 0 && measured.adversarial.under() == 0.0, "{said}");
 }
 
 #[test]
@@ -152,4 +154,5 @@ fn calls_to_services_that_nobody_described_are_judged_by_how_they_are_named() {
     let said = report("left out", &measured);
     println!("{said}");
     assert!(measured.all.accuracy() >= 0.90, "{said}");
+    assert!(measured.all.under() <= 0.03, "{said}");
 }
