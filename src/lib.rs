@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod identity;
 pub mod intent;
 pub mod judge;
+pub mod lease;
 pub mod origin;
 pub mod pep;
 pub mod record;

@@ -60,6 +60,10 @@ ulid_id!(
     HoldId
 );
 ulid_id!(
+    /// One lease: a credential that remit obtained for one task.
+    LeaseId
+);
+ulid_id!(
     /// One task: what an agent declared that it is about.
     TaskId
 );

@@ -1,26 +1,52 @@
-//! remit's own requests, to what the operator named: a collector, later an identity provider. No agent has a part in
+//! remit's own requests, to what the operator named: a collector, an identity provider, a vault. No agent has a part in
 //! them, so the egress guard does not apply; everything else does: verification, limits, no redirects.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::time::timeout;
 use url::Url;
 
-use super::Inner;
 use super::connection::{Fresh, establish};
 use super::deadline::{Outbound, Progress};
-use super::error::{OriginError, Waiting};
+use super::error::{OriginError, Reached, Waiting};
 use super::resolve::{Route, Wire};
 use super::tls::Offer;
+use super::{Inner, Upstream};
 use crate::body::Body;
-use crate::call::{Host, Origin, Scheme};
+use crate::call::port::Fetched;
+use crate::call::{Fetch, FetchError, Host, Origin, Scheme};
 
 /// The longest answer that is read, bytes.
 const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Longest that an answer to [`Fetch`] is waited for.
+const FETCH_TIME: Duration = Duration::from_secs(20);
+
+impl Fetch for Upstream {
+    fn fetch(&self, request: Request<Bytes>) -> Fetched<'_> {
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let lost = |why: String, reached| FetchError { why, reached };
+            let url = Url::parse(&head.uri.to_string()).map_err(|error| lost(error.to_string(), false))?;
+            let asked = ask(&self.inner, &url, head.method, head.headers, body);
+            match timeout(FETCH_TIME, asked).await {
+                Ok(answered) => answered.map_err(|error| {
+                    let reached = error.reached() != Reached::Never;
+                    lost(error.to_string(), reached)
+                }),
+                Err(_elapsed) => {
+                    let place = url.host_str().unwrap_or_default();
+                    Err(lost(format!("{place} did not answer within {} s", FETCH_TIME.as_secs()), true))
+                }
+            }
+        })
+    }
+}
 
 /// Sends one POST over a connection of its own and reads the whole answer. The caller bounds the time of the whole.
 pub(super) async fn post(
@@ -29,8 +55,18 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response<Bytes>, OriginError> {
+    ask(inner, url, Method::POST, headers, body).await
+}
+
+async fn ask(
+    inner: &Arc<Inner>,
+    url: &Url,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response<Bytes>, OriginError> {
     let origin = origin(url)?;
-    let mut request = Request::post(target(url)).body(()).map_err(malformed)?;
+    let mut request = Request::builder().method(method).uri(target(url)).body(()).map_err(malformed)?;
     *request.headers_mut() = headers;
     request.headers_mut().insert(HOST, HeaderValue::try_from(origin.authority()).map_err(malformed)?);
     request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A room, and the rooms that it may name. Itself is understood.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("accept", &["body", "call"]),
     ("body", &["call"]),
     ("call", &[]),
@@ -13,8 +13,12 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("identity", &["call"]),
     ("intent", &["call"]),
     ("judge", &["call"]),
+    ("lease", &["call"]),
     ("origin", &["body", "call"]),
-    ("pep", &["accept", "body", "call", "catalog", "identity", "intent", "judge", "origin", "record"]),
+    (
+        "pep",
+        &["accept", "body", "call", "catalog", "identity", "intent", "judge", "lease", "origin", "record"],
+    ),
     ("record", &["call"]),
     (
         "runtime",
@@ -26,6 +30,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "identity",
             "intent",
             "judge",
+            "lease",
             "origin",
             "pep",
             "record",
@@ -34,7 +39,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "web",
         ],
     ),
-    ("store", &["call", "intent"]),
+    ("store", &["call", "intent", "lease"]),
     ("telemetry", &["call", "record"]),
     ("terminal", &["accept", "call", "catalog", "judge", "record", "runtime"]),
     ("web", &["call", "catalog", "identity", "intent", "judge", "record"]),
@@ -57,7 +62,10 @@ const FENCES: [(&str, &[&str]); 15] = [
     // The catalog reads descriptor sets, which are protobuf themselves.
     ("prost::", &["catalog/import", "telemetry"]),
     ("axum::", &["web", "terminal/demo"]),
-    ("tokio::spawn", &["accept", "origin", "record", "telemetry", "web", "runtime", "terminal/demo"]),
+    (
+        "tokio::spawn",
+        &["accept", "lease/revoke", "origin", "record", "telemetry", "web", "runtime", "terminal/demo"],
+    ),
     ("anyhow::", &["terminal", "main"]),
 ];
 
@@ -69,7 +77,7 @@ const PROOFS: [(&str, &str); 3] = [
 ];
 
 /// The walk, in its order, then what stands around it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "accept",
     "body",
     "call",
@@ -77,6 +85,7 @@ const ORDER: [&str; 15] = [
     "identity",
     "intent",
     "judge",
+    "lease",
     "origin",
     "pep",
     "record",

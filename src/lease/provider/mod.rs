@@ -1,0 +1,109 @@
+//! Those who give credentials: one file a way of obtaining them.
+//!
+//! A provider MUST NOT keep what it gave: whoever asked keeps it, and brings back the [`Minted::handle`] when it is to be
+//! revoked, perhaps from another process. It MUST NOT put a secret into an error. It asks the world through
+//! [`Fetch`](crate::call::Fetch) alone.
+
+use futures_util::future::BoxFuture;
+
+use crate::call::{Class, Operations, Secret, ServiceName, Task, Timestamp};
+
+/// One way of obtaining credentials, set up as the operator wrote it down.
+pub trait Provider: Send + Sync {
+    /// As the configuration names it: `fixed`, `oauth`, `github_app`.
+    fn kind(&self) -> &'static str;
+
+    /// What a credential for this need may do, in one canonical line for people, such as `contents:read on octo/hello`. Needs of
+    /// the same task with the same scope share one lease, so the scope MUST name all that [`Provider::mint`] narrows by.
+    fn scope(&self, need: &Need<'_>) -> Result<String, MintError>;
+
+    /// Obtains a credential that can do what the need asks and as little else as the provider can say.
+    fn mint<'a>(&'a self, need: &'a Need<'a>) -> BoxFuture<'a, Result<Minted, MintError>>;
+
+    /// Has a credential end. What is gone already counts as ended.
+    fn revoke<'a>(&'a self, handle: &'a Secret<String>) -> BoxFuture<'a, Result<Returned, MintError>>;
+}
+
+/// What a credential is wanted for.
+#[derive(Clone, Copy, Debug)]
+pub struct Need<'a> {
+    /// For which task; its grant narrows.
+    pub task: &'a Task,
+    /// For which service: a name of the catalog, or a host.
+    pub service: &'a ServiceName,
+    /// The strongest class of the call. What is obtained for a read MUST NOT be able to act where the provider can tell them apart.
+    pub class: Class,
+    /// What the call would do, and to what.
+    pub operations: &'a Operations,
+    /// When the task ends at the latest: a credential that would hold longer is to be asked for with this end.
+    pub until: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A credential.
+#[derive(Debug)]
+pub struct Minted {
+    /// The credential itself.
+    pub material: Material,
+    /// When it ends by itself; none: never, which spans and `task show` say.
+    pub expires: Option<Timestamp>,
+    /// What [`Provider::revoke`] wants to see; none: this provider cannot take it back.
+    pub handle: Option<Secret<String>>,
+}
+
+/// What a credential is made of.
+#[derive(Clone, Debug)]
+pub enum Material {
+    /// One text: a bearer token, an API key.
+    Token(Secret<String>),
+    /// RFC 7617.
+    Basic {
+        /// No secret.
+        user: String,
+        /// The password.
+        password: Secret<String>,
+    },
+    /// RFC 9449: a token and the key that it is bound to.
+    Dpop {
+        /// The token.
+        token: Secret<String>,
+        /// The private key, PKCS #8 in PEM.
+        key: Secret<String>,
+    },
+    /// AWS keys, to sign with.
+    Aws {
+        /// `AKIA…` or `ASIA…`, no secret.
+        access_key_id: String,
+        /// What signatures are made of.
+        secret_access_key: Secret<String>,
+        /// Of temporary keys.
+        session_token: Option<Secret<String>>,
+    },
+}
+
+/// What became of a credential that was to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returned {
+    /// It is gone.
+    Revoked,
+    /// The provider cannot take it back: it ends by itself then, or never.
+    Until(Option<Timestamp>),
+}
+
+/// There is no credential, or it could not be taken back. The text names cause and remedy, and no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// Asking again can help: an outage, a limit.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Asking again cannot help: the provider refused, or the configuration is wrong.
+    #[error("{0}")]
+    Refused(String),
+    /// It cannot be said in this provider's terms what the task may do, so nothing is asked for.
+    #[error("{0}")]
+    TooWide(String),
+    /// Whether the provider gave anything is not known: the answer was lost.
+    #[error("{0}")]
+    Unknown(String),
+}
