@@ -1,24 +1,26 @@
 //! Test cases in the form of Cedar's own `run-tests`: a request in Cedar's words, entities, and what is expected.
 //!
-//! What a node adds to a request is added here: the action with its groups, and the agent with its groups where the case
-//! does not list it. Everything else is the case's business, and held against the schema. The ruling is remit's: where
+//! What a node adds to a request is added here: the action with its groups, the agent with its groups where the case does not list
+//! it, and the task as an entity where the case only says its id. Everything else is the case's business, and held against the schema. The ruling is remit's: where
 //! Cedar would pass by a policy that fails, remit denies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{Context, Decision as CedarDecision, Entities, EntityUid, Request};
+use cedar_policy::{Context, Entities, EntityUid, Request};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::engine::{Rules, erred};
+use super::engine::Rules;
 use super::error::{Cause, Problem};
 use super::lab::{Failure, Report};
 use super::names::{self, Literal};
-use super::request::{self, Question};
+use super::request::Question;
+use super::scene;
 use super::source::SourceFile;
 use super::vocabulary::Vocabulary;
 use crate::call::{
-    Class, Decision, Facts, Operation, OperationId, PolicyId, Recognition, ServiceName, SpiffeId,
+    AgentProfile, Class, Decision, Facts, Operation, OperationId, PolicyId, Recognition, ServiceName,
+    SpiffeId,
 };
 
 /// As Cedar's command line reads it.
@@ -144,11 +146,10 @@ fn judge(
     };
     let question = question(rules, vocabulary, case.request, given)?;
     let answer = rules.answer(&question).map_err(|error| error.to_string())?;
-    let said = answer.diagnostics();
-    let errors: Vec<_> = said.errors().map(erred).collect();
-    let mut got: Vec<_> = said.reason().map(|id| PolicyId(id.to_string().into())).collect();
+    let errors: Vec<_> = answer.failures().iter().map(ToString::to_string).collect();
+    let mut got: Vec<_> = answer.determining().iter().map(|id| PolicyId(id.to_string().into())).collect();
     got.sort();
-    let allowed = answer.decision() == CedarDecision::Allow && errors.is_empty();
+    let allowed = answer.allows() && errors.is_empty();
     let decision = if allowed { Decision::Allow } else { Decision::Deny };
     let wanted: Vec<_> = case.reason.iter().map(|id| PolicyId(id.as_str().into())).collect();
     let as_expected = decision == case.decision && wanted.iter().all(|id| got.contains(id));
@@ -182,7 +183,8 @@ fn question(
     let entities = Entities::from_json_value(given, Some(schema)).map_err(|error| chain(&error))?;
     let operation = operation(rules, vocabulary, &action, &resource, &entities)?;
     let judged = rules.actions.of(&operation).map_err(|error| error.to_string())?;
-    let context = asked.context.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let mut context = asked.context.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    name_task(&mut context);
     let context =
         Context::from_json_value(context, Some((schema, judged.like))).map_err(|error| chain(&error))?;
     let like =
@@ -193,12 +195,22 @@ fn question(
         && let Literal::Agent(id) = Literal::of(&principal)
         && let Ok(id) = SpiffeId::parse(id)
     {
-        more.extend(request::agent(&id, &rules.groups).map_err(|error| chain(&error))?);
+        let unregistered = AgentProfile::default();
+        more.extend(scene::agent(&id, &unregistered, &rules.groups).map_err(|error| chain(&error))?);
     }
     let request = Request::new(principal, judged.entity.uid(), resource, context, None)
         .map_err(|error| chain(&error))?;
     let entities = entities.upsert_entities(more, None).map_err(|error| chain(&error))?;
     Ok(Question { request, entities })
+}
+
+/// The task as an entity follows from its id.
+fn name_task(context: &mut Value) {
+    let Some(task) = context.get_mut("task").and_then(Value::as_object_mut) else { return };
+    let id = task.get("id").cloned();
+    if let Some(id @ Value::String(_)) = id {
+        task.entry("entity").or_insert_with(|| json!({"__entity": {"type": "Task", "id": id}}));
+    }
 }
 
 /// What a call with this action would be: an operation of the catalog, one that it cannot name, or, as `policy verify` writes

@@ -9,32 +9,33 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cedar_policy::{Authorizer, Entities, Response};
 use moka::sync::Cache;
 
 use crate::call::{
-    Attributed, Call, Decision, Operation, PolicyId, Reason, Recognition, RulesDigest, Ruling, SpiffeId, Task,
+    Attributed, Call, Decision, Operation, PolicyId, Reason, Recognition, RulesDigest, Ruling, Task,
 };
 
+use super::footprint::Footprint;
 use super::groups::Groups;
 use super::load::Loaded;
 use super::names;
 use super::request::{self, Approved, Asker, Question, Untranslatable};
+use super::scene::{self, Cast, Scene};
 use super::schema::Actions;
 use super::slice::Index;
 use super::vocabulary::Named;
+use super::weigh::{Answer, weigh};
 
-/// Agents whose entities are kept; those used least go first and are made anew when they call again.
-const CACHED_AGENTS: u64 = 4_096;
+/// Scenes that are kept; those used least go first and are set anew when they are wanted again.
+const KEPT_SCENES: u64 = 8_192;
 /// A call that takes longer is denied: the policies, or the machine, are in no state to let anything out. Cedar always comes to an
 /// end (it has no loops) and cannot be stopped on its way, so this is looked at before and after each question.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// Notes that are told of one call; it may be a batch of a thousand operations.
 const TOLD_NOTES: usize = 8;
-/// Characters of an evaluation error that are shown.
-const SHOWN_ERROR: usize = 200;
 
 /// Rules in force. Never change: other rules are another value.
 #[derive(Debug)]
@@ -45,7 +46,10 @@ pub struct Rules {
     pub(super) actions: Actions,
     pub(super) groups: Groups,
     named: Named,
-    agents: Cache<SpiffeId, Entities>,
+    /// What of the context the policies look at.
+    read: Footprint,
+    with_tasks: bool,
+    scenes: Cache<Cast, Arc<Scene>>,
     time_limit: Duration,
 }
 
@@ -73,9 +77,10 @@ impl Verdict {
 impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
         let Loaded { policies, reasons, actions, groups, named } = loaded;
-        let index = Index::of(policies);
-        let (agents, time_limit) = (Cache::new(CACHED_AGENTS), TIME_LIMIT);
-        Self { digest, index, reasons, actions, groups, named, agents, time_limit }
+        let read = Footprint::of(&policies);
+        let (index, with_tasks) = (Index::of(policies), scene::asks_for_tasks(&read));
+        let (scenes, time_limit) = (Cache::new(KEPT_SCENES), TIME_LIMIT);
+        Self { digest, index, reasons, actions, groups, named, read, with_tasks, scenes, time_limit }
     }
 
     #[cfg(test)]
@@ -202,9 +207,7 @@ impl Rules {
         operation: &Operation,
         approved: Approved,
     ) -> Verdict {
-        let answer =
-            self.question(call, asker, operation, approved).and_then(|question| self.answer(&question));
-        match answer {
+        match self.say(call, asker, operation, approved) {
             Ok(answer) => self.verdict(operation, &answer),
             Err(error) => {
                 tracing::error!(call.id = %call.head().id, op.id = %operation.id, error = ?error, "not judged");
@@ -223,12 +226,27 @@ impl Rules {
         self.judge_alone(call, asker, operation, Instant::now()).decision
     }
 
-    pub(super) fn answer(&self, question: &Question) -> Result<Response, Untranslatable> {
+    /// What the policies say to any question, even one that is not made of a call.
+    pub(super) fn answer(&self, question: &Question) -> Result<Answer, Untranslatable> {
         let Question { request, entities } = question;
         let slice = self.index.slice(request, entities)?;
-        Ok(Authorizer::new().is_authorized(request, &slice, entities))
+        Ok(weigh(request, entities, self.index.within(&slice)))
     }
 
+    /// What they say of one operation of a call, in the place of one asker.
+    pub(super) fn say(
+        &self,
+        call: &Call<Attributed>,
+        asker: Asker<'_>,
+        operation: &Operation,
+        approved: Approved,
+    ) -> Result<Answer, Untranslatable> {
+        let scene = self.scene(asker, operation, self.with_tasks)?;
+        let request = request::request(call, asker, operation, approved, &scene, &self.read, &self.actions)?;
+        Ok(weigh(&request, &scene.entities, self.index.within(&scene.slice)))
+    }
+
+    /// The same as a question, with all that policies could ask for.
     pub(super) fn question(
         &self,
         call: &Call<Attributed>,
@@ -236,38 +254,44 @@ impl Rules {
         operation: &Operation,
         approved: Approved,
     ) -> Result<Question, Untranslatable> {
-        let id = &asker.task.agent;
-        let agent = if let Some(known) = self.agents.get(id) {
-            known
-        } else {
-            let agent = request::agent(id, &self.groups)?;
-            self.agents.insert(id.clone(), agent.clone());
-            agent
-        };
-        request::question(call, asker, operation, approved, agent, &self.actions)
+        let scene = self.scene(asker, operation, true)?;
+        let read = Footprint::whole();
+        let request = request::request(call, asker, operation, approved, &scene, &read, &self.actions)?;
+        Ok(Question { request, entities: scene.entities.clone() })
     }
 
-    fn verdict(&self, operation: &Operation, answer: &Response) -> Verdict {
-        let determining = |policy| self.reasons.get(policy).cloned();
-        let mut reasons: Vec<_> = answer.diagnostics().reason().filter_map(determining).collect();
-        let mut errors: Vec<_> = answer.diagnostics().errors().map(erred).collect();
+    fn scene(
+        &self,
+        asker: Asker<'_>,
+        operation: &Operation,
+        with_tasks: bool,
+    ) -> Result<Arc<Scene>, Untranslatable> {
+        let (cast, judged) = Cast::of(asker, operation, &self.actions, with_tasks)?;
+        if let Some(known) = self.scenes.get(&cast) {
+            return Ok(known);
+        }
+        let scene = Arc::new(cast.scene(judged, &self.groups, &self.actions, &self.index)?);
+        self.scenes.insert(cast, scene.clone());
+        Ok(scene)
+    }
+
+    fn verdict(&self, operation: &Operation, answer: &Answer) -> Verdict {
+        let mut reasons: Vec<_> =
+            answer.determining().iter().filter_map(|policy| self.reasons.get(policy).cloned()).collect();
+        let mut errors: Vec<_> = answer.failures().iter().map(ToString::to_string).collect();
         errors.sort();
         if !errors.is_empty() {
             tracing::error!(op.id = %operation.id, errors = ?errors, "a policy failed");
-            if answer.decision() == cedar_policy::Decision::Allow {
+            if answer.allows() {
                 reasons.clear(); // permits: they did not determine this deny
             }
             return Verdict::deny(reasons, Some(errors.join("; ")));
         }
-        match answer.decision() {
-            cedar_policy::Decision::Allow if !reasons.is_empty() => {
-                Verdict { decision: Decision::Allow, reasons, note: None }
-            }
-            _ => {
-                let note = reasons.is_empty().then(|| nothing_permits(operation, &self.actions));
-                Verdict::deny(reasons, note)
-            }
+        if answer.allows() && !reasons.is_empty() {
+            return Verdict { decision: Decision::Allow, reasons, note: None };
         }
+        let note = reasons.is_empty().then(|| nothing_permits(operation, &self.actions));
+        Verdict::deny(reasons, note)
     }
 }
 
@@ -280,12 +304,6 @@ fn held(denied: Verdict, approved: Verdict) -> Verdict {
     reasons.extend(approved.reasons);
     let note = approved.note.unwrap_or_else(|| "a policy that no approval lifts forbids it too".to_owned());
     Verdict::deny(reasons, Some(format!("an approval would not change that: {note}")))
-}
-
-pub(super) fn erred(error: &cedar_policy::AuthorizationError) -> String {
-    let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-    let what: String = error.inner().to_string().replace(char::is_control, " ");
-    format!("policy `{}` failed: {}", error.policy_id(), what.chars().take(SHOWN_ERROR).collect::<String>())
 }
 
 /// What an operator would write to permit it: people copy what they are shown, so it is as narrow as the scope can

@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use cedar_policy::{
-    ActionConstraint, Decision as CedarDecision, Effect, EntityUid, EvalResult, Expression, Policy,
-    PrincipalConstraint, ResourceConstraint, eval_expression, pst,
+    ActionConstraint, Effect, EntityUid, EvalResult, Expression, Policy, PrincipalConstraint,
+    ResourceConstraint, eval_expression, pst,
 };
 
 use super::engine::Rules;
@@ -77,13 +77,12 @@ impl Rules {
         match put.and_then(|question| Ok((self.answer(&question)?, question))) {
             Err(error) => explanation.failed.push(error.to_string()),
             Ok((answer, question)) => {
-                let said = answer.diagnostics();
-                explanation.by = said.reason().filter_map(|id| self.reasons.get(id).cloned()).collect();
+                let by = answer.determining().iter();
+                explanation.by = by.filter_map(|id| self.reasons.get(id).cloned()).collect();
                 explanation.by.sort_by(|a, b| a.policy.cmp(&b.policy));
-                explanation.failed = said.errors().map(super::engine::erred).collect();
+                explanation.failed = answer.failures().iter().map(ToString::to_string).collect();
                 explanation.failed.sort();
-                let permitted = answer.decision() == CedarDecision::Allow;
-                if permitted && explanation.failed.is_empty() {
+                if answer.allows() && explanation.failed.is_empty() {
                     explanation.decision = Decision::Allow;
                 } else if explanation.by.is_empty() {
                     explanation.near = self.near(&question);
@@ -97,7 +96,7 @@ impl Rules {
 
     /// Permits whose scope is true and whose condition is not; behind them those with one part of the scope that is not.
     fn near(&self, question: &Question) -> Vec<NearMiss> {
-        let permits = self.index.policies().iter().filter(|policy| policy.effect() == Effect::Permit);
+        let permits = self.index.policies().filter(|policy| policy.effect() == Effect::Permit);
         let mut misses: Vec<_> = permits.filter_map(|policy| self.miss(policy, question)).collect();
         misses.sort_by(|a, b| (a.0, &a.1.policy).cmp(&(b.0, &b.1.policy)));
         misses.into_iter().take(TOLD).map(|(_, miss)| miss).collect()

@@ -22,7 +22,22 @@ pub(super) enum Leaves {
     Some(BTreeSet<String>),
 }
 
+impl Leaves {
+    /// Whether `leaf` is among them.
+    pub(super) fn has(&self, leaf: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(names) => names.contains(leaf),
+        }
+    }
+}
+
 impl Footprint {
+    /// Of policies that look at everything.
+    pub(super) fn whole() -> Self {
+        Self { whole: true, read: BTreeMap::new() }
+    }
+
     /// Of all these together.
     pub(super) fn of<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
         let mut all = Self::default();
@@ -48,6 +63,11 @@ impl Footprint {
     /// Whether any part of the attribute `group` is read.
     pub(super) fn reads(&self, group: &str) -> bool {
         self.leaves(group).is_some()
+    }
+
+    /// Whether the attribute `leaf` of the attribute `group` is read.
+    pub(super) fn reads_leaf(&self, group: &str, leaf: &str) -> bool {
+        self.leaves(group).is_some_and(|leaves| leaves.has(leaf))
     }
 
     /// The attributes of the context itself that are read.

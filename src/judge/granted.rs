@@ -18,7 +18,7 @@ pub struct Granted {
 impl Rules {
     /// All permits, by name.
     pub fn granted(&self) -> Vec<Granted> {
-        let permits = self.index.policies().iter().filter(|policy| policy.effect() == Effect::Permit);
+        let permits = self.index.policies().filter(|policy| policy.effect() == Effect::Permit);
         let granted = permits.filter_map(|policy| {
             let uids = match policy.action_constraint() {
                 ActionConstraint::Any => Vec::new(),

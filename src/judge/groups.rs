@@ -1,11 +1,12 @@
-//! Which agents are in which group: `groups.toml`, a group's name and its members' SPIFFE IDs.
+//! Who is in which group: `groups.toml`, a group's name and its members.
 //!
-//! A member is one id, or all below a path: `spiffe://example.org/ns/*`. A policy can name no other group, because
+//! A member is an agent by its SPIFFE ID, all agents below a path (`spiffe://example.org/ns/*`), or a person or system on whose behalf
+//! tasks are worked on, as tasks name them (`user:ada@example.org`). A policy can name no other group, because
 //! one that nobody can be in would make a `forbid` that never bites.
 
 use std::collections::BTreeMap;
 
-use crate::call::{SpiffeId, TrustDomain};
+use crate::call::{SpiffeId, Subject, TrustDomain};
 
 use super::error::{Cause, Problem};
 use super::source::SourceFile;
@@ -19,6 +20,8 @@ enum Member {
     One(SpiffeId),
     /// All ids that begin so; ends with `/`.
     Below(String),
+    /// Somebody on whose behalf tasks are worked on.
+    User(Subject),
 }
 
 impl Groups {
@@ -26,7 +29,7 @@ impl Groups {
     pub(super) fn parse(file: &SourceFile) -> Result<Self, Problem> {
         let bad = |at: std::ops::Range<usize>, why: String| {
             Problem::at(file, at.start, at.len(), Cause::Groups(why))
-                .remedy("write `name = [\"spiffe://trust-domain/path\", \"spiffe://trust-domain/path/*\"]`")
+                .remedy("write `name = [\"spiffe://trust-domain/path\", \"spiffe://trust-domain/path/*\", \"user:ada@example.org\"]`")
         };
         let raw: BTreeMap<String, Vec<toml::Spanned<String>>> = toml::from_str(&file.text)
             .map_err(|error| bad(error.span().unwrap_or(0..0), error.message().to_owned()))?;
@@ -46,6 +49,12 @@ impl Groups {
         self.0.iter().filter(move |(_, members)| has(members)).map(|(name, _)| name.as_str())
     }
 
+    /// The groups that `user` is in.
+    pub(super) fn of_user<'a>(&'a self, user: &'a Subject) -> impl Iterator<Item = &'a str> {
+        let is = move |member: &Member| matches!(member, Member::User(known) if known == user);
+        self.0.iter().filter(move |(_, members)| members.iter().any(is)).map(|(name, _)| name.as_str())
+    }
+
     /// Whether there is such a group.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
@@ -59,6 +68,10 @@ impl Groups {
 
 impl Member {
     fn parse(text: &str) -> Result<Self, String> {
+        // A slip in a SPIFFE ID is not to become somebody that nobody ever is.
+        if text.starts_with("user:") {
+            return Subject::parse(text).map(Self::User).map_err(|error| error.to_string());
+        }
         let Some(start) = text.strip_suffix("/*") else {
             return SpiffeId::parse(text).map(Self::One).map_err(|error| error.to_string());
         };
@@ -74,6 +87,7 @@ impl Member {
         match self {
             Self::One(id) => id == agent,
             Self::Below(start) => agent.as_str().starts_with(start),
+            Self::User(_) => false,
         }
     }
 }

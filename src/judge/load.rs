@@ -13,11 +13,14 @@ use crate::call::Reason;
 use super::draft::{self, Draft, Earlier};
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
+use super::footprint::Footprint;
 use super::groups::Groups;
 use super::request::{self, Approved, Asker, Untranslatable};
 use super::scenario::Scenario;
+use super::scene::Cast;
 use super::schema::{Actions, Types};
 use super::shape::{self, Numbers, Shape};
+use super::slice::Index;
 use super::source::{PolicySource, SourceFile};
 use super::vocabulary::{Checker, Named, Vocabulary};
 
@@ -201,17 +204,15 @@ fn fits(actions: &Actions, file: &str) -> Option<Problem> {
     let trial = |scenario: Scenario| -> Result<(), String> {
         let call = scenario.call(None).map_err(|error| error.to_string())?;
         let operation = call.stage().operations.strongest();
-        let agent =
-            request::agent(&call.stage().principal.agent, &Groups::default()).map_err(|e| told(&e))?;
-        let asker = Asker {
-            task: &call.stage().task,
-            history: &call.stage().history,
-            profile: &call.stage().profile,
-        };
-        let question =
-            request::question(&call, asker, operation, Approved::No, agent, actions).map_err(|e| told(&e))?;
-        let action = question.request.action().cloned();
-        let things = question.entities.into_iter().filter(|entity| Some(entity.uid()) != action);
+        let asker = Asker::own(&call);
+        let (cast, judged) = Cast::of(asker, operation, actions, true).map_err(|e| told(&e))?;
+        let scene = cast.scene(judged, &Groups::default(), actions, &Index::of(Vec::new()));
+        let scene = scene.map_err(|e| told(&e))?;
+        let read = Footprint::whole();
+        request::request(&call, asker, operation, Approved::No, &scene, &read, actions)
+            .map_err(|e| told(&e))?;
+        let (things, action) = (scene.entities, scene.action);
+        let things = things.into_iter().filter(|entity| entity.uid() != action);
         Entities::from_entities(things, Some(schema)).map(drop).map_err(|error| error.to_string())
     };
     let failed = [Scenario::at_service(), Scenario::at_object()].into_iter().find_map(|s| trial(s).err())?;

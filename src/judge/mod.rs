@@ -27,11 +27,13 @@ pub mod prove;
 mod recall;
 mod request;
 mod scenario;
+mod scene;
 mod schema;
 mod shape;
 mod slice;
 mod source;
 mod vocabulary;
+mod weigh;
 
 pub use engine::Rules;
 pub use error::{Cause, LoadErrors, Place, Problem};

@@ -5,15 +5,18 @@ use std::sync::LazyLock;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
-use crate::call::{Class, Resource, ServiceName};
+use crate::call::{Class, Resource, ServiceName, Subject, TaskId};
 
 static ACTION: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Action"));
 static AGENT: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Agent"));
 static GROUP: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Group"));
+static INTENT: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Intent"));
 static RESOURCE: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Resource"));
 static SERVICE: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Service"));
+static TASK: LazyLock<EntityTypeName> = LazyLock::new(|| constant("Task"));
+static USER: LazyLock<EntityTypeName> = LazyLock::new(|| constant("User"));
 
-#[expect(clippy::expect_used, reason = "five constants, each of them parsed by every test of this room")]
+#[expect(clippy::expect_used, reason = "eight constants, each of them parsed by every test of this room")]
 fn constant(name: &str) -> EntityTypeName {
     name.parse().expect("an identifier is a type name")
 }
@@ -35,6 +38,21 @@ pub(super) fn agent(id: &str) -> EntityUid {
 /// `Group::"name"`.
 pub(super) fn group(name: &str) -> EntityUid {
     uid(&GROUP, name)
+}
+
+/// `Intent::"name"`.
+pub(super) fn intent(name: &str) -> EntityUid {
+    uid(&INTENT, name)
+}
+
+/// `Task::"id"`.
+pub(super) fn task(id: TaskId) -> EntityUid {
+    uid(&TASK, &id.to_string())
+}
+
+/// `User::"name"`: on whose behalf a task is worked on.
+pub(super) fn user(name: &Subject) -> EntityUid {
+    uid(&USER, name.as_str())
 }
 
 /// `Service::"name"`.
@@ -65,7 +83,10 @@ pub(super) enum Literal<'a> {
     Action(&'a str),
     Agent(&'a str),
     Group(&'a str),
+    Intent(&'a str),
     Service(&'a str),
+    Task(&'a str),
+    User(&'a str),
     /// A type of the operator's own, or an object: nothing to check it against.
     Other,
 }
@@ -80,8 +101,14 @@ impl<'a> Literal<'a> {
             Self::Agent(id)
         } else if *name == *GROUP {
             Self::Group(id)
+        } else if *name == *INTENT {
+            Self::Intent(id)
         } else if *name == *SERVICE {
             Self::Service(id)
+        } else if *name == *TASK {
+            Self::Task(id)
+        } else if *name == *USER {
+            Self::User(id)
         } else {
             Self::Other
         }

@@ -144,7 +144,7 @@ fn space(source: &PolicySource, named: [&Named; 2]) -> Result<Vec<Kind>, LoadErr
 
 /// The policies that can have a say in requests of a kind.
 fn slice(rules: &Rules, kind: &Kind) -> Vec<Policy> {
-    rules.index.policies().iter().filter(|policy| kind.may_match(policy)).cloned().collect()
+    rules.index.policies().filter(|policy| kind.may_match(policy)).cloned().collect()
 }
 
 fn same(then: &[Policy], now: &[Policy]) -> bool {

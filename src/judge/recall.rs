@@ -90,7 +90,7 @@ fn write(key: &mut Vec<u8>, footprint: &Footprint, call: &Call<Attributed>) -> O
             head.target.path(),
         ))?;
     }
-    for Asker { task, history, profile } in Asker::all(call) {
+    for Asker { task, history, profile, above: _ } in Asker::all(call) {
         put(&task.agent)?;
         // What an agent is may change between two entries of a journal.
         put(profile)?;

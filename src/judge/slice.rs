@@ -10,81 +10,83 @@
 //! from the entities that the request is evaluated with.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use cedar_policy::{
-    ActionConstraint, Entities, EntityTypeName, EntityUid, Policy, PolicySet, PolicySetError,
-    PrincipalConstraint, Request, ResourceConstraint,
+    ActionConstraint, Entities, EntityTypeName, EntityUid, Policy, PrincipalConstraint, Request,
+    ResourceConstraint,
 };
-use moka::sync::Cache;
 
-/// Policies in all slices that are kept, each counted as often as it is in one; those used least go first.
-const KEPT_POLICIES: u64 = 1 << 18;
+use super::weigh::Weight;
+
 /// The part of a scope that says nothing.
 const ANY: u32 = 0;
 
 /// A part of a policy's scope (or of a request), as a small number.
 type Key = u32;
 
-/// The policies of a generation, filed by their scopes, and the slices that were asked for.
+/// The policies of a generation, filed by their scopes.
 #[derive(Debug)]
 pub(super) struct Index {
-    policies: Vec<Policy>,
+    policies: Vec<Weight>,
     things: HashMap<EntityUid, Key>,
     types: HashMap<EntityTypeName, Key>,
     /// Principal, action, resource; the policies by their place in `policies`.
     cells: HashMap<(Key, Key, Key), Vec<u32>>,
-    /// By the list of policies: agents and resources that are alike share one.
-    slices: Cache<Arc<[u32]>, Arc<PolicySet>>,
 }
 
-/// No slice can be made. Denies.
+/// The policies that can have a say in a request.
+#[derive(Clone, Debug)]
+pub(super) struct Slice(Box<[u32]>);
+
+/// No slice can be made: principal, action or resource is missing. Denies.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoSlice {
-    /// The policies cannot stand in one set.
-    #[error(transparent)]
-    Set(#[from] Box<PolicySetError>),
-    /// Principal, action or resource is missing.
-    #[error("the request does not say who does what to what")]
-    Unspecific,
-}
+#[error("the request does not say who does what to what")]
+pub(super) struct Unspecific;
 
 impl Index {
     /// Files policies. Their names have to differ.
     pub(super) fn of(policies: Vec<Policy>) -> Self {
-        let weight = |list: &[u32]| u32::try_from(list.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let slices = Cache::builder().max_capacity(KEPT_POLICIES);
-        let slices = slices.weigher(move |list: &Arc<[u32]>, _: &Arc<PolicySet>| weight(list)).build();
-        let mut index =
-            Self { policies, things: HashMap::new(), types: HashMap::new(), cells: HashMap::new(), slices };
-        for (at, policy) in (0..).zip(std::mem::take(&mut index.policies)) {
+        let mut index = Self {
+            policies: Vec::new(),
+            things: HashMap::new(),
+            types: HashMap::new(),
+            cells: HashMap::new(),
+        };
+        for (at, policy) in (0..).zip(policies) {
             index.file(at, &policy);
-            index.policies.push(policy);
+            index.policies.push(Weight::of(policy));
         }
         index
     }
 
     /// All policies, in no particular order.
-    pub(super) fn policies(&self) -> &[Policy] {
-        &self.policies
+    pub(super) fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.iter().map(Weight::policy)
     }
 
     /// The policies whose scope can be true for `request`.
-    pub(super) fn slice(&self, request: &Request, entities: &Entities) -> Result<Arc<PolicySet>, NoSlice> {
+    pub(super) fn slice(&self, request: &Request, entities: &Entities) -> Result<Slice, Unspecific> {
         let (Some(principal), Some(action), Some(resource)) =
             (request.principal(), request.action(), request.resource())
         else {
-            return Err(NoSlice::Unspecific);
+            return Err(Unspecific);
         };
+        Ok(self.slice_of([principal, action, resource], entities))
+    }
+
+    /// The policies whose scope can be true where this principal does this to this resource.
+    pub(super) fn slice_of(
+        &self,
+        [principal, action, resource]: [&EntityUid; 3],
+        entities: &Entities,
+    ) -> Slice {
         let keys = |uid| self.keys(uid, entities);
-        let candidates = self.candidates(&keys(principal), &keys(action), &keys(resource));
-        if let Some(known) = self.slices.get(candidates.as_slice()) {
-            return Ok(known);
-        }
-        let chosen = candidates.iter().filter_map(|&at| self.policies.get(at as usize)).cloned();
-        let slice = Arc::new(PolicySet::from_policies(chosen).map_err(Box::new)?);
-        self.slices.insert(candidates.into(), slice.clone());
-        Ok(slice)
+        Slice(self.candidates(&keys(principal), &keys(action), &keys(resource)).into())
+    }
+
+    /// The policies of a slice.
+    pub(super) fn within(&self, slice: &Slice) -> impl Iterator<Item = &Weight> {
+        slice.0.iter().filter_map(|&at| self.policies.get(at as usize))
     }
 
     fn file(&mut self, at: u32, policy: &Policy) {

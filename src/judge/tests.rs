@@ -8,6 +8,7 @@ mod forms;
 mod ground;
 mod holding;
 mod loading;
+mod people;
 mod proving;
 mod recalling;
 mod reloading;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use cedar_policy::EntityUid;
 
-use crate::call::{Class, Host, OperationId, ServiceName, SpiffeId};
+use crate::call::{Class, Host, IntentName, OperationId, ServiceName, SpiffeId, Subject, TaskId};
 
 use super::draft::Draft;
 use super::error::{Cause, Problem};
@@ -97,6 +97,17 @@ impl<'a> Checker<'a> {
                     (!self.groups.has(name)).then(|| self.no_group(name, &uid.to_string()))
                 }
                 Literal::Service(name) => self.service(name, uid),
+                Literal::Intent(name) => IntentName::parse(name).err().map(|error| {
+                    (never(&uid.to_string(), &error.to_string()), "name an intent as tasks do".to_owned())
+                }),
+                Literal::Task(id) => id.parse::<TaskId>().err().map(|error| {
+                    let remedy = "a task is named by its id, as `remit task list` prints it";
+                    (never(&uid.to_string(), &error.to_string()), remedy.to_owned())
+                }),
+                Literal::User(name) => Subject::parse(name).err().map(|error| {
+                    let remedy = "name the person or system as tasks do (`--on-behalf-of`)";
+                    (never(&uid.to_string(), &error.to_string()), remedy.to_owned())
+                }),
                 Literal::Other => None,
             };
             problems

@@ -58,8 +58,7 @@ impl Example {
         let mut reads = Vec::new();
         let decided = now.1.iter().chain(then.iter().flat_map(|then| &then.1));
         let decided: Vec<_> = decided.map(|id| cedar_policy::PolicyId::new(&*id.0)).collect();
-        let all =
-            rules.index.policies().iter().chain(before.iter().flat_map(|before| before.index.policies()));
+        let all = rules.index.policies().chain(before.iter().flat_map(|before| before.index.policies()));
         for policy in all.filter(|policy| decided.contains(policy.id())).chain(probe) {
             for part in explain::conditions(policy) {
                 reads.extend(explain::values(&part, &question));
@@ -83,11 +82,9 @@ impl Example {
 /// As the engine rules: a policy that fails denies.
 fn ruled(rules: &Rules, question: &Question) -> Result<(Decision, Vec<PolicyId>), String> {
     let answer = rules.answer(question).map_err(|error| error.to_string())?;
-    let said = answer.diagnostics();
-    let failed = said.errors().next().is_some();
-    let mut by: Vec<_> = said.reason().map(|id| PolicyId(id.to_string().into())).collect();
+    let mut by: Vec<_> = answer.determining().iter().map(|id| PolicyId(id.to_string().into())).collect();
     by.sort();
-    let allowed = answer.decision() == CedarDecision::Allow && !failed;
+    let allowed = answer.allows() && answer.failures().is_empty();
     Ok((if allowed { Decision::Allow } else { Decision::Deny }, by))
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::ground::{Given, call, load_files, operation};
-use crate::call::{Class, Decision, History, Link, Operations};
+use super::ground::{Given, OTHER, call, load_files, operation};
+use crate::call::{Class, Decision, History, Link, Operations, Task};
 use crate::judge::{NearMiss, Rules};
 
 const GROUPS: &str = "support = [\"spiffe://example.org/agent/helpdesk\"]\n";
@@ -76,7 +76,8 @@ fn each_link_of_a_chain_is_explained_as_it_is_ruled() {
     let operations = || Operations::one(operation("github:issues/get", Class::Read));
     let above = Given { agent: "spiffe://example.org/agent/boss", ..Given::default() }.call(operations());
     let history = History { reads: 4, ..History::default() };
-    let link = Link { task: above.stage().task.clone(), profile: Arc::default(), history };
+    let task = Task { id: OTHER.parse().unwrap(), ..(*above.stage().task).clone() };
+    let link = Link { task: Arc::new(task), profile: Arc::default(), history };
     let call = Given::default().call(operations()).standing_in(Arc::default(), vec![link]);
     let told = rules.explain(&call);
     let decided: Vec<_> = told.iter().map(|one| (one.link.is_some(), one.decision)).collect();

@@ -10,7 +10,7 @@ use crate::call::principal::Entrance;
 use crate::call::{
     Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
     Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme,
-    ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
+    ServiceName, SpiffeId, Target, Task, TaskId, Terms, Timestamp, TraceContext,
 };
 use crate::judge::{LoadErrors, PolicySource, Rules, SourceFile, Vocabulary};
 
@@ -108,6 +108,7 @@ pub(super) struct Given {
     pub intent: &'static str,
     pub labels: BTreeMap<String, String>,
     pub history: History,
+    pub terms: Terms,
 }
 
 impl Default for Given {
@@ -120,9 +121,13 @@ impl Default for Given {
             intent: "test",
             labels: BTreeMap::new(),
             history: History::default(),
+            terms: Terms::default(),
         }
     }
 }
+
+/// The id of another task than those that are made here.
+pub(super) const OTHER: &str = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
 
 struct Still;
 impl Clock for Still {
@@ -159,7 +164,7 @@ impl Given {
             labels: self.labels,
             opened: Still.now(),
             deadline: Still.now().plus(Duration::from_secs(300)),
-            terms: crate::call::Terms::default(),
+            terms: self.terms,
         };
         let principal = Principal { agent, evidence: self.evidence };
         Call::intercepted(

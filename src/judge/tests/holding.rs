@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::ground::{Given, call, load, operation, rules, wrong};
-use crate::call::{Attributed, Call, Class, Decision, History, Operations, Ruling, SpiffeId, Task, TaskId};
+use super::ground::{Given, OTHER, call, load, operation, rules, wrong};
+use crate::call::{Attributed, Call, Class, Decision, History, Operations, Ruling, SpiffeId, Task};
 use crate::judge::Rules;
 
 const PERMIT: &str = "@id(\"all\") permit (principal, action, resource);\n";
@@ -125,16 +125,15 @@ fn of_a_batch_the_strictest_part_counts() {
 /// The same call by an agent to whom `above` delegated.
 fn delegated(above: &str) -> Call<Attributed> {
     let call = call(operation("github:issues/create", Class::Act));
-    let task =
-        Task { agent: SpiffeId::parse(above).unwrap(), id: other_id(&call), ..(*call.stage().task).clone() };
+    let task = Task {
+        agent: SpiffeId::parse(above).unwrap(),
+        id: OTHER.parse().unwrap(),
+        ..(*call.stage().task).clone()
+    };
     let link =
         crate::call::Link { task: Arc::new(task), history: History::default(), profile: Arc::default() };
     let profile = call.stage().profile.clone();
     call.standing_in(profile, vec![link])
-}
-
-fn other_id(_: &Call<Attributed>) -> TaskId {
-    "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap()
 }
 
 #[test]
