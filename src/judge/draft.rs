@@ -12,7 +12,9 @@ use miette::Diagnostic;
 use crate::call::{PolicyId, Reason};
 
 use super::error::{Cause, Place, Problem};
+use super::footprint::Footprint;
 use super::source::SourceFile;
+use super::weigh::Weight;
 
 /// Annotations with a meaning. Any other is an error, because Cedar ignores what it does not know and the author of
 /// `@holds` would be none the wiser.
@@ -23,6 +25,10 @@ pub(super) const ANNOTATIONS: [&str; 7] = ["id", "reason", "advice", "hold", "se
 pub(super) struct Parsed {
     /// Under its own name.
     pub policy: Policy,
+    /// The same, ready to be asked.
+    pub weight: Arc<Weight>,
+    /// What of the context it looks at.
+    pub read: Footprint,
     /// What it has to say to the caller.
     pub reason: Reason,
     /// The entities that it names, each once.
@@ -222,7 +228,8 @@ fn name(
     literals.sort();
     literals.dedup();
     let policy = policy.new_id(cedar_policy::PolicyId::new(&id));
-    let parsed = Arc::new(Parsed { policy, reason, literals, lead, length });
+    let (weight, read) = (Arc::new(Weight::of(policy.clone())), Footprint::of([&policy]));
+    let parsed = Arc::new(Parsed { policy, weight, read, reason, literals, lead, length });
     let draft = Draft { parsed, file, text, base };
     let unknown: Vec<_> =
         draft.parsed.policy.annotations().filter(|(key, _)| !ANNOTATIONS.contains(key)).collect();

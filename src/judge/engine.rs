@@ -47,7 +47,7 @@ pub struct Rules {
     pub(super) groups: Groups,
     named: Named,
     /// What of the context the policies look at.
-    read: Footprint,
+    pub(super) read: Footprint,
     with_tasks: bool,
     scenes: Cache<Cast, Arc<Scene>>,
     time_limit: Duration,
@@ -76,8 +76,7 @@ impl Verdict {
 
 impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
-        let Loaded { policies, reasons, actions, groups, named } = loaded;
-        let read = Footprint::of(&policies);
+        let Loaded { policies, read, reasons, actions, groups, named } = loaded;
         let (index, with_tasks) = (Index::of(policies), scene::asks_for_tasks(&read));
         let (scenes, time_limit) = (Cache::new(KEPT_SCENES), TIME_LIMIT);
         Self { digest, index, reasons, actions, groups, named, read, with_tasks, scenes, time_limit }

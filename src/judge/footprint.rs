@@ -55,6 +55,21 @@ impl Footprint {
         all
     }
 
+    /// All of these.
+    pub(super) fn together<'f>(parts: impl IntoIterator<Item = &'f Self>) -> Self {
+        let mut all = Self::default();
+        for Self { whole, read } in parts {
+            all.whole |= whole;
+            for (group, leaves) in read {
+                match leaves {
+                    Leaves::All => all.add(group, None),
+                    Leaves::Some(names) => names.iter().for_each(|name| all.add(group, Some(name))),
+                }
+            }
+        }
+        all
+    }
+
     /// What is read of the attribute `group`, if anything is.
     pub(super) fn leaves(&self, group: &str) -> Option<&Leaves> {
         if self.whole { Some(&Leaves::All) } else { self.read.get(group) }
@@ -75,14 +90,16 @@ impl Footprint {
         self.read.keys().map(String::as_str)
     }
 
-    fn add(&mut self, group: String, leaf: Option<String>) {
-        let leaves = self.read.entry(group).or_insert_with(|| Leaves::Some(BTreeSet::new()));
-        match (leaves, leaf) {
-            (Leaves::Some(names), Some(leaf)) => {
-                names.insert(leaf);
+    fn add(&mut self, group: &str, leaf: Option<&str>) {
+        if !self.read.contains_key(group) {
+            self.read.insert(group.to_owned(), Leaves::Some(BTreeSet::new()));
+        }
+        match (self.read.get_mut(group), leaf) {
+            (Some(Leaves::Some(names)), Some(leaf)) if !names.contains(leaf) => {
+                names.insert(leaf.to_owned());
             }
-            (leaves, None) => *leaves = Leaves::All,
-            (Leaves::All, Some(_)) => {}
+            (Some(leaves), None) => *leaves = Leaves::All,
+            _ => {}
         }
     }
 
@@ -90,7 +107,7 @@ impl Footprint {
         if let Some(path) = path(expression) {
             let mut path = path.into_iter();
             match path.next() {
-                Some(first) => self.add(first, path.next()),
+                Some(first) => self.add(&first, path.next().as_deref()),
                 None => self.whole = true,
             }
             return;

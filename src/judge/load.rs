@@ -23,6 +23,7 @@ use super::shape::{self, Numbers, Shape};
 use super::slice::Index;
 use super::source::{PolicySource, SourceFile};
 use super::vocabulary::{Checker, Named, Vocabulary};
+use super::weigh::Weight;
 
 /// Policies for which a thread of its own is worth having.
 const A_THREADS_WORTH: usize = 256;
@@ -30,7 +31,9 @@ const A_THREADS_WORTH: usize = 256;
 /// What `engine` judges by.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub policies: Vec<Policy>,
+    pub policies: Vec<Arc<Weight>>,
+    /// What of the context they look at.
+    pub read: Footprint,
     pub reasons: HashMap<cedar_policy::PolicyId, Reason>,
     pub actions: Actions,
     pub groups: Groups,
@@ -107,8 +110,9 @@ impl Loader {
                 let reason =
                     |draft: &Draft<'_>| (draft.parsed.policy.id().clone(), draft.parsed.reason.clone());
                 let reasons = drafts.iter().map(reason).collect();
-                let policies = drafts.iter().map(|draft| draft.parsed.policy.clone()).collect();
-                return Ok(Loaded { policies, reasons, actions, groups, named: all });
+                let policies = drafts.iter().map(|draft| draft.parsed.weight.clone()).collect();
+                let read = Footprint::together(drafts.iter().map(|draft| &draft.parsed.read));
+                return Ok(Loaded { policies, read, reasons, actions, groups, named: all });
             }
         }
         Err(LoadErrors::all(problems))

@@ -26,7 +26,7 @@ pub struct Recall<'r> {
 impl Rules {
     /// For a replay under these rules.
     pub fn recall(&self) -> Recall<'_> {
-        let footprint = Footprint::of(self.index.policies());
+        let footprint = self.read.clone();
         // A ruling that rests on the time of the call, or on what is not known here, is made for each call.
         let known = [
             "agent",

@@ -6,10 +6,12 @@
 //! A policy may be left out if its scope is false for the request. The scope is the first conjunct of what Cedar
 //! evaluates, and it cannot err; so what is left out would have been "does not match, no error", and decision,
 //! determining policies and errors are those of the whole set (Lean: `isAuthorized_eq_for_scope_based_policy_slice`).
-//! The index errs to one side only: `is T in e` is filed under `e` alone, and Cedar looks at the rest. Ancestors MUST come
-//! from the entities that the request is evaluated with.
+//! It is exact: the scope of what is found is true, so that only conditions are left to evaluate. But `is T in e` is filed under `e`
+//! alone, and such a policy's scope is evaluated (`weigh`). Ancestors MUST come from the entities that the request is evaluated
+//! with.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cedar_policy::{
     ActionConstraint, Entities, EntityTypeName, EntityUid, Policy, PrincipalConstraint, Request,
@@ -25,9 +27,12 @@ const ANY: u32 = 0;
 type Key = u32;
 
 /// The policies of a generation, filed by their scopes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Index {
-    policies: Vec<Weight>,
+    policies: Vec<Arc<Weight>>,
+    /// What is named by `==`.
+    selves: HashMap<EntityUid, Key>,
+    /// What is named by `in`.
     things: HashMap<EntityUid, Key>,
     types: HashMap<EntityTypeName, Key>,
     /// Principal, action, resource; the policies by their place in `policies`.
@@ -45,23 +50,17 @@ pub(super) struct Unspecific;
 
 impl Index {
     /// Files policies. Their names have to differ.
-    pub(super) fn of(policies: Vec<Policy>) -> Self {
-        let mut index = Self {
-            policies: Vec::new(),
-            things: HashMap::new(),
-            types: HashMap::new(),
-            cells: HashMap::new(),
-        };
-        for (at, policy) in (0..).zip(policies) {
-            index.file(at, &policy);
-            index.policies.push(Weight::of(policy));
+    pub(super) fn of(policies: Vec<Arc<Weight>>) -> Self {
+        let mut index = Self::default();
+        for (at, weight) in (0..).zip(&policies) {
+            index.file(at, weight.policy());
         }
-        index
+        Self { policies, ..index }
     }
 
     /// All policies, in no particular order.
     pub(super) fn policies(&self) -> impl Iterator<Item = &Policy> {
-        self.policies.iter().map(Weight::policy)
+        self.policies.iter().map(|weight| weight.policy())
     }
 
     /// The policies whose scope can be true for `request`.
@@ -86,32 +85,35 @@ impl Index {
 
     /// The policies of a slice.
     pub(super) fn within(&self, slice: &Slice) -> impl Iterator<Item = &Weight> {
-        slice.0.iter().filter_map(|&at| self.policies.get(at as usize))
+        slice.0.iter().filter_map(|&at| self.policies.get(at as usize).map(|weight| &**weight))
     }
 
     fn file(&mut self, at: u32, policy: &Policy) {
         let principal = match policy.principal_constraint() {
             PrincipalConstraint::Any => ANY,
             PrincipalConstraint::Is(of) => self.type_key(of),
-            PrincipalConstraint::Eq(uid)
-            | PrincipalConstraint::In(uid)
-            | PrincipalConstraint::IsIn(_, uid) => self.thing_key(uid),
+            PrincipalConstraint::Eq(uid) => self.self_key(uid),
+            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => self.thing_key(uid),
         };
         let resource = match policy.resource_constraint() {
             ResourceConstraint::Any => ANY,
             ResourceConstraint::Is(of) => self.type_key(of),
-            ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
-                self.thing_key(uid)
-            }
+            ResourceConstraint::Eq(uid) => self.self_key(uid),
+            ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => self.thing_key(uid),
         };
         let actions: Vec<_> = match policy.action_constraint() {
             ActionConstraint::Any => vec![ANY],
-            ActionConstraint::Eq(uid) => vec![self.thing_key(uid)],
+            ActionConstraint::Eq(uid) => vec![self.self_key(uid)],
             ActionConstraint::In(uids) => uids.into_iter().map(|uid| self.thing_key(uid)).collect(),
         };
         for action in actions {
             self.cells.entry((principal, action, resource)).or_default().push(at);
         }
+    }
+
+    fn self_key(&mut self, uid: EntityUid) -> Key {
+        let next = self.next_key();
+        *self.selves.entry(uid).or_insert(next)
     }
 
     fn thing_key(&mut self, uid: EntityUid) -> Key {
@@ -127,14 +129,15 @@ impl Index {
     /// Two keys are never given to one part, and one never to two: the maps only grow. There are fewer of them than
     /// bytes of policy text, which is bounded far below 2^32.
     fn next_key(&self) -> Key {
-        u32::try_from(self.things.len() + self.types.len() + 1).unwrap_or(u32::MAX)
+        u32::try_from(self.selves.len() + self.things.len() + self.types.len() + 1).unwrap_or(u32::MAX)
     }
 
     /// What scopes can say of `uid` and be true. Parts that no policy mentions have no key.
     fn keys(&self, uid: &EntityUid, entities: &Entities) -> Vec<Key> {
         let above = entities.ancestors(uid).into_iter().flatten();
         let things = std::iter::once(uid).chain(above).filter_map(|uid| self.things.get(uid));
-        std::iter::once(&ANY).chain(self.types.get(uid.type_name())).chain(things).copied().collect()
+        let itself = self.selves.get(uid).into_iter().chain(self.types.get(uid.type_name()));
+        std::iter::once(&ANY).chain(itself).chain(things).copied().collect()
     }
 
     fn candidates(&self, principals: &[Key], actions: &[Key], resources: &[Key]) -> Vec<u32> {

@@ -1,13 +1,14 @@
 //! What policies say of one request: Cedar's evaluator, policy by policy.
 //!
-//! Cedar's own authorizer puts a policy's scope and conditions together anew for each request, and gathers the policies that
-//! do not apply as well; over a slice that is most of the work. What it concludes is three lines, and a property test holds them
-//! against it (`tests/slicing.rs`). Conditions are put together once, when rules are loaded.
+//! Cedar's own authorizer puts a policy's scope and conditions together anew for each request, evaluates scopes that the index knows
+//! to be true, and gathers the policies that do not apply as well; over a slice that is most of the work. What it concludes is
+//! three lines, and a property test holds them against it (`tests/slicing.rs`). Conditions are put together once, when a policy
+//! is read.
 
 use std::fmt;
 
-use cedar_policy::{Effect, Entities, Policy, PolicyId, Request};
-use cedar_policy_core::ast::{Expr, Literal, Value, ValueKind};
+use cedar_policy::{Effect, Entities, Policy, PolicyId, PrincipalConstraint, Request, ResourceConstraint};
+use cedar_policy_core::ast::{Expr, Literal, SlotEnv, Value, ValueKind};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
@@ -17,19 +18,25 @@ const SHOWN_ERROR: usize = 200;
 /// A policy, ready to be weighed.
 #[derive(Debug)]
 pub(super) struct Weight {
-    id: PolicyId,
-    permits: bool,
-    /// Scope and conditions.
-    condition: Expr,
     policy: Policy,
+    permits: bool,
+    /// What the index does not see to: the conditions, and the whole scope where that asks for a type and a group at once. None:
+    /// the policy applies wherever its scope is true.
+    condition: Option<Expr>,
 }
 
 impl Weight {
     /// Of a policy.
     pub(super) fn of(policy: Policy) -> Self {
-        let written: &cedar_policy_core::ast::Policy = policy.as_ref();
-        let condition = written.condition();
-        Self { id: policy.id().clone(), permits: policy.effect() == Effect::Permit, condition, policy }
+        // Each value carries the place in the text that it comes from along, and what is read back from a tree has none.
+        let bare = policy.to_pst().ok().and_then(|tree| Policy::from_pst(tree).ok());
+        let bare = bare.as_ref().unwrap_or(&policy);
+        let written: &cedar_policy_core::ast::Policy = bare.as_ref();
+        let whole = matches!(policy.principal_constraint(), PrincipalConstraint::IsIn(..))
+            || matches!(policy.resource_constraint(), ResourceConstraint::IsIn(..));
+        let condition =
+            if whole { Some(written.condition()) } else { written.non_scope_constraints().cloned() };
+        Self { permits: policy.effect() == Effect::Permit, condition, policy }
     }
 
     /// The policy itself.
@@ -72,7 +79,7 @@ impl Answer {
     }
 }
 
-/// Has `policies` say what they say of a request.
+/// Has `policies` say what they say of a request. They MUST come from the index: their scopes are true for it.
 pub(super) fn weigh<'w>(
     request: &Request,
     entities: &Entities,
@@ -80,16 +87,17 @@ pub(super) fn weigh<'w>(
 ) -> Answer {
     let request: &cedar_policy_core::ast::Request = request.as_ref();
     let evaluator = Evaluator::new(request.clone(), entities.as_ref(), Extensions::all_available());
+    // Templates are not loaded: there is nothing to put into slots.
+    let no_slots = SlotEnv::new();
     let mut answer = Answer::default();
-    for Weight { id, permits, condition, policy } in policies {
-        let written: &cedar_policy_core::ast::Policy = policy.as_ref();
-        let applies = evaluator.interpret(condition, written.env());
-        match applies.map(|value| truth(&value)) {
-            Ok(Some(false)) => {}
-            Ok(Some(true)) if *permits => answer.permits.push(id.clone()),
-            Ok(Some(true)) => answer.forbids.push(id.clone()),
-            Ok(None) => answer.fail(id, "it is neither true nor false".to_owned()),
-            Err(error) => answer.fail(id, error.to_string()),
+    for Weight { policy, permits, condition } in policies {
+        let applies = condition.as_ref().map(|condition| evaluator.interpret(condition, &no_slots));
+        match applies.map(|said| said.map(|value| truth(&value))) {
+            Some(Ok(Some(false))) => {}
+            None | Some(Ok(Some(true))) if *permits => answer.permits.push(policy.id().clone()),
+            None | Some(Ok(Some(true))) => answer.forbids.push(policy.id().clone()),
+            Some(Ok(None)) => answer.fail(policy.id(), "it is neither true nor false".to_owned()),
+            Some(Err(error)) => answer.fail(policy.id(), error.to_string()),
         }
     }
     answer
