@@ -147,7 +147,7 @@ fn judge(
     let question = question(rules, vocabulary, case.request, given)?;
     let answer = rules.answer(&question).map_err(|error| error.to_string())?;
     let errors: Vec<_> = answer.failures().iter().map(ToString::to_string).collect();
-    let mut got: Vec<_> = answer.determining().iter().map(|id| PolicyId(id.to_string().into())).collect();
+    let mut got: Vec<_> = answer.determining().iter().map(|weight| weight.reason().policy.clone()).collect();
     got.sort();
     let allowed = answer.allows() && errors.is_empty();
     let decision = if allowed { Decision::Allow } else { Decision::Deny };

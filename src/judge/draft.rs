@@ -228,7 +228,7 @@ fn name(
     literals.sort();
     literals.dedup();
     let policy = policy.new_id(cedar_policy::PolicyId::new(&id));
-    let (weight, read) = (Arc::new(Weight::of(policy.clone())), Footprint::of([&policy]));
+    let (weight, read) = (Arc::new(Weight::of(policy.clone(), reason.clone())), Footprint::of([&policy]));
     let parsed = Arc::new(Parsed { policy, weight, read, reason, literals, lead, length });
     let draft = Draft { parsed, file, text, base };
     let unknown: Vec<_> =

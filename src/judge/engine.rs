@@ -7,7 +7,6 @@
 //! stands against a call, and the same question with `context.approved` true is allowed, a person may let it through. If
 //! anything else stands against it, or the second question fails, it is a deny: nobody is asked for an approval in vain.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +41,6 @@ const TOLD_NOTES: usize = 8;
 pub struct Rules {
     digest: RulesDigest,
     pub(super) index: Index,
-    pub(super) reasons: HashMap<cedar_policy::PolicyId, Reason>,
     pub(super) actions: Actions,
     pub(super) groups: Groups,
     named: Named,
@@ -76,10 +74,10 @@ impl Verdict {
 
 impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
-        let Loaded { policies, read, reasons, actions, groups, named } = loaded;
+        let Loaded { policies, read, actions, groups, named } = loaded;
         let (index, with_tasks) = (Index::of(policies), scene::asks_for_tasks(&read));
         let (scenes, time_limit) = (Cache::new(KEPT_SCENES), TIME_LIMIT);
-        Self { digest, index, reasons, actions, groups, named, read, with_tasks, scenes, time_limit }
+        Self { digest, index, actions, groups, named, read, with_tasks, scenes, time_limit }
     }
 
     #[cfg(test)]
@@ -141,7 +139,7 @@ impl Rules {
 
     /// The names of all policies, sorted.
     pub fn policies(&self) -> Vec<PolicyId> {
-        let mut ids: Vec<_> = self.reasons.values().map(|reason| reason.policy.clone()).collect();
+        let mut ids: Vec<_> = self.index.reasons().map(|reason| reason.policy.clone()).collect();
         ids.sort();
         ids
     }
@@ -226,7 +224,7 @@ impl Rules {
     }
 
     /// What the policies say to any question, even one that is not made of a call.
-    pub(super) fn answer(&self, question: &Question) -> Result<Answer, Untranslatable> {
+    pub(super) fn answer(&self, question: &Question) -> Result<Answer<'_>, Untranslatable> {
         let Question { request, entities } = question;
         let slice = self.index.slice(request, entities)?;
         Ok(weigh(request, entities, self.index.within(&slice)))
@@ -239,7 +237,7 @@ impl Rules {
         asker: Asker<'_>,
         operation: &Operation,
         approved: Approved,
-    ) -> Result<Answer, Untranslatable> {
+    ) -> Result<Answer<'_>, Untranslatable> {
         let scene = self.scene(asker, operation, self.with_tasks)?;
         let request = request::request(call, asker, operation, approved, &scene, &self.read, &self.actions)?;
         Ok(weigh(&request, &scene.entities, self.index.within(&scene.slice)))
@@ -274,9 +272,8 @@ impl Rules {
         Ok(scene)
     }
 
-    fn verdict(&self, operation: &Operation, answer: &Answer) -> Verdict {
-        let mut reasons: Vec<_> =
-            answer.determining().iter().filter_map(|policy| self.reasons.get(policy).cloned()).collect();
+    fn verdict(&self, operation: &Operation, answer: &Answer<'_>) -> Verdict {
+        let mut reasons: Vec<_> = answer.determining().iter().map(|weight| weight.reason().clone()).collect();
         let mut errors: Vec<_> = answer.failures().iter().map(ToString::to_string).collect();
         errors.sort();
         if !errors.is_empty() {

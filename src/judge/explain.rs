@@ -77,8 +77,7 @@ impl Rules {
         match put.and_then(|question| Ok((self.answer(&question)?, question))) {
             Err(error) => explanation.failed.push(error.to_string()),
             Ok((answer, question)) => {
-                let by = answer.determining().iter();
-                explanation.by = by.filter_map(|id| self.reasons.get(id).cloned()).collect();
+                explanation.by = answer.determining().iter().map(|weight| weight.reason().clone()).collect();
                 explanation.by.sort_by(|a, b| a.policy.cmp(&b.policy));
                 explanation.failed = answer.failures().iter().map(ToString::to_string).collect();
                 explanation.failed.sort();
@@ -104,7 +103,7 @@ impl Rules {
 
     /// How far off a permit is (0: by its condition, 1: by one part of its scope), and by what.
     fn miss(&self, policy: &Policy, question: &Question) -> Option<(u8, NearMiss)> {
-        let name = self.reasons.get(policy.id())?.policy.clone();
+        let name = PolicyId(policy.id().to_string().into());
         let mut unmet = scope(policy).into_iter().filter(|part| !holds(part, question));
         if let Some(part) = unmet.next() {
             if unmet.next().is_some() {

@@ -19,7 +19,7 @@ impl Rules {
     /// All permits, by name.
     pub fn granted(&self) -> Vec<Granted> {
         let permits = self.index.policies().filter(|policy| policy.effect() == Effect::Permit);
-        let granted = permits.filter_map(|policy| {
+        let granted = permits.map(|policy| {
             let uids = match policy.action_constraint() {
                 ActionConstraint::Any => Vec::new(),
                 ActionConstraint::Eq(uid) => vec![uid],
@@ -29,8 +29,8 @@ impl Rules {
                 Literal::Action(id) => Some(id.to_owned()),
                 _ => None,
             };
-            let policy = self.reasons.get(policy.id())?.policy.clone();
-            Some(Granted { policy, actions: uids.iter().filter_map(name).collect() })
+            let policy = PolicyId(policy.id().to_string().into());
+            Granted { policy, actions: uids.iter().filter_map(name).collect() }
         });
         let mut granted: Vec<_> = granted.collect();
         granted.sort_by(|a, b| a.policy.cmp(&b.policy));

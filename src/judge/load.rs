@@ -8,8 +8,6 @@ use std::sync::Arc;
 use cedar_policy::{Entities, Policy, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
 
-use crate::call::Reason;
-
 use super::draft::{self, Draft, Earlier};
 use super::engine::Rules;
 use super::error::{Cause, LoadErrors, Problem};
@@ -34,7 +32,6 @@ pub(super) struct Loaded {
     pub policies: Vec<Arc<Weight>>,
     /// What of the context they look at.
     pub read: Footprint,
-    pub reasons: HashMap<cedar_policy::PolicyId, Reason>,
     pub actions: Actions,
     pub groups: Groups,
     pub named: Named,
@@ -107,12 +104,9 @@ impl Loader {
                 problems.extend(self.validate(&sound, &types));
                 LoadErrors::none_of(std::mem::take(&mut problems))?;
                 self.remember(&drafts);
-                let reason =
-                    |draft: &Draft<'_>| (draft.parsed.policy.id().clone(), draft.parsed.reason.clone());
-                let reasons = drafts.iter().map(reason).collect();
                 let policies = drafts.iter().map(|draft| draft.parsed.weight.clone()).collect();
                 let read = Footprint::together(drafts.iter().map(|draft| &draft.parsed.read));
-                return Ok(Loaded { policies, read, reasons, actions, groups, named: all });
+                return Ok(Loaded { policies, read, actions, groups, named: all });
             }
         }
         Err(LoadErrors::all(problems))

@@ -19,6 +19,7 @@ use cedar_policy::{
 };
 
 use super::weigh::Weight;
+use crate::call::Reason;
 
 /// The part of a scope that says nothing.
 const ANY: u32 = 0;
@@ -63,6 +64,11 @@ impl Index {
         self.policies.iter().map(|weight| weight.policy())
     }
 
+    /// What they have to say to callers.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = &Reason> {
+        self.policies.iter().map(|weight| weight.reason())
+    }
+
     /// The policies whose scope can be true for `request`.
     pub(super) fn slice(&self, request: &Request, entities: &Entities) -> Result<Slice, Unspecific> {
         let (Some(principal), Some(action), Some(resource)) =
@@ -84,7 +90,7 @@ impl Index {
     }
 
     /// The policies of a slice.
-    pub(super) fn within(&self, slice: &Slice) -> impl Iterator<Item = &Weight> {
+    pub(super) fn within<'i>(&'i self, slice: &Slice) -> impl Iterator<Item = &'i Weight> {
         slice.0.iter().filter_map(|&at| self.policies.get(at as usize).map(|weight| &**weight))
     }
 

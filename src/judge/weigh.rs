@@ -12,6 +12,8 @@ use cedar_policy_core::ast::{Expr, Literal, SlotEnv, Value, ValueKind};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
+use crate::call::Reason;
+
 /// Characters of an evaluation error that are shown.
 const SHOWN_ERROR: usize = 200;
 
@@ -19,6 +21,8 @@ const SHOWN_ERROR: usize = 200;
 #[derive(Debug)]
 pub(super) struct Weight {
     policy: Policy,
+    /// What it has to say to the caller.
+    reason: Reason,
     permits: bool,
     /// What the index does not see to: the conditions, and the whole scope where that asks for a type and a group at once. None:
     /// the policy applies wherever its scope is true.
@@ -27,7 +31,7 @@ pub(super) struct Weight {
 
 impl Weight {
     /// Of a policy.
-    pub(super) fn of(policy: Policy) -> Self {
+    pub(super) fn of(policy: Policy, reason: Reason) -> Self {
         // Each value carries the place in the text that it comes from along, and what is read back from a tree has none.
         let bare = policy.to_pst().ok().and_then(|tree| Policy::from_pst(tree).ok());
         let bare = bare.as_ref().unwrap_or(&policy);
@@ -36,20 +40,25 @@ impl Weight {
             || matches!(policy.resource_constraint(), ResourceConstraint::IsIn(..));
         let condition =
             if whole { Some(written.condition()) } else { written.non_scope_constraints().cloned() };
-        Self { permits: policy.effect() == Effect::Permit, condition, policy }
+        Self { permits: policy.effect() == Effect::Permit, condition, policy, reason }
     }
 
     /// The policy itself.
     pub(super) fn policy(&self) -> &Policy {
         &self.policy
     }
+
+    /// What it has to say to the caller.
+    pub(super) fn reason(&self) -> &Reason {
+        &self.reason
+    }
 }
 
 /// What was said.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    permits: Vec<PolicyId>,
-    forbids: Vec<PolicyId>,
+pub(super) struct Answer<'w> {
+    permits: Vec<&'w Weight>,
+    forbids: Vec<&'w Weight>,
     failures: Vec<Failure>,
 }
 
@@ -62,14 +71,14 @@ pub(super) struct Failure {
     pub(super) why: String,
 }
 
-impl Answer {
+impl<'w> Answer<'w> {
     /// Whether Cedar would allow. It passes by policies that fail; whoever asks MUST look at [`Answer::failures`] too.
     pub(super) fn allows(&self) -> bool {
         self.forbids.is_empty() && !self.permits.is_empty()
     }
 
     /// The policies that decide: the forbids if there are any, else the permits.
-    pub(super) fn determining(&self) -> &[PolicyId] {
+    pub(super) fn determining(&self) -> &[&'w Weight] {
         if self.forbids.is_empty() { &self.permits } else { &self.forbids }
     }
 
@@ -84,18 +93,19 @@ pub(super) fn weigh<'w>(
     request: &Request,
     entities: &Entities,
     policies: impl IntoIterator<Item = &'w Weight>,
-) -> Answer {
+) -> Answer<'w> {
     let request: &cedar_policy_core::ast::Request = request.as_ref();
     let evaluator = Evaluator::new(request.clone(), entities.as_ref(), Extensions::all_available());
     // Templates are not loaded: there is nothing to put into slots.
     let no_slots = SlotEnv::new();
     let mut answer = Answer::default();
-    for Weight { policy, permits, condition } in policies {
+    for weight in policies {
+        let Weight { policy, permits, condition, .. } = weight;
         let applies = condition.as_ref().map(|condition| evaluator.interpret(condition, &no_slots));
         match applies.map(|said| said.map(|value| truth(&value))) {
             Some(Ok(Some(false))) => {}
-            None | Some(Ok(Some(true))) if *permits => answer.permits.push(policy.id().clone()),
-            None | Some(Ok(Some(true))) => answer.forbids.push(policy.id().clone()),
+            None | Some(Ok(Some(true))) if *permits => answer.permits.push(weight),
+            None | Some(Ok(Some(true))) => answer.forbids.push(weight),
             Some(Ok(None)) => answer.fail(policy.id(), "it is neither true nor false".to_owned()),
             Some(Err(error)) => answer.fail(policy.id(), error.to_string()),
         }
@@ -110,7 +120,7 @@ impl fmt::Display for Failure {
     }
 }
 
-impl Answer {
+impl Answer<'_> {
     fn fail(&mut self, policy: &PolicyId, why: String) {
         self.failures.push(Failure { policy: policy.clone(), why });
     }

@@ -82,7 +82,7 @@ impl Example {
 /// As the engine rules: a policy that fails denies.
 fn ruled(rules: &Rules, question: &Question) -> Result<(Decision, Vec<PolicyId>), String> {
     let answer = rules.answer(question).map_err(|error| error.to_string())?;
-    let mut by: Vec<_> = answer.determining().iter().map(|id| PolicyId(id.to_string().into())).collect();
+    let mut by: Vec<_> = answer.determining().iter().map(|weight| weight.reason().policy.clone()).collect();
     by.sort();
     let allowed = answer.allows() && answer.failures().is_empty();
     Ok((if allowed { Decision::Allow } else { Decision::Deny }, by))

@@ -125,9 +125,9 @@ fn call(dice: &mut Dice, rolled: &[Rolled]) -> Call<Attributed> {
 }
 
 /// Decision, determining policies and errors.
-fn said(answer: &Answer) -> (cedar_policy::Decision, BTreeSet<String>, BTreeSet<String>) {
+fn said(answer: &Answer<'_>) -> (cedar_policy::Decision, BTreeSet<String>, BTreeSet<String>) {
     let decision = if answer.allows() { cedar_policy::Decision::Allow } else { cedar_policy::Decision::Deny };
-    let reasons = answer.determining().iter().map(ToString::to_string).collect();
+    let reasons = answer.determining().iter().map(|weight| weight.reason().policy.to_string()).collect();
     let error =
         |failure: &Failure| format!("error while evaluating policy `{}`: {}", failure.policy, failure.why);
     (decision, reasons, answer.failures().iter().map(error).collect())
