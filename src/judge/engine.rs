@@ -22,14 +22,14 @@ use super::groups::Groups;
 use super::load::Loaded;
 use super::names;
 use super::request::{self, Approved, Asker, Question, Untranslatable};
-use super::scene::{self, Cast, Scene};
+use super::scene::{self, Cast, Scene, Stage};
 use super::schema::Actions;
 use super::slice::Index;
 use super::vocabulary::Named;
 use super::weigh::{Answer, weigh};
 
-/// Scenes that are kept; those used least go first and are set anew when they are wanted again.
-const KEPT_SCENES: u64 = 8_192;
+/// Stages that are kept; those used least go first and are set anew when they are wanted again.
+const KEPT_STAGES: u64 = 8_192;
 /// A call that takes longer is denied: the policies, or the machine, are in no state to let anything out. Cedar always comes to an
 /// end (it has no loops) and cannot be stopped on its way, so this is looked at before and after each question.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ pub struct Rules {
     /// What of the context the policies look at.
     pub(super) read: Footprint,
     with_tasks: bool,
-    scenes: Cache<Cast, Arc<Scene>>,
+    stages: Cache<Cast, Arc<Stage>>,
     time_limit: Duration,
 }
 
@@ -76,8 +76,8 @@ impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
         let Loaded { policies, read, actions, groups, named } = loaded;
         let (index, with_tasks) = (Index::of(policies), scene::asks_for_tasks(&read));
-        let (scenes, time_limit) = (Cache::new(KEPT_SCENES), TIME_LIMIT);
-        Self { digest, index, actions, groups, named, read, with_tasks, scenes, time_limit }
+        let (stages, time_limit) = (Cache::new(KEPT_STAGES), TIME_LIMIT);
+        Self { digest, index, actions, groups, named, read, with_tasks, stages, time_limit }
     }
 
     #[cfg(test)]
@@ -240,7 +240,7 @@ impl Rules {
     ) -> Result<Answer<'_>, Untranslatable> {
         let scene = self.scene(asker, operation, self.with_tasks)?;
         let request = request::request(call, asker, operation, approved, &scene, &self.read, &self.actions)?;
-        Ok(weigh(&request, &scene.entities, self.index.within(&scene.slice)))
+        Ok(weigh(&request, scene.entities(), self.index.within(scene.slice())))
     }
 
     /// The same as a question, with all that policies could ask for.
@@ -254,7 +254,7 @@ impl Rules {
         let scene = self.scene(asker, operation, true)?;
         let read = Footprint::whole();
         let request = request::request(call, asker, operation, approved, &scene, &read, &self.actions)?;
-        Ok(Question { request, entities: scene.entities.clone() })
+        Ok(Question { request, entities: scene.entities().clone() })
     }
 
     fn scene(
@@ -262,14 +262,17 @@ impl Rules {
         asker: Asker<'_>,
         operation: &Operation,
         with_tasks: bool,
-    ) -> Result<Arc<Scene>, Untranslatable> {
-        let (cast, judged) = Cast::of(asker, operation, &self.actions, with_tasks)?;
-        if let Some(known) = self.scenes.get(&cast) {
-            return Ok(known);
-        }
-        let scene = Arc::new(cast.scene(judged, &self.groups, &self.actions, &self.index)?);
-        self.scenes.insert(cast, scene.clone());
-        Ok(scene)
+    ) -> Result<Scene, Untranslatable> {
+        let judged = self.actions.of(operation)?;
+        let cast = Cast::of(asker, operation, judged, with_tasks);
+        let stage = if let Some(known) = self.stages.get(&cast) {
+            known
+        } else {
+            let stage = Arc::new(cast.stage(judged, &self.groups, &self.actions, &self.index)?);
+            self.stages.insert(cast, stage.clone());
+            stage
+        };
+        Scene::of(stage, operation, &self.index)
     }
 
     fn verdict(&self, operation: &Operation, answer: &Answer<'_>) -> Verdict {

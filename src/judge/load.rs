@@ -15,7 +15,7 @@ use super::footprint::Footprint;
 use super::groups::Groups;
 use super::request::{self, Approved, Asker, Untranslatable};
 use super::scenario::Scenario;
-use super::scene::Cast;
+use super::scene::{Cast, Scene};
 use super::schema::{Actions, Types};
 use super::shape::{self, Numbers, Shape};
 use super::slice::Index;
@@ -203,14 +203,15 @@ fn fits(actions: &Actions, file: &str) -> Option<Problem> {
         let call = scenario.call(None).map_err(|error| error.to_string())?;
         let operation = call.stage().operations.strongest();
         let asker = Asker::own(&call);
-        let (cast, judged) = Cast::of(asker, operation, actions, true).map_err(|e| told(&e))?;
-        let scene = cast.scene(judged, &Groups::default(), actions, &Index::of(Vec::new()));
-        let scene = scene.map_err(|e| told(&e))?;
+        let judged = actions.of(operation).map_err(|error| error.to_string())?;
+        let (cast, index) = (Cast::of(asker, operation, judged, true), Index::of(Vec::new()));
+        let stage = cast.stage(judged, &Groups::default(), actions, &index).map_err(|e| told(&e))?;
+        let scene = Scene::of(Arc::new(stage), operation, &index).map_err(|e| told(&e))?;
         let read = Footprint::whole();
         request::request(&call, asker, operation, Approved::No, &scene, &read, actions)
             .map_err(|e| told(&e))?;
-        let (things, action) = (scene.entities, scene.action);
-        let things = things.into_iter().filter(|entity| entity.uid() != action);
+        let things = scene.entities().clone().into_iter();
+        let things = things.filter(|entity| entity.uid() != *scene.action());
         Entities::from_entities(things, Some(schema)).map(drop).map_err(|error| error.to_string())
     };
     let failed = [Scenario::at_service(), Scenario::at_object()].into_iter().find_map(|s| trial(s).err())?;

@@ -82,17 +82,17 @@ pub(super) fn request(
     read: &Footprint,
     actions: &Actions,
 ) -> Result<Request, Untranslatable> {
-    let Scene { principal, action, like, resource, .. } = scene;
     let context = |read: &Footprint| context::of(call, asker, operation, approved, read).map_err(unfit);
     let put = |action: &EntityUid, context, schema| {
-        Request::new(principal.clone(), action.clone(), resource.clone(), context, schema).map_err(unfit)
+        let (principal, resource) = (scene.principal().clone(), scene.resource().clone());
+        Request::new(principal, action.clone(), resource, context, schema).map_err(unfit)
     };
     // What the schema says of an action's requests it says of all like it, and it lists one of them; and what it says of
     // one request it says of all of the same shape.
-    let shape = Shape::of(like, resource, asker.task, &operation.facts.args);
+    let shape = Shape::of(scene.like(), scene.resource(), asker.task, &operation.facts.args);
     if !actions.fits(&shape) {
-        put(like, context(&Footprint::whole())?, Some(actions.schema()))?;
+        put(scene.like(), context(&Footprint::whole())?, Some(actions.schema()))?;
         actions.note_fit(shape);
     }
-    put(action, context(read)?, None)
+    put(scene.action(), context(read)?, None)
 }

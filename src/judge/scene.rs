@@ -1,15 +1,19 @@
-//! What of a request stays the same from call to call: who does what to what, the entities that policies can walk through, and the
-//! policies that can have a say in it. Made once for each agent, action and object, and kept while rules are in force.
+//! What of a request stays the same from call to call: who does what at which service, the entities that policies can walk
+//! through, and the policies that can have a say in it. Made once for each agent, action and service, and kept while rules are in
+//! force; the object that a call is about is put into it anew each time, since there are as many objects as calls.
 //!
 //! MUST put beside each request every entity that a policy can walk through: the action with its groups, the agent with its groups,
 //! the service, the object and, where policies ask for them, the task and on whose behalf it is worked on. Cedar takes an absent
 //! one for one that is in no group.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use cedar_policy::{Entities, Entity, EntityUid, RestrictedExpression};
+use cedar_policy_core::ast::{self, Literal, PartialValue, Value};
+use cedar_policy_core::entities::{NoEntitiesSchema, TCComputation};
+use cedar_policy_core::extensions::Extensions;
 
 use crate::call::{AgentProfile, Operation, Resource, ServiceName, SpiffeId, Subject, TaskId};
 
@@ -18,33 +22,73 @@ use super::groups::Groups;
 use super::names;
 use super::request::{Asker, Untranslatable, unfit};
 use super::schema::{Actions, Judged};
-use super::slice::{Index, Slice};
+use super::slice::{Index, Shelf, Slice};
 
-/// The unchanging part of a request.
+/// A stage: who does what, at which service.
 #[derive(Debug)]
-pub(super) struct Scene {
-    pub(super) principal: EntityUid,
-    pub(super) action: EntityUid,
+pub(super) struct Stage {
+    principal: EntityUid,
+    action: EntityUid,
     /// The action of the schema that is like it.
-    pub(super) like: EntityUid,
-    /// The object if the catalog told one, else the service.
-    pub(super) resource: EntityUid,
-    pub(super) entities: Entities,
-    /// The policies that can have a say.
-    pub(super) slice: Slice,
+    like: EntityUid,
+    service: EntityUid,
+    catalogued: bool,
+    entities: Entities,
+    shelf: Shelf,
+    /// Of what is about no object.
+    slice: Slice,
 }
 
-/// All that a scene is made of.
+/// A stage, and the object that is on it.
+#[derive(Debug)]
+pub(super) struct Scene {
+    stage: Arc<Stage>,
+    object: Option<Object>,
+}
+
+#[derive(Debug)]
+struct Object {
+    is: EntityUid,
+    entities: Entities,
+    slice: Slice,
+}
+
+impl Scene {
+    pub(super) fn principal(&self) -> &EntityUid {
+        &self.stage.principal
+    }
+
+    pub(super) fn action(&self) -> &EntityUid {
+        &self.stage.action
+    }
+
+    pub(super) fn like(&self) -> &EntityUid {
+        &self.stage.like
+    }
+
+    /// The object if the catalog told one, else the service.
+    pub(super) fn resource(&self) -> &EntityUid {
+        self.object.as_ref().map_or(&self.stage.service, |object| &object.is)
+    }
+
+    pub(super) fn entities(&self) -> &Entities {
+        self.object.as_ref().map_or(&self.stage.entities, |object| &object.entities)
+    }
+
+    /// The policies that can have a say.
+    pub(super) fn slice(&self) -> &Slice {
+        self.object.as_ref().map_or(&self.stage.slice, |object| &object.slice)
+    }
+}
+
+/// All that a stage is made of.
 #[derive(Clone, Debug)]
 pub(super) struct Cast {
     agent: SpiffeId,
     profile: Arc<AgentProfile>,
     action: EntityUid,
     service: ServiceName,
-    resource: Option<Resource>,
-    ancestors: Vec<Resource>,
-    labels: BTreeSet<Arc<str>>,
-    task: Option<Errand>,
+    errand: Option<Errand>,
 }
 
 /// A task as policies walk through it, and those above it, nearest first.
@@ -62,10 +106,7 @@ impl PartialEq for Cast {
             && self.agent == other.agent
             && self.action == other.action
             && self.service == other.service
-            && self.resource == other.resource
-            && self.ancestors == other.ancestors
-            && self.labels == other.labels
-            && self.task == other.task
+            && self.errand == other.errand
     }
 }
 
@@ -77,8 +118,7 @@ impl Hash for Cast {
         self.agent.hash(state);
         self.action.hash(state);
         self.service.hash(state);
-        self.resource.hash(state);
-        self.task.hash(state);
+        self.errand.hash(state);
     }
 }
 
@@ -88,89 +128,106 @@ pub(super) fn asks_for_tasks(footprint: &Footprint) -> bool {
 }
 
 impl Cast {
-    /// Of an operation that is judged in the place of `asker`.
-    pub(super) fn of<'r>(
-        asker: Asker<'_>,
-        operation: &Operation,
-        actions: &'r Actions,
-        with_task: bool,
-    ) -> Result<(Self, Judged<'r>), Untranslatable> {
-        let judged = actions.of(operation)?;
+    /// Of an operation that is judged as `judged` in the place of `asker`.
+    pub(super) fn of(asker: Asker<'_>, operation: &Operation, judged: Judged<'_>, with_task: bool) -> Self {
         let errand = || {
             let above = asker.above.iter().map(|link| &*link.task);
             let tasks = std::iter::once(asker.task).chain(above);
             let tasks = tasks.map(|task| (task.id, Arc::from(task.intent.as_str()))).collect();
             Errand { tasks, user: asker.task.terms.on_behalf_of.clone() }
         };
-        let cast = Self {
+        Self {
             agent: asker.task.agent.clone(),
             profile: asker.profile.clone(),
             action: judged.entity.uid(),
             service: operation.service.clone(),
-            resource: operation.resource.clone(),
-            ancestors: operation.facts.ancestors.clone(),
-            labels: operation.facts.labels.clone(),
-            task: with_task.then(errand),
-        };
-        Ok((cast, judged))
+            errand: with_task.then(errand),
+        }
     }
 
-    /// Sets the scene. What the operation is judged as came with the cast.
-    pub(super) fn scene(
+    /// Sets the stage.
+    pub(super) fn stage(
         &self,
         judged: Judged<'_>,
         groups: &Groups,
         actions: &Actions,
         index: &Index,
-    ) -> Result<Scene, Untranslatable> {
-        let principal = names::agent(self.agent.as_str());
+    ) -> Result<Stage, Untranslatable> {
+        let (principal, service) = (names::agent(self.agent.as_str()), names::service(&self.service));
+        let catalogued = actions.catalogues(&self.service);
         let mut entities = agent(&self.agent, &self.profile, groups)?;
         entities.push(judged.entity.clone());
-        let resource = self.things(actions, &mut entities)?;
-        if let Some(errand) = &self.task {
+        entities.push(thing(&service, &self.service, catalogued, None, HashSet::new()).into());
+        if let Some(errand) = &self.errand {
             errand.people(groups, &mut entities);
         }
         // A group may hold an agent and a user.
         let mut known = HashSet::new();
         entities.retain(|entity| known.insert(entity.uid()));
         let entities = Entities::from_entities(entities, None).map_err(unfit)?;
-        let slice = index.slice_of([&principal, &self.action, &resource], &entities);
         let (action, like) = (self.action.clone(), judged.like.clone());
-        Ok(Scene { principal, action, like, resource, entities, slice })
+        let shelf = index.shelf(&principal, &action, &entities);
+        let slice = index.taken(&shelf, &service, &entities);
+        Ok(Stage { principal, action, like, service, catalogued, entities, shelf, slice })
     }
+}
 
-    /// The service, and the object if the catalog told one: the more exact of the two is the resource.
-    fn things(&self, actions: &Actions, things: &mut Vec<Entity>) -> Result<EntityUid, Untranslatable> {
-        let service = names::service(&self.service);
-        let catalogued = RestrictedExpression::new_bool(actions.catalogues(&self.service));
-        let none = || RestrictedExpression::new_set([]);
-        let attributes = HashMap::from([
-            ("service".to_owned(), text(&self.service.0)),
-            ("catalogued".to_owned(), catalogued),
-            ("labels".to_owned(), none()),
-        ]);
-        things.push(Entity::new(service.clone(), attributes.clone(), HashSet::new()).map_err(unfit)?);
-        let Some(object) = &self.resource else { return Ok(service) };
-        // Outermost first: what lies in something lies in all that this lies in.
-        let (mut parents, mut known) = (HashSet::from([service]), HashSet::new());
-        let labels = RestrictedExpression::new_set(self.labels.iter().map(|label| text(label)));
-        let ancestors = self.ancestors.iter().rev().filter(|outer| *outer != object);
-        let ancestors = ancestors.map(|object| (object, none()));
-        let uid = names::resource(&self.service, object);
-        for (object, labels) in ancestors.chain([(object, labels)]) {
-            let is = names::resource(&self.service, object);
-            if !known.insert(is.clone()) {
+impl Scene {
+    /// Puts on a stage what `operation` is about.
+    pub(super) fn of(
+        stage: Arc<Stage>,
+        operation: &Operation,
+        index: &Index,
+    ) -> Result<Self, Untranslatable> {
+        let Some(object) = &operation.resource else { return Ok(Self { stage, object: None }) };
+        let is = names::resource(&operation.service, object);
+        // Outermost first: what lies in something lies in all that this lies in, so that nothing is left to be concluded.
+        let mut parents: HashSet<ast::EntityUID> = HashSet::from([stage.service.as_ref().clone()]);
+        let ancestors = operation.facts.ancestors.iter().rev().filter(|outer| *outer != object);
+        let labelled = operation.facts.labels.iter().map(|label| Literal::from(&**label));
+        let objects = ancestors.map(|outer| (outer, Value::empty_set(None)));
+        let objects = objects.chain([(object, Value::set_of_lits(labelled, None))]);
+        let mut things = Vec::with_capacity(1 + operation.facts.ancestors.len());
+        for (object, labels) in objects {
+            let uid = names::resource(&operation.service, object);
+            if parents.contains(uid.as_ref()) {
                 continue;
             }
-            let mut attributes = attributes.clone();
-            attributes.insert("kind".to_owned(), text(&object.kind));
-            attributes.insert("id".to_owned(), text(&object.id));
-            attributes.insert("labels".to_owned(), labels);
-            things.push(Entity::new(is.clone(), attributes, parents.clone()).map_err(unfit)?);
-            parents.insert(is);
+            let told = Some((object, labels));
+            things.push(Arc::new(thing(&uid, &operation.service, stage.catalogued, told, parents.clone())));
+            parents.insert(uid.as_ref().clone());
         }
-        Ok(uid)
+        let known: &cedar_policy_core::entities::Entities = stage.entities.as_ref();
+        let all = known.clone().add_entities(
+            things,
+            None::<&NoEntitiesSchema>,
+            TCComputation::AssumeAlreadyComputed,
+            Extensions::all_available(),
+        );
+        let entities = Entities::from(all.map_err(unfit)?);
+        let slice = index.taken(&stage.shelf, &is, &entities);
+        Ok(Self { stage, object: Some(Object { is, entities, slice }) })
     }
+}
+
+/// A service, or an object in one with its labels.
+fn thing(
+    is: &EntityUid,
+    service: &ServiceName,
+    catalogued: bool,
+    object: Option<(&Resource, Value)>,
+    parents: HashSet<ast::EntityUID>,
+) -> ast::Entity {
+    let text = |text: &str| Value::from(text);
+    let mut attributes = vec![("service", text(&service.0)), ("catalogued", Value::from(catalogued))];
+    match object {
+        None => attributes.push(("labels", Value::empty_set(None))),
+        Some((object, labels)) => {
+            attributes.extend([("labels", labels), ("kind", text(&object.kind)), ("id", text(&object.id))]);
+        }
+    }
+    let attributes = attributes.into_iter().map(|(name, value)| (name.into(), PartialValue::from(value)));
+    ast::Entity::new_with_attr_partial_value(is.as_ref().clone(), attributes, HashSet::new(), parents, [])
 }
 
 impl Errand {
@@ -197,6 +254,7 @@ pub(super) fn agent(
     profile: &AgentProfile,
     groups: &Groups,
 ) -> Result<Vec<Entity>, Untranslatable> {
+    let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let parents: HashSet<_> = groups.of(id).map(names::group).collect();
     let tenant = profile.labels.get("tenant").map_or("", String::as_str);
     let attributes =
@@ -205,8 +263,4 @@ pub(super) fn agent(
     let groups: Vec<_> = parents.iter().cloned().map(Entity::with_uid).collect();
     let agent = Entity::new_with_tags(names::agent(id.as_str()), attributes, parents, tags).map_err(unfit)?;
     Ok(std::iter::once(agent).chain(groups).collect())
-}
-
-fn text(value: &str) -> RestrictedExpression {
-    RestrictedExpression::new_string(value.to_owned())
 }

@@ -36,13 +36,17 @@ pub(super) struct Index {
     /// What is named by `in`.
     things: HashMap<EntityUid, Key>,
     types: HashMap<EntityTypeName, Key>,
-    /// Principal, action, resource; the policies by their place in `policies`.
-    cells: HashMap<(Key, Key, Key), Vec<u32>>,
+    /// By principal and action, then by resource; the policies by their place in `policies`.
+    cells: HashMap<(Key, Key), HashMap<Key, Vec<u32>>>,
 }
 
 /// The policies that can have a say in a request.
 #[derive(Clone, Debug)]
 pub(super) struct Slice(Box<[u32]>);
+
+/// What can be said of one principal and one action, by the parts that scopes name of resources.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shelf(HashMap<Key, Vec<u32>>);
 
 /// No slice can be made: principal, action or resource is missing. Denies.
 #[derive(Debug, thiserror::Error)]
@@ -76,17 +80,33 @@ impl Index {
         else {
             return Err(Unspecific);
         };
-        Ok(self.slice_of([principal, action, resource], entities))
+        Ok(self.taken(&self.shelf(principal, action, entities), resource, entities))
     }
 
-    /// The policies whose scope can be true where this principal does this to this resource.
-    pub(super) fn slice_of(
-        &self,
-        [principal, action, resource]: [&EntityUid; 3],
-        entities: &Entities,
-    ) -> Slice {
-        let keys = |uid| self.keys(uid, entities);
-        Slice(self.candidates(&keys(principal), &keys(action), &keys(resource)).into())
+    /// The policies whose scope can be true where this principal does this, to whatever.
+    pub(super) fn shelf(&self, principal: &EntityUid, action: &EntityUid, entities: &Entities) -> Shelf {
+        let (principals, actions) = (self.keys(principal, entities), self.keys(action, entities));
+        let mut shelf = Shelf::default();
+        for &principal in &principals {
+            for &action in &actions {
+                for (resource, policies) in self.cells.get(&(principal, action)).into_iter().flatten() {
+                    shelf.0.entry(*resource).or_default().extend_from_slice(policies);
+                }
+            }
+        }
+        shelf
+    }
+
+    /// Those of them whose scope can be true for this resource.
+    pub(super) fn taken(&self, shelf: &Shelf, resource: &EntityUid, entities: &Entities) -> Slice {
+        let mut found = Vec::new();
+        for key in self.keys(resource, entities) {
+            found.extend_from_slice(shelf.0.get(&key).map_or(&[], Vec::as_slice));
+        }
+        found.sort_unstable();
+        // `action in [a, b]` is filed under both.
+        found.dedup();
+        Slice(found.into())
     }
 
     /// The policies of a slice.
@@ -113,7 +133,8 @@ impl Index {
             ActionConstraint::In(uids) => uids.into_iter().map(|uid| self.thing_key(uid)).collect(),
         };
         for action in actions {
-            self.cells.entry((principal, action, resource)).or_default().push(at);
+            let shelf = self.cells.entry((principal, action)).or_default();
+            shelf.entry(resource).or_default().push(at);
         }
     }
 
@@ -144,22 +165,5 @@ impl Index {
         let things = std::iter::once(uid).chain(above).filter_map(|uid| self.things.get(uid));
         let itself = self.selves.get(uid).into_iter().chain(self.types.get(uid.type_name()));
         std::iter::once(&ANY).chain(itself).chain(things).copied().collect()
-    }
-
-    fn candidates(&self, principals: &[Key], actions: &[Key], resources: &[Key]) -> Vec<u32> {
-        let mut found = Vec::new();
-        for &principal in principals {
-            for &action in actions {
-                for &resource in resources {
-                    if let Some(cell) = self.cells.get(&(principal, action, resource)) {
-                        found.extend_from_slice(cell);
-                    }
-                }
-            }
-        }
-        found.sort_unstable();
-        // `action in [a, b]` is filed under both.
-        found.dedup();
-        found
     }
 }
