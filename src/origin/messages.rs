@@ -7,7 +7,6 @@
 //! Bounds: one message up to the gate's limit is held, and one frame's header of either side. A longer message is shown by
 //! its beginning; if that is let through, the rest of it streams.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,13 +16,15 @@ use tokio::sync::mpsc;
 
 use super::ear::{Ear, Listening};
 use super::frame::{self, From, Header, Opcode};
+use super::heard::Heard;
 use super::pump::{Carried, PumpEnd, PumpFacts};
+use super::scrub::Scrubber;
 use crate::call::Peek;
 
 /// How much is read at once.
 const BUFFER_BYTES: usize = 16 * 1024;
 /// Answers of the gate's that wait for the agent; with more, the agent's messages wait.
-const ANSWERS: usize = 16;
+pub(super) const ANSWERS: usize = 16;
 /// RFC 6455 §7.4.1.
 const PROTOCOL_ERROR: u16 = 1002;
 const GOING_AWAY: u16 = 1001;
@@ -38,6 +39,10 @@ pub trait Gate: Send {
     fn passed(&mut self);
     /// Who hears what the origin says.
     fn ear(&self) -> Option<Arc<dyn Ear>> {
+        None
+    }
+    /// What must not reach the agent.
+    fn scrubber(&self) -> Option<Scrubber> {
         None
     }
 }
@@ -85,14 +90,14 @@ where
             answers,
             piece: false,
         };
-        let heard = Heard {
-            from: Frames::of(origin_in, From::Server),
-            to: agent_out,
-            carried: &carried,
+        let heard = Heard::new(
+            Frames::of(origin_in, From::Server),
+            agent_out,
+            &carried,
             answered,
-            late: VecDeque::new(),
-            listening: Listening::with(gate.ear()),
-        };
+            Listening::with(gate.ear()),
+            gate.scrubber(),
+        );
         let both = async { tokio::try_join!(said.carry(gate), heard.carry()) };
         tokio::select! {
             biased;
@@ -105,20 +110,20 @@ where
 }
 
 /// What goes to the agent beside what the origin says.
-enum Answer {
+pub(super) enum Answer {
     Text(String),
     Close { code: u16, reason: String },
 }
 
 /// Frames as they come in.
-struct Frames<R> {
+pub(super) struct Frames<R> {
     io: R,
     side: From,
     buffer: BytesMut,
 }
 
 /// Why there is no next frame.
-enum Broken {
+pub(super) enum Broken {
     Io(String),
     Rule(&'static str),
 }
@@ -129,7 +134,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     }
 
     /// The next frame's header, left in the buffer. `None` at the end. May be dropped half-way: nothing is lost.
-    async fn header(&mut self) -> Result<Option<Header>, Broken> {
+    pub(super) async fn header(&mut self) -> Result<Option<Header>, Broken> {
         loop {
             if let Some(header) = frame::header(&self.buffer, self.side).map_err(Broken::Rule)? {
                 return Ok(Some(header));
@@ -150,7 +155,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     }
 
     /// At most `most` of the next bytes, at least one; empty at the end.
-    async fn some(&mut self, most: u64) -> Result<Bytes, Broken> {
+    pub(super) async fn some(&mut self, most: u64) -> Result<Bytes, Broken> {
         if self.buffer.is_empty() && self.fill().await? == 0 {
             return Ok(Bytes::new());
         }
@@ -351,99 +356,4 @@ impl Held {
             frame::unmask(mask, place as u64, fresh);
         }
     }
-}
-
-/// From the origin to the agent.
-struct Heard<'a, R, W> {
-    from: Frames<R>,
-    to: W,
-    carried: &'a Carried,
-    answered: mpsc::Receiver<Answer>,
-    /// Answers that wait for the end of a message.
-    late: VecDeque<String>,
-    listening: Listening,
-}
-
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Heard<'_, R, W> {
-    async fn carry(mut self) -> Result<(), PumpEnd> {
-        let mut piece = false;
-        // Set when the agent's side is over: then no answer can come.
-        let mut listening = true;
-        loop {
-            let next = tokio::select! {
-                biased;
-                answer = self.answered.recv(), if listening && self.late.len() < ANSWERS => Err(answer),
-                header = self.from.header() => Ok(header),
-            };
-            let header = match next {
-                Err(None) => {
-                    listening = false;
-                    continue;
-                }
-                Err(Some(answer)) => {
-                    self.answer(answer, piece).await?;
-                    continue;
-                }
-                Ok(Ok(Some(header))) => header,
-                Ok(Ok(None)) => return self.to.shutdown().await.map_err(agent_broke),
-                Ok(Err(Broken::Io(why))) => return Err(PumpEnd::OriginBroke(why)),
-                Ok(Err(Broken::Rule(why))) => return Err(PumpEnd::OriginBroke(why.to_owned())),
-            };
-            self.frame(&header).await?;
-            if !header.opcode.is_control() {
-                piece = !header.last;
-            }
-            while !piece && let Some(text) = self.late.pop_front() {
-                self.write(&frame::text(&text)).await?;
-            }
-        }
-    }
-
-    async fn answer(&mut self, answer: Answer, piece: bool) -> Result<(), PumpEnd> {
-        match answer {
-            Answer::Text(text) if piece => self.late.push_back(text),
-            Answer::Text(text) => self.write(&frame::text(&text)).await?,
-            Answer::Close { code, reason } => {
-                let _gone = self.write(&frame::close(code, &reason, From::Server)).await;
-                let _gone = self.to.shutdown().await;
-                return Err(PumpEnd::Refused(reason));
-            }
-        }
-        Ok(())
-    }
-
-    /// Passes one frame, as it comes.
-    async fn frame(&mut self, header: &Header) -> Result<(), PumpEnd> {
-        let mut left = header.payload.saturating_add(header.size as u64);
-        let mut at = 0;
-        while left > 0 {
-            let bytes = match self.from.some(left).await {
-                Ok(bytes) if bytes.is_empty() => {
-                    return Err(PumpEnd::OriginBroke("it ended inside of a frame".to_owned()));
-                }
-                Ok(bytes) => bytes,
-                Err(Broken::Io(why)) => return Err(PumpEnd::OriginBroke(why)),
-                Err(Broken::Rule(why)) => return Err(PumpEnd::OriginBroke(why.to_owned())),
-            };
-            left -= bytes.len() as u64;
-            self.listening.take(header, at, &bytes, left == 0);
-            at += bytes.len();
-            self.carried.activity.moved();
-            self.write(&bytes).await?;
-            self.carried.to_agent(bytes.len());
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), PumpEnd> {
-        self.to.write_all(bytes).await.map_err(agent_broke)?;
-        self.to.flush().await.map_err(agent_broke)?;
-        self.carried.activity.moved();
-        Ok(())
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` wants it")]
-fn agent_broke(error: std::io::Error) -> PumpEnd {
-    PumpEnd::AgentBroke(error.to_string())
 }

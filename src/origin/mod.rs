@@ -15,10 +15,12 @@ mod error;
 mod fetch;
 pub mod frame;
 mod headers;
+mod heard;
 mod messages;
 mod pool;
 mod pump;
 mod resolve;
+mod scrub;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ pub use messages::{Gate, Verdict};
 pub use pool::PoolFacts;
 pub use pump::{PumpEnd, PumpFacts};
 pub use resolve::{Mapped, ResolveTable};
+pub use scrub::{Scrubber, ask_searchable, scrub};
 pub use upgrade::Upgraded;
 
 use crate::body::Body;

@@ -9,10 +9,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::super::ear::Ear;
 use super::super::messages::{Gate, Verdict, carry};
+use super::super::scrub::Scrubber;
 use super::super::{Limits, OriginError, PumpEnd, Reached, Upstream};
 use super::harness::{Ask, raw, raw_with, read_head, write};
-use crate::call::Peek;
 use crate::call::stage::Upgrade;
+use crate::call::{Leak, Peek, Secret};
 
 // RFC 6455 §1.3's own example.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -49,6 +50,7 @@ struct Clerk {
     asked: Vec<(String, bool)>,
     passed: usize,
     heard: Option<Arc<Heard>>,
+    scrubber: Option<Scrubber>,
 }
 
 /// Hears messages of 20 bytes at most.
@@ -88,6 +90,10 @@ impl Gate for Clerk {
 
     fn ear(&self) -> Option<Arc<dyn Ear>> {
         self.heard.clone().map(|heard| heard as Arc<dyn Ear>)
+    }
+
+    fn scrubber(&self) -> Option<Scrubber> {
+        self.scrubber.clone()
     }
 }
 
@@ -172,6 +178,42 @@ async fn a_message_passes_as_it_was_sent() {
     let asked: Vec<_> = clerk.asked.iter().map(|(text, whole)| (text.len(), *whole)).collect();
     assert_eq!(asked, [(15, true), (300, true), (0, true)]);
     assert_eq!((clerk.asked[0].0.as_str(), clerk.passed, end), ("in three pieces", 3, PumpEnd::Closed));
+}
+
+#[tokio::test]
+async fn what_the_origin_says_is_searched_for_the_credential() {
+    const SECRET: &str = "ghs_16C7e42F292c6912E7710c838347Ae178B4a";
+    let leak = Leak { secret: Secret::new(SECRET.to_owned()), instead: "remit_x".to_owned() };
+    let frame = |first: u8, payload: &str| {
+        [&[first, u8::try_from(payload.len()).unwrap()][..], payload.as_bytes()].concat()
+    };
+    let (begin, end) = SECRET.split_at(11);
+    // A message; another in three frames with a ping between them; one that ends as the secret begins.
+    let stars = "*".repeat(SECRET.len());
+    let sent = [
+        frame(0x81, &format!("a {SECRET} b")),
+        frame(0x01, &format!("c {begin}")),
+        frame(0x89, "ping"),
+        frame(0x00, ""),
+        frame(0x80, &format!("{end} d")),
+        frame(0x81, begin),
+        frame(0x82, "bytes"),
+        frame(0x88, ""),
+    ];
+    let got = [
+        frame(0x81, &format!("a {stars} b")),
+        frame(0x01, &format!("c {}", &stars[..11])),
+        frame(0x89, "ping"),
+        frame(0x00, ""),
+        frame(0x80, &format!("{} d", &stars[11..])),
+        frame(0x81, begin),
+        frame(0x82, "bytes"),
+        frame(0x88, ""),
+    ];
+    let clerk = Clerk { scrubber: Some(Scrubber::new(&[leak])), ..Clerk::default() };
+    let (_, heard, _, end) = talk(clerk, &[], &sent.concat()).await;
+    assert_eq!(String::from_utf8_lossy(&heard), String::from_utf8_lossy(&got.concat()));
+    assert_eq!(end, PumpEnd::Closed);
 }
 
 #[tokio::test]

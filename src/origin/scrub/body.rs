@@ -1,0 +1,152 @@
+//! An answer's body, looked through as it streams.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+
+use super::Scrubber;
+use super::decode::{Broken, Decoder};
+use super::needles::Lengths;
+use super::sieve::Sieve;
+use crate::body::{Body, BodyError};
+
+/// Behind it nothing can be told from what was broken off.
+const NOT_CODED: &str = "the answer is not coded as it says, so it cannot be searched for the credential";
+
+/// A body behind a sieve.
+pub(super) struct Scrubbed {
+    inner: Body,
+    scrubber: Scrubber,
+    decoder: Option<Decoder>,
+    sieve: Sieve,
+    lengths: Lengths,
+    out: VecDeque<Bytes>,
+    trailers: Option<HeaderMap>,
+    over: bool,
+}
+
+impl Scrubbed {
+    pub(super) fn new(inner: Body, scrubber: &Scrubber, decoder: Option<Decoder>, lengths: Lengths) -> Self {
+        Self {
+            inner,
+            sieve: scrubber.sieve(lengths),
+            scrubber: scrubber.clone(),
+            decoder,
+            lengths,
+            out: VecDeque::new(),
+            trailers: None,
+            over: false,
+        }
+    }
+
+    /// Unpacks the next piece, if there is one.
+    fn step(&mut self) -> Result<bool, Broken> {
+        let Some(decoder) = &mut self.decoder else { return Ok(false) };
+        let piece = decoder.step()?;
+        if piece.is_empty() {
+            return Ok(false);
+        }
+        let Self { sieve, out, .. } = self;
+        sieve.push(piece, |bytes| out.push_back(bytes));
+        Ok(true)
+    }
+
+    fn finish(&mut self) -> Result<(), Broken> {
+        self.over = true;
+        let rest = self.decoder.take().map(Decoder::finish).transpose()?;
+        let Self { sieve, out, .. } = self;
+        if let Some(rest) = rest {
+            sieve.push(rest, |bytes| out.push_back(bytes));
+        }
+        sieve.finish(|bytes| out.push_back(bytes));
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<(), Broken> {
+        match frame.into_data() {
+            Ok(data) => {
+                if let Some(decoder) = &mut self.decoder {
+                    decoder.push(&data);
+                } else {
+                    let Self { sieve, out, .. } = self;
+                    sieve.push(data, |bytes| out.push_back(bytes));
+                }
+            }
+            Err(frame) => {
+                if let Ok(mut trailers) = frame.into_trailers() {
+                    self.scrubber.headers(&mut trailers);
+                    self.trailers = Some(trailers);
+                    self.finish()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn broke(&mut self) -> Result<Frame<Bytes>, BodyError> {
+        (self.inner, self.over, self.trailers) = (Body::empty(), true, None);
+        self.out.clear();
+        Err(BodyError::Cut(NOT_CODED))
+    }
+}
+
+impl http_body::Body for Scrubbed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if let Some(data) = self.out.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            if self.over {
+                return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+            }
+            match self.step() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(Broken) => return Poll::Ready(Some(self.broke())),
+            }
+            let done = match std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+                None => self.finish(),
+                Some(Ok(frame)) => self.take(frame),
+                Some(Err(error)) => {
+                    self.over = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            };
+            if done.is_err() {
+                return Poll::Ready(Some(self.broke()));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let nothing_waits = self.out.is_empty() && self.trailers.is_none();
+        nothing_waits
+            && (self.over || (self.decoder.is_none() && self.sieve.held() == 0 && self.inner.is_end_stream()))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self.lengths, &self.decoder, self.over) {
+            (Lengths::Kept, None, false) => {
+                let waiting = self.sieve.held() + self.out.iter().map(Bytes::len).sum::<usize>();
+                let (inner, waiting) = (self.inner.size_hint(), u64::try_from(waiting).unwrap_or(u64::MAX));
+                let mut hint = SizeHint::new();
+                hint.set_lower(inner.lower().saturating_add(waiting));
+                if let Some(upper) = inner.upper() {
+                    hint.set_upper(upper.saturating_add(waiting));
+                }
+                hint
+            }
+            _ => SizeHint::default(),
+        }
+    }
+}

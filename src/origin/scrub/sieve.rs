@@ -1,0 +1,203 @@
+//! Looks through bytes as they pass and replaces what must not. One vectorised pass; where there is no hit, what came is what
+//! goes on, not copied.
+//!
+//! INVARIANT: only bytes that may be the beginning of a needle wait for the next ones. It knows nothing of HTTP.
+
+use aho_corasick::packed;
+use aho_corasick::{AhoCorasick, Input};
+use bytes::{Bytes, BytesMut};
+
+use super::needles::{Fit, Found, Lengths, Needle};
+
+/// How much of a needle is looked for at first: enough to be rare, little enough to be no secret.
+const PRINT_BYTES: usize = 6;
+
+/// Finds needles. Made once for a lease, shared by its calls.
+pub(super) struct Finder {
+    needles: Vec<Needle>,
+    /// By pattern of the engine: which needles have it, and how far in.
+    prints: Vec<Vec<(usize, usize)>>,
+    engine: Engine,
+    /// Bytes that a needle can begin with.
+    firsts: Vec<bool>,
+    longest: usize,
+}
+
+enum Engine {
+    None,
+    /// Teddy, on machines that have the instructions.
+    Packed(packed::Searcher),
+    Automaton(AhoCorasick),
+}
+
+impl Finder {
+    pub(super) fn new(needles: Vec<Needle>) -> Self {
+        let mut patterns: Vec<Vec<u8>> = Vec::new();
+        let mut prints: Vec<Vec<(usize, usize)>> = Vec::new();
+        for (index, needle) in needles.iter().enumerate() {
+            let at = print(needle.core());
+            let pattern: Vec<u8> = needle.core().iter().skip(at).take(PRINT_BYTES).copied().collect();
+            let known = patterns.iter().position(|each| *each == pattern);
+            if let Some(known) = known.and_then(|known| prints.get_mut(known)) {
+                known.push((index, at));
+            } else {
+                patterns.push(pattern);
+                prints.push(vec![(index, at)]);
+            }
+        }
+        let firsts =
+            (0..=u8::MAX).map(|byte| needles.iter().any(|needle| needle.begins_with(byte))).collect();
+        let longest = needles.iter().map(Needle::longest).max().unwrap_or(0);
+        Self { engine: Engine::of(&patterns), needles, prints, firsts, longest }
+    }
+
+    /// The first needle whose core begins at `from` or later.
+    fn find(&self, data: &[u8], from: usize, whole: bool) -> Option<(&Needle, Fit)> {
+        let mut at = from;
+        while let Some((pattern, start)) = self.engine.find(data, at) {
+            for (index, before) in self.prints.get(pattern).into_iter().flatten() {
+                let needle = self.needles.get(*index)?;
+                let Some(core) = start.checked_sub(*before) else { continue };
+                match needle.fit(data, from, core, whole) {
+                    Fit::No => {}
+                    fit => return Some((needle, fit)),
+                }
+            }
+            at = start + 1;
+        }
+        None
+    }
+
+    /// From where on what is there may be the beginning of a needle.
+    fn pending(&self, data: &[u8], from: usize) -> usize {
+        let earliest = data.len().saturating_sub(self.longest).max(from);
+        let may_begin = |at: &usize| {
+            let tail = data.get(*at..).unwrap_or_default();
+            let first = tail.first().is_some_and(|byte| self.firsts.get(usize::from(*byte)) == Some(&true));
+            first && self.needles.iter().any(|needle| needle.may_begin(tail))
+        };
+        (earliest..data.len()).find(may_begin).unwrap_or(data.len())
+    }
+
+    /// Replaces all needles; `None` where there is none.
+    pub(super) fn replace(&self, data: &[u8], lengths: Lengths) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let mut from = 0;
+        while let Some((needle, Fit::Whole(found))) = self.find(data, from, true) {
+            out.extend_from_slice(data.get(from..found.start).unwrap_or_default());
+            out.extend(needle.instead(data, found, lengths));
+            from = found.end;
+        }
+        out.extend_from_slice(data.get(from..).unwrap_or_default());
+        (from > 0).then_some(out)
+    }
+}
+
+impl Engine {
+    fn of(patterns: &[Vec<u8>]) -> Self {
+        if patterns.is_empty() {
+            return Self::None;
+        }
+        match packed::Searcher::new(patterns) {
+            Some(packed) => Self::Packed(packed),
+            None => AhoCorasick::new(patterns).map_or(Self::None, Self::Automaton),
+        }
+    }
+
+    fn find(&self, data: &[u8], from: usize) -> Option<(usize, usize)> {
+        let found = match self {
+            Self::None => None,
+            Self::Packed(packed) => packed.find_in(data, (from..data.len()).into()),
+            Self::Automaton(automaton) => automaton.find(Input::new(data).range(from..)),
+        }?;
+        Some((found.pattern().as_usize(), found.start()))
+    }
+}
+
+/// Where the piece of a needle stands that is looked for: the one with the most different bytes, and of those the last,
+/// because what a format begins with is common.
+fn print(core: &[u8]) -> usize {
+    let different = |at: usize| {
+        let piece = core.get(at..at + PRINT_BYTES).unwrap_or_default();
+        piece
+            .iter()
+            .enumerate()
+            .filter(|(n, byte)| !piece.iter().take(*n).any(|other| other == *byte))
+            .count()
+    };
+    (0..=core.len().saturating_sub(PRINT_BYTES)).max_by_key(|at| different(*at)).unwrap_or(0)
+}
+
+/// One stream of bytes.
+pub(super) struct Sieve {
+    finder: std::sync::Arc<Finder>,
+    lengths: Lengths,
+    held: Bytes,
+}
+
+impl Sieve {
+    pub(super) fn new(finder: std::sync::Arc<Finder>, lengths: Lengths) -> Self {
+        Self { finder, lengths, held: Bytes::new() }
+    }
+
+    /// Bytes that wait for the next ones.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The next bytes; what may go on is handed to `out`.
+    pub(super) fn push(&mut self, chunk: Bytes, out: impl FnMut(Bytes)) {
+        let data = if self.held.is_empty() {
+            chunk
+        } else {
+            let mut joined = BytesMut::with_capacity(self.held.len() + chunk.len());
+            joined.extend_from_slice(&self.held);
+            joined.extend_from_slice(&chunk);
+            joined.freeze()
+        };
+        self.held = self.sift(&data, Whole::No, out);
+    }
+
+    /// There are no more.
+    pub(super) fn finish(&mut self, out: impl FnMut(Bytes)) {
+        let data = std::mem::take(&mut self.held);
+        self.sift(&data, Whole::Yes, out);
+    }
+
+    /// Hands on what may go, and returns what waits.
+    fn sift(&self, data: &Bytes, whole: Whole, mut out: impl FnMut(Bytes)) -> Bytes {
+        let mut from = 0;
+        let mut emit = |bytes: Bytes| {
+            if !bytes.is_empty() {
+                out(bytes);
+            }
+        };
+        while let Some((needle, fit)) = self.finder.find(data, from, whole == Whole::Yes) {
+            match fit {
+                Fit::Whole(found @ Found { start, end, .. }) => {
+                    emit(data.slice(from..start));
+                    emit(needle.instead(data, found, self.lengths).into());
+                    from = end;
+                }
+                Fit::OneMore(start) => {
+                    emit(data.slice(from..start));
+                    return data.slice(start..);
+                }
+                Fit::No => break,
+            }
+        }
+        let until = match whole {
+            Whole::Yes => data.len(),
+            Whole::No => self.finder.pending(data, from),
+        };
+        emit(data.slice(from..until));
+        // A copy: a few bytes must not keep all of what they came with.
+        Bytes::copy_from_slice(data.get(until..).unwrap_or_default())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whole {
+    No,
+    Yes,
+}
