@@ -4,6 +4,8 @@
 //! revoked, perhaps from another process. It MUST NOT put a secret into an error. It asks the world through
 //! [`Fetch`](crate::call::Fetch) alone.
 
+pub mod aws_sts;
+
 use futures_util::future::BoxFuture;
 
 use crate::call::{Class, Operations, Secret, ServiceName, Task, Timestamp};
@@ -106,4 +108,20 @@ pub enum MintError {
     /// Whether the provider gave anything is not known: the answer was lost.
     #[error("{0}")]
     Unknown(String),
+}
+
+/// Where the operator's secret comes from: the environment, a file, a command. It is asked each time, so that what was
+/// replaced there is used from then on.
+pub trait SecretSource: Send + Sync {
+    /// The secret, without the line's end.
+    fn read(&self) -> BoxFuture<'_, Result<Secret<String>, MintError>>;
+}
+
+/// A secret that is there already.
+pub struct Given(pub Secret<String>);
+
+impl SecretSource for Given {
+    fn read(&self) -> BoxFuture<'_, Result<Secret<String>, MintError>> {
+        Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
 }

@@ -1,0 +1,260 @@
+//! Temporary keys of AWS: `AssumeRole`, signed with long-lived keys of the operator's, and `AssumeRoleWithWebIdentity`, for
+//! which a token is enough (AWS STS API Reference, 2011-06-15).
+//!
+//! A session can do what its role can **and** its session policy says; `policy` makes that from the task's grant and the
+//! class of the call. STS takes nothing back, and gives nothing for less than 15 minutes. So the policy itself ends with the
+//! task's deadline, whatever the keys' own end is; a task that is ended before leaves keys that hold until then, and the
+//! entry says so. The session has the task's id as its name, which AWS's trail of calls shows.
+
+pub mod policy;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use http::{Request, Response, StatusCode};
+use url::form_urlencoded::Serializer;
+
+use self::policy::{Narrowing, scope};
+use super::{Material, MintError, Minted, Need, Provider, Returned, SecretSource};
+use crate::call::{Clock, Fetch, Secret, Timestamp};
+use crate::lease::sign;
+
+/// The least that STS gives.
+const SHORTEST: Duration = Duration::from_secs(900);
+/// The most that it gives; chained roles get an hour.
+const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+/// What is asked for where a task is long: keys are renewed, and those in use have a near end.
+const USUAL: Duration = Duration::from_secs(60 * 60);
+const FORM: &str = "application/x-www-form-urlencoded";
+/// The longest answer that is looked at.
+const ANSWER_BYTES: usize = 64 * 1024;
+
+/// As the operator wrote it down. No secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The role, `arn:aws:iam::123456789012:role/agents`.
+    pub role_arn: String,
+    /// Where STS listens: an https URL.
+    pub sts_url: url::Url,
+    /// For which region that is signed.
+    pub region: String,
+    /// The operator's access key id; its secret is the entry's `secret`. None: the secret is a token, for
+    /// `AssumeRoleWithWebIdentity`.
+    pub access_key_id: Option<String>,
+    /// Against the confused deputy, where the role asks for it.
+    pub external_id: Option<String>,
+    /// The most seconds that keys are asked for.
+    pub duration: Option<Duration>,
+    /// Names and rules of the session policy.
+    pub narrowing: Narrowing,
+}
+
+impl Settings {
+    /// What is wrong with them, for the operator.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.role_arn.starts_with("arn:") || !self.role_arn.contains(":role/") {
+            return Err(format!(
+                "`role_arn` is `{}`, and `arn:aws:iam::ACCOUNT:role/NAME` is wanted",
+                self.role_arn
+            ));
+        }
+        let near = self.sts_url.host_str().is_some_and(|host| host == "localhost" || host == "127.0.0.1");
+        if self.sts_url.scheme() != "https" && !near {
+            return Err("`sts_url` has to be https: keys come from there".to_owned());
+        }
+        if self.sts_url.query().is_some() || self.sts_url.fragment().is_some() {
+            return Err("`sts_url` has a query or fragment; an address is wanted".to_owned());
+        }
+        if self.duration.is_some_and(|duration| !(SHORTEST..=LONGEST).contains(&duration)) {
+            return Err("`duration` has to be from 15m to 12h: STS gives nothing else".to_owned());
+        }
+        self.narrowing.check()
+    }
+}
+
+/// STS.
+pub struct AwsSts {
+    settings: Settings,
+    secret: Arc<dyn SecretSource>,
+    fetch: Arc<dyn Fetch>,
+    clock: Arc<dyn Clock>,
+}
+
+impl AwsSts {
+    /// `secret` is the operator's secret access key, or the token that is exchanged.
+    pub fn new(
+        settings: Settings,
+        secret: Arc<dyn SecretSource>,
+        fetch: Arc<dyn Fetch>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { settings, secret, fetch, clock }
+    }
+
+    async fn obtain(&self, need: &Need<'_>) -> Result<Minted, MintError> {
+        let policy = self.settings.narrowing.policy(need, &self.settings.role_arn)?;
+        let secret = self.secret.read().await?;
+        let request = self.request(need, &policy, &secret)?;
+        let answer = self.fetch.fetch(request).await.map_err(|error| {
+            if error.reached {
+                MintError::Unknown(format!("STS was asked for keys and its answer is lost: {error}"))
+            } else {
+                MintError::Unavailable(format!("STS cannot be reached: {error}; is `sts_url` right?"))
+            }
+        })?;
+        let credentials = Credentials::read(&answer)?;
+        // The policy ends with the task, so for whoever holds them the keys do.
+        let expires = credentials.expires.min(need.until);
+        Ok(Minted {
+            material: credentials.material,
+            expires: Some(expires),
+            handle: Some(Secret::new(expires.unix_s().to_string())),
+        })
+    }
+
+    fn request(
+        &self,
+        need: &Need<'_>,
+        policy: &str,
+        secret: &Secret<String>,
+    ) -> Result<Request<Bytes>, MintError> {
+        let Settings { role_arn, sts_url, region, access_key_id, external_id, .. } = &self.settings;
+        let duration = self.duration(need).as_secs().to_string();
+        let session = need.task.id.to_string();
+        let action = if access_key_id.is_some() { "AssumeRole" } else { "AssumeRoleWithWebIdentity" };
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs([
+            ("Action", action),
+            ("Version", "2011-06-15"),
+            ("RoleArn", role_arn.as_str()),
+            ("RoleSessionName", session.as_str()),
+            ("DurationSeconds", duration.as_str()),
+            ("Policy", policy),
+        ]);
+        if let (Some(id), Some(_)) = (external_id, access_key_id) {
+            form.append_pair("ExternalId", id);
+        }
+        if access_key_id.is_none() {
+            form.append_pair("WebIdentityToken", secret.reveal().trim());
+        }
+        let body = form.finish();
+        let mut request = Request::post(sts_url.as_str())
+            .header(CONTENT_TYPE, FORM)
+            .header(ACCEPT, HeaderValue::from_static("application/xml"))
+            .body(Bytes::from(body))
+            .map_err(|error| MintError::Refused(format!("STS cannot be asked: {error}")))?;
+        if let Some(access_key_id) = access_key_id {
+            let keys = Material::Aws {
+                access_key_id: access_key_id.clone(),
+                secret_access_key: Secret::new(secret.reveal().trim().to_owned()),
+                session_token: None,
+            };
+            let signed = sign::own(&keys, sts_url, FORM, request.body(), ("sts", region), self.clock.now());
+            let signed =
+                signed.map_err(|error| MintError::Refused(format!("STS cannot be asked: {error}")))?;
+            request.headers_mut().extend(signed);
+        }
+        Ok(request)
+    }
+
+    /// As long as the task, within what STS and the operator allow.
+    fn duration(&self, need: &Need<'_>) -> Duration {
+        let most = self.settings.duration.unwrap_or(USUAL);
+        let left = Duration::from_secs(need.until.since(need.now).as_secs());
+        left.clamp(SHORTEST, most)
+    }
+}
+
+impl Provider for AwsSts {
+    fn kind(&self) -> &'static str {
+        "aws_sts"
+    }
+
+    fn scope(&self, need: &Need<'_>) -> Result<String, MintError> {
+        self.settings.narrowing.policy(need, &self.settings.role_arn)?;
+        Ok(scope(need, &self.settings.role_arn))
+    }
+
+    fn mint<'a>(&'a self, need: &'a Need<'a>) -> BoxFuture<'a, Result<Minted, MintError>> {
+        self.obtain(need).boxed()
+    }
+
+    /// STS has no way of taking keys back.
+    fn revoke<'a>(&'a self, handle: &'a Secret<String>) -> BoxFuture<'a, Result<Returned, MintError>> {
+        let until = handle.reveal().parse().ok().map(Timestamp::from_unix_s);
+        let gone = until.is_some_and(|until| until <= self.clock.now());
+        let returned = if gone { Returned::Revoked } else { Returned::Until(until) };
+        std::future::ready(Ok(returned)).boxed()
+    }
+}
+
+struct Credentials {
+    material: Material,
+    expires: Timestamp,
+}
+
+impl Credentials {
+    /// The answer is XML of one known form; its few elements are read by their names.
+    fn read(answer: &Response<Bytes>) -> Result<Self, MintError> {
+        let status = answer.status();
+        let text = answer.body().get(..ANSWER_BYTES.min(answer.body().len())).unwrap_or_default();
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        if !status.is_success() {
+            return Err(refused(status, text));
+        }
+        let lacks = |what: &str| {
+            MintError::Unknown(format!("STS answered {status} and gave no `{what}`; is `sts_url` an STS?"))
+        };
+        let part = element(text, "Credentials").ok_or_else(|| lacks("Credentials"))?;
+        let of = |name: &str| {
+            element(part, name).map(unescaped).filter(|text| !text.is_empty()).ok_or_else(|| lacks(name))
+        };
+        let expires: jiff::Timestamp = of("Expiration")?.parse().map_err(|_| lacks("Expiration"))?;
+        let expires = u64::try_from(expires.as_second()).map_err(|_| lacks("Expiration"))?;
+        Ok(Self {
+            material: Material::Aws {
+                access_key_id: of("AccessKeyId")?,
+                secret_access_key: Secret::new(of("SecretAccessKey")?),
+                session_token: Some(Secret::new(of("SessionToken")?)),
+            },
+            expires: Timestamp::from_unix_s(expires),
+        })
+    }
+}
+
+fn refused(status: StatusCode, text: &str) -> MintError {
+    let plain = |name: &str| {
+        let shown = element(text, name).map(unescaped).unwrap_or_default();
+        shown.chars().filter(|c| !c.is_control()).take(200).collect::<String>()
+    };
+    let (code, message) = (plain("Code"), plain("Message"));
+    let told = format!("STS answered {status} {code}: {message}");
+    let again = status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || ["Throttling", "ThrottlingException", "RequestLimitExceeded", "IDPCommunicationError"]
+            .contains(&code.as_str());
+    match code.as_str() {
+        _ if again => MintError::Unavailable(told),
+        "PackedPolicyTooLarge" => MintError::TooWide(format!("{told}; grant the task fewer resources")),
+        "AccessDenied" => MintError::Refused(format!(
+            "{told}; check the role's trust policy, and `external_id` if it asks for one"
+        )),
+        _ => MintError::Refused(told),
+    }
+}
+
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    Some(rest.split_once(&format!("</{name}>"))?.0.trim())
+}
+
+fn unescaped(text: &str) -> String {
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
+    text.replace("&amp;", "&")
+}
