@@ -30,6 +30,7 @@ use crate::catalog::Catalog;
 use crate::identity::{Chains, Claim, Identity, IdentityError};
 use crate::intent::{Attached, Place, TaskEnd, Tasks};
 use crate::judge::Rules;
+use crate::lease::formats;
 use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
@@ -189,7 +190,8 @@ impl Pep {
                 }
             }
         }
-        let operations = catalog.recognise(call.head(), peek);
+        let brought = formats::brought(call.head(), &peek.bytes, formats::is_placeholder);
+        let operations = catalog.recognise(call.head(), peek).bringing(brought);
         let lists_tools = catalog.lists_tools(call.head(), peek);
         Ok((call.recognise(operations), lists_tools))
     }

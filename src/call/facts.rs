@@ -55,6 +55,9 @@ pub struct Facts {
     /// The tool that is called is described otherwise than when it was first listed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
+    /// The published format of a long-lived key of the agent's own that the call carries: `github`, `aws`. Never the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought_key: Option<Arc<str>>,
 }
 
 impl Facts {

@@ -172,6 +172,16 @@ impl Operations {
         Self { first, rest }
     }
 
+    /// These, of a call that carries a key of the agent's own.
+    #[must_use]
+    pub fn bringing(mut self, format: Option<&str>) -> Self {
+        let format: Option<Arc<str>> = format.map(Into::into);
+        for operation in std::iter::once(&mut self.first).chain(&mut self.rest) {
+            operation.facts.brought_key.clone_from(&format);
+        }
+        self
+    }
+
     /// All of them, in the order of the request.
     pub fn iter(&self) -> impl Iterator<Item = &Operation> {
         std::iter::once(&self.first).chain(&self.rest)

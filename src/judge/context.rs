@@ -74,7 +74,7 @@ pub(super) fn of(
             ],
         )
     };
-    let whole: [(&str, &dyn Fn(&Leaves) -> Value); 10] = [
+    let whole: [(&str, &dyn Fn(&Leaves) -> Value); 11] = [
         ("agent", &|leaves| agent_record(leaves, profile, history)),
         ("task", &|leaves| task_record(leaves, task)),
         ("history", &|leaves| history_record(leaves, history)),
@@ -82,6 +82,7 @@ pub(super) fn of(
         ("recognition", &|_| text(operation.how.as_str())),
         ("direction", &|_| text(operation.direction().as_str())),
         ("drifted", &|_| Value::from(operation.facts.drifted)),
+        ("brought_key", &|_| Value::from(operation.facts.brought_key.is_some())),
         ("args", &|leaves| args_record(leaves, &operation.facts.args)),
         ("evidence", &|_| text(stage.principal.evidence.as_str())),
         ("approved", &|_| Value::from(approved == Approved::AsIf)),

@@ -35,6 +35,7 @@ impl Rules {
             "http",
             "recognition",
             "direction",
+            "brought_key",
             "drifted",
             "args",
             "evidence",

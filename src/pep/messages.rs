@@ -22,6 +22,7 @@ use crate::call::{
 };
 use crate::catalog::{MESSAGE_BYTES, Spoken};
 use crate::intent::Place;
+use crate::lease::formats;
 use crate::origin::{Ear, Gate, Verdict};
 
 /// How long messages are counted into one entry.
@@ -232,6 +233,7 @@ impl Gate for Messages {
         let catalog = self.pep.law.borrow().catalog.clone();
         let spoken = catalog.recognise_message(opened, upgrade, self.protocol.as_deref(), &message);
         let Spoken { operations, dialect, covered, lists_tools } = spoken;
+        let operations = operations.bringing(formats::brought_in(&message.bytes, formats::is_placeholder));
         let head = self.head();
         let id = head.id;
         match self.go(head, operations, covered, message.bytes.len() as u64).await {

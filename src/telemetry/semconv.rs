@@ -70,6 +70,8 @@ pub(super) const REFUSAL: &str = "remit.refusal";
 pub(super) const RESOURCE_ID: &str = "remit.resource.id";
 pub(super) const RESOURCE_KIND: &str = "remit.resource.kind";
 pub(super) const RESOURCE_LABELS: &str = "remit.resource.labels";
+/// The format of a key of the agent's own.
+pub(super) const BROUGHT_KEY: &str = "remit.brought_key";
 /// An MCP tool that is described otherwise than before.
 pub(super) const TOOL_DRIFTED: &str = "remit.tool.drifted";
 pub(super) const RULES: &str = "remit.rules.digest";

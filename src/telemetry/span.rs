@@ -213,7 +213,7 @@ fn ai(all: &mut Attributes, operation: &Operation) {
 
 /// What is known of an operation beside its name.
 fn told(all: &mut Attributes, operation: &Operation) {
-    let crate::call::Facts { labels, args, drifted, .. } = &operation.facts;
+    let crate::call::Facts { labels, args, drifted, brought_key, .. } = &operation.facts;
     all.text(name::DIRECTION, operation.direction().as_str());
     all.list(name::RESOURCE_LABELS, labels.iter().map(ToString::to_string));
     if let Some(amount) = args.amount {
@@ -232,6 +232,7 @@ fn told(all: &mut Attributes, operation: &Operation) {
             all.number(key, count);
         }
     }
+    all.text_if(name::BROUGHT_KEY, brought_key.as_ref());
     if *drifted {
         all.put(name::TOOL_DRIFTED, Value::BoolValue(true));
     }

@@ -22,7 +22,7 @@ const CEDAR_CASE: &str = r#"[{"name": "c", "decision": "allow", "entities": [], 
     "history": {"reads": 0, "acts": 0, "delegates": 0, "denials": 0, "service_seen": false, "operation_seen": false,
       "resource_seen": false, "resource_read": false, "labels": [], "external": 0, "bytes_out": 0},
     "http": {"scheme": "https", "host": "h", "port": 443, "method": "POST", "path": "/"}, "args": {"domains": [], "unclear": false},
-    "direction": "out", "drifted": false, "recognition": "exact", "evidence": "task-token", "approved": false,
+    "direction": "out", "brought_key": false, "drifted": false, "recognition": "exact", "evidence": "task-token", "approved": false,
     "time": "2026-11-26T00:00:00Z"}}}]"#;
 
 fn write(house: &House, name: &str, text: &str) {

@@ -16,7 +16,7 @@ fn context(acts: i64) -> String {
         r#"{{"task":{{"id":"t","intent":"i","labels":[],"on_behalf_of":"","depth":0,"delegated_by":[],"granted":[]}},
         "agent":{{"registered":false,"kind":"agent","owner":"","environment":"","labels":[],"reads":0,"acts":0,"delegates":0,"denials":0,"holds":0,"service_seen":false,"operation_seen":false,"drift":false}},
         "history":{history},"http":{{"scheme":"https","host":"h","port":443,"method":"GET","path":"/"}},
-        "args":{{"domains":[],"unclear":false}},"direction":"in","drifted":false,"recognition":"exact","evidence":"task-token","approved":false,"time":"2026-11-26T00:00:00Z"}}"#
+        "args":{{"domains":[],"unclear":false}},"direction":"in","brought_key":false,"drifted":false,"recognition":"exact","evidence":"task-token","approved":false,"time":"2026-11-26T00:00:00Z"}}"#
     )
 }
 

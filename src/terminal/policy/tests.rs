@@ -37,7 +37,7 @@ fn check_prints_one_line_or_every_problem() {
     assert_eq!(check(&Ok(PolicySource::embedded()), &Small, &mut out).unwrap(), Finding::Sound);
     let line = String::from_utf8(out).unwrap();
     assert!(
-        line.starts_with("10 policies in 5 files, 6 invariants, 6 actions in the schema, sha256:"),
+        line.starts_with("11 policies in 5 files, 7 invariants, 6 actions in the schema, sha256:"),
         "{line}"
     );
 
