@@ -5,6 +5,7 @@
 
 mod beside;
 mod closing;
+mod equipping;
 mod handing;
 mod messages;
 pub mod meters;
@@ -30,7 +31,7 @@ use crate::catalog::Catalog;
 use crate::identity::{Chains, Claim, Identity, IdentityError};
 use crate::intent::{Attached, Place, TaskEnd, Tasks};
 use crate::judge::Rules;
-use crate::lease::formats;
+use crate::lease::{Broker, formats};
 use crate::origin::{Answer, Upstream};
 use crate::record::{Event, Journal};
 
@@ -69,6 +70,8 @@ pub struct Pep {
     pub chains: Arc<Chains>,
     /// Tells for which task.
     pub tasks: Arc<Tasks>,
+    /// Gives credentials.
+    pub leases: Arc<Broker>,
     /// Writes down.
     pub journal: Arc<Journal>,
     /// Forwards.
@@ -158,6 +161,7 @@ impl Pep {
         let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body, peek).await?;
         let began = self.step(Step::Recognise, began);
         let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
+        let call = self.examine(call, peek, &leash.place).await?;
         let began = self.step(Step::Attribute, began);
         let call = self.decide(law, call, &leash.place).await?;
         let call = self.hand_over(call, &leash.place).await?;
@@ -326,6 +330,7 @@ impl Pep {
         let (origin, at) = (call.head().origin.clone(), call.head().at);
         let call = call.equip(&opened);
         let mut closer = Closer::new(opened, at, self.clock.clone(), place, self.meters.clone());
+        let carried = closer.carried();
         let stopped = toll.stopped();
         // In this order: cut first, then paid for, then measured. Nothing goes out that was not paid for.
         let body =
@@ -345,7 +350,7 @@ impl Pep {
                 closer.left();
                 return Err(Refusal::AgentGone);
             }
-            sent = self.upstream.send(call, body) => sent,
+            sent = self.send(call, body, &carried) => sent,
             // Last: by now the request is on its way.
             never = beside.meanwhile() => match never {},
         };
@@ -353,11 +358,11 @@ impl Pep {
         let Answer { call: _forwarded, response, upgraded } = match sent {
             Ok(answer) => answer,
             Err(error) => {
-                let (outcome, refusal) = match stopped.why() {
-                    Some(obstacle) => (Outcome::Revoked, refusals::obstacle(&obstacle)),
-                    None => refusals::origin(&error, &origin),
-                };
-                closer.refused(outcome, &refusal, Some(error.to_string()));
+                let (mut outcome, mut refusal, why) = equipping::unsent(&error, &origin);
+                if let Some(obstacle) = stopped.why() {
+                    (outcome, refusal) = (Outcome::Revoked, refusals::obstacle(&obstacle));
+                }
+                closer.refused(outcome, &refusal, Some(why));
                 return Err(refusal);
             }
         };

@@ -1,10 +1,15 @@
 //! A credential that has an owner, a term and an end.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::{LeaseId, TaskId};
+use super::operation::ServiceName;
 use super::secret::Secret;
+use super::time::Timestamp;
 
 /// How far a lease has come. It only moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -25,6 +30,10 @@ pub enum LeaseState {
 }
 
 impl LeaseState {
+    /// All, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Minting, Self::Active, Self::Revoking, Self::Revoked, Self::Expired, Self::Lost];
+
     /// `minting`, `active`, `revoking`, `revoked`, `expired` or `lost`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,4 +65,122 @@ pub struct Leak {
     pub secret: Secret<String>,
     /// The placeholder that the agent knows it by.
     pub instead: String,
+}
+
+/// How long taking a lease back may take before somebody should look.
+pub const OVERDUE: Duration = Duration::from_secs(5);
+
+/// A lease, as much of it as anybody may see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Its id.
+    pub id: LeaseId,
+    /// For which task.
+    pub task: TaskId,
+    /// For which service: a name of the catalog, or a host.
+    pub service: ServiceName,
+    /// Who gives it: `fixed`, `oauth`.
+    pub provider: Arc<str>,
+    /// What it may do, in the provider's words.
+    pub scope: String,
+    /// How far it has come.
+    pub state: LeaseState,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was asked for.
+    pub minted: Timestamp,
+    /// When it ends by itself; none: never, or nobody knows.
+    pub until: Option<Timestamp>,
+    /// Whether it ends with its task or soon after; a key that was there before and stays is not.
+    pub short_lived: bool,
+    /// What is in the way of its next state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Lease {
+    /// Whether it should have been taken back by now and is not.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.state == LeaseState::Revoking && now.since(self.since) > OVERDUE
+    }
+
+    /// What a call tells of the lease that it carried.
+    pub fn as_used(&self) -> Leased {
+        Leased { id: self.id, provider: self.provider.clone(), short_lived: self.short_lived }
+    }
+}
+
+/// The lease that a call carried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leased {
+    /// Which.
+    pub id: LeaseId,
+    /// Who gave it.
+    pub provider: Arc<str>,
+    /// Whether it ends with its task or soon after.
+    pub short_lived: bool,
+}
+
+/// The answer to "is everything gone?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub enum Gone {
+    /// Nothing that the task was given works any more.
+    Yes,
+    /// Not yet: something works until then, and nobody can take it back.
+    Until {
+        /// The last of them.
+        #[serde(serialize_with = "as_text")]
+        at: Timestamp,
+    },
+    /// remit has let go of everything, but a key behind it was there before, and stays.
+    Stays,
+    /// Something is in use or being taken back.
+    No,
+    /// Nobody knows of something whether it still works.
+    Unknown,
+}
+
+impl Gone {
+    /// Of a task's leases.
+    pub fn of<'a>(leases: impl IntoIterator<Item = &'a Lease>, now: Timestamp) -> Self {
+        leases.into_iter().map(|lease| Self::of_one(lease, now)).fold(Self::Yes, Self::worse)
+    }
+
+    fn of_one(lease: &Lease, now: Timestamp) -> Self {
+        match (lease.state, lease.until) {
+            (LeaseState::Minting | LeaseState::Active | LeaseState::Revoking, _) => Self::No,
+            (LeaseState::Lost, _) => Self::Unknown,
+            (LeaseState::Expired, Some(at)) if at > now => Self::Until { at },
+            (LeaseState::Expired, None) => Self::Stays,
+            (LeaseState::Revoked | LeaseState::Expired, _) => Self::Yes,
+        }
+    }
+
+    fn worse(self, other: Self) -> Self {
+        let rank = |gone: &Self| match gone {
+            Self::Yes => (0, 0),
+            Self::Stays => (1, 0),
+            Self::Until { at } => (2, at.unix_ns()),
+            Self::No => (3, 0),
+            Self::Unknown => (4, 0),
+        };
+        if rank(&other) > rank(&self) { other } else { self }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's `serialize_with` gives a reference")]
+fn as_text<S: serde::Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(at)
+}
+
+/// What an agent is configured with in the place of a credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Dummy {
+    /// For which service.
+    pub service: ServiceName,
+    /// The environment variables in which its client looks for a credential, and what is to stand there.
+    pub env: std::collections::BTreeMap<String, String>,
+    /// The text itself.
+    pub placeholder: String,
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::Opinion;
 use super::id::{CallId, EntryId};
+use super::lease::Leased;
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum Outcome {
     Revoked,
     /// remit dropped it without an end: a panic, a cancelled future.
     Abandoned,
+    /// There was no credential for it, so it never went out.
+    Unequipped,
     /// remit stopped before the end was written; found at the next start.
     Unknown,
 }
@@ -35,6 +38,7 @@ impl Outcome {
             Self::AgentGone => "agent_gone",
             Self::Revoked => "revoked",
             Self::Abandoned => "abandoned",
+            Self::Unequipped => "unequipped",
             Self::Unknown => "unknown",
         }
     }
@@ -80,6 +84,9 @@ pub struct Closing {
     /// What a candidate for the place of the policies would have ruled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub candidate: Option<Box<Opinion>>,
+    /// The lease that it carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Box<Leased>>,
 }
 
 impl Closing {
@@ -98,6 +105,7 @@ impl Closing {
             first_byte_ns: None,
             messages: BTreeMap::new(),
             candidate: None,
+            lease: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! says what to do about it. Both are read by people and by language models.
 
 mod advice;
+mod ruled;
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use super::decision::Ruling;
 use super::host::Origin;
 use super::id::HoldId;
 use super::operation::{Class, OperationId};
+
+use ruled::{denied, held};
 
 /// Who has to change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +113,18 @@ pub enum Refusal {
         /// What the disk said.
         why: String,
     },
+    /// No credential will be had for it.
+    #[error("there is no credential for this call: {why}")]
+    LeaseRefused {
+        /// Who refuses, and why.
+        why: String,
+    },
+    /// No credential can be had for it now.
+    #[error("no credential can be had for this call: {why}")]
+    LeaseUnavailable {
+        /// What is away.
+        why: String,
+    },
     /// CONNECT, TRACE inside a tunnel, and their like.
     #[error("the method {method} is not let through")]
     MethodRefused {
@@ -176,6 +191,12 @@ pub enum Refusal {
         /// Whose grant, and which part of it.
         why: String,
     },
+    /// A placeholder somewhere else than where remit puts the credential that it stands for.
+    #[error("the request has a placeholder of remit's where it does not belong: {why}")]
+    PlaceholderMisplaced {
+        /// Which, and where.
+        why: String,
+    },
     /// The policies.
     #[error("{}", denied(*.class, .operation, .ruling))]
     PolicyDenied {
@@ -224,44 +245,9 @@ pub enum Refusal {
     },
 }
 
-fn held(class: Class, operation: &OperationId, hold: HoldId, ruling: &Ruling) -> String {
-    let approvers: Vec<_> = ruling.approvers().into_iter().map(|group| format!("`{group}`")).collect();
-    let mut text = format!(
-        "`{operation}` ({class}) is held for a person of {}, hold {hold}",
-        approvers.join(" and one of ")
-    );
-    for reason in ruling.told().filter_map(|reason| reason.reason.as_ref()) {
-        text.push_str(": ");
-        text.push_str(reason);
-    }
-    if let Some(note) = ruling.note() {
-        text.push_str("; ");
-        text.push_str(note);
-    }
-    text
-}
-
-fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> String {
-    let by: Vec<_> = ruling.told().map(|reason| reason.policy.to_string()).collect();
-    let mut text = match (by.as_slice(), ruling.note()) {
-        ([], Some(note)) => format!("`{operation}` ({class}) is refused: {note}"),
-        ([], None) => format!("`{operation}` ({class}) is refused: no policy permits it"),
-        (ids, _) => format!("`{operation}` ({class}) is refused by policy {}", ids.join(", ")),
-    };
-    for reason in ruling.told().filter_map(|reason| reason.reason.as_ref()) {
-        text.push_str(": ");
-        text.push_str(reason);
-    }
-    if let (false, Some(note)) = (by.is_empty(), ruling.note()) {
-        text.push_str("; ");
-        text.push_str(note);
-    }
-    text
-}
-
 impl Refusal {
     /// All codes, for those who count.
-    pub const CODES: [&'static str; 28] = [
+    pub const CODES: [&'static str; 31] = [
         "address_forbidden",
         "agent_gone",
         "agent_quarantined",
@@ -274,6 +260,8 @@ impl Refusal {
         "identity_required",
         "internal",
         "journal_unavailable",
+        "lease_refused",
+        "lease_unavailable",
         "method_refused",
         "not_tls",
         "origin_lacks_http2",
@@ -283,6 +271,7 @@ impl Refusal {
         "origin_unreachable",
         "origin_untrusted",
         "outside_grant",
+        "placeholder_misplaced",
         "policy_denied",
         "port_refused",
         "target_too_long",
@@ -307,6 +296,8 @@ impl Refusal {
             Self::IdentityRequired => "identity_required",
             Self::Internal => "internal",
             Self::JournalUnavailable { .. } => "journal_unavailable",
+            Self::LeaseRefused { .. } => "lease_refused",
+            Self::LeaseUnavailable { .. } => "lease_unavailable",
             Self::MethodRefused { .. } => "method_refused",
             Self::NotTls { .. } => "not_tls",
             Self::OriginMismatch { .. } => "origin_mismatch",
@@ -316,6 +307,7 @@ impl Refusal {
             Self::OriginUnreachable { .. } => "origin_unreachable",
             Self::OriginUntrusted { .. } => "origin_untrusted",
             Self::OutsideGrant { .. } => "outside_grant",
+            Self::PlaceholderMisplaced { .. } => "placeholder_misplaced",
             Self::PolicyDenied { .. } => "policy_denied",
             Self::PortRefused { .. } => "port_refused",
             Self::TaskEnded { .. } => "task_ended",
@@ -334,7 +326,9 @@ impl Refusal {
             }
             Self::AddressForbidden { .. }
             | Self::AgentQuarantined { .. }
+            | Self::LeaseRefused { .. }
             | Self::OutsideGrant { .. }
+            | Self::PlaceholderMisplaced { .. }
             | Self::PolicyDenied { .. }
             | Self::PortRefused { .. }
             | Self::UpgradeRefused { .. } => StatusCode::FORBIDDEN,
@@ -349,9 +343,10 @@ impl Refusal {
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::OriginMismatch { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Internal | Self::Draining | Self::JournalUnavailable { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Internal
+            | Self::Draining
+            | Self::JournalUnavailable { .. }
+            | Self::LeaseUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::OriginLacksHttp2 { .. }
             | Self::OriginProtocol { .. }
             | Self::OriginUnreachable { .. }
@@ -373,6 +368,7 @@ impl Refusal {
             | Self::NotTls { .. }
             | Self::OriginMismatch { .. }
             | Self::OutsideGrant { .. }
+            | Self::PlaceholderMisplaced { .. }
             | Self::PolicyDenied { .. }
             | Self::PortRefused { .. }
             | Self::TaskEnded { .. }
@@ -383,7 +379,9 @@ impl Refusal {
             Self::AddressForbidden { .. }
             | Self::AgentQuarantined { .. }
             | Self::Held { .. }
-            | Self::JournalUnavailable { .. } => Fault::Operator,
+            | Self::JournalUnavailable { .. }
+            | Self::LeaseRefused { .. }
+            | Self::LeaseUnavailable { .. } => Fault::Operator,
             Self::OriginLacksHttp2 { .. }
             | Self::OriginProtocol { .. }
             | Self::OriginTimeout { .. }
@@ -396,7 +394,9 @@ impl Refusal {
     /// Whether sending it again can help.
     pub const fn retry(&self) -> Retry {
         match self {
-            Self::Draining | Self::JournalUnavailable { .. } => Retry::After(Duration::from_secs(5)),
+            Self::Draining | Self::JournalUnavailable { .. } | Self::LeaseUnavailable { .. } => {
+                Retry::After(Duration::from_secs(5))
+            }
             Self::OriginTimeout { .. } | Self::OriginUnreachable { .. } => {
                 Retry::After(Duration::from_secs(1))
             }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use super::decision::{Decision, Mode, Opinion, Ruling};
 use super::host::Origin;
 use super::id::CallId;
+use super::lease::Leased;
 use super::operation::Operations;
 use super::principal::{Presented, Principal};
 use super::receipt::Opened;
@@ -129,6 +130,8 @@ pub struct Denied {
 #[derive(Debug)]
 pub struct Credentialed {
     before: Decided,
+    /// The lease whose credential it carries; none: it goes out with what the agent sent.
+    pub lease: Option<Leased>,
 }
 
 /// Stage 6: it went out.
@@ -256,11 +259,23 @@ impl Call<Decided> {
     /// Makes it ready to leave. Asks for the proof that its intention is written (INVARIANT I2).
     pub fn equip(self, opened: &Opened) -> Call<Credentialed> {
         debug_assert_eq!(opened.call(), self.head.id, "the proof belongs to another call");
-        Call { head: self.head, stage: Credentialed { before: self.stage } }
+        Call { head: self.head, stage: Credentialed { before: self.stage, lease: None } }
     }
 }
 
 impl Call<Credentialed> {
+    /// Has it carry the credential of a lease. `put` sees no more of the call than where a credential can stand.
+    pub fn carrying<E>(
+        mut self,
+        lease: Leased,
+        put: impl FnOnce(&Origin, &Method, &mut HeaderMap, &mut Target) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let Head { origin, method, headers, target, .. } = &mut self.head;
+        put(origin, method, headers, target)?;
+        self.stage.lease = Some(lease);
+        Ok(self)
+    }
+
     /// It went out and an answer began.
     pub fn forwarded(self) -> Call<Forwarded> {
         Call { head: self.head, stage: Forwarded { before: self.stage } }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::call::{Class, OperationId, Recognition};
 
-use super::manifest::About;
+use super::manifest::{About, Credential};
 use super::{Catalog, Service};
 
 /// An operation as the catalog lists it.
@@ -23,6 +23,13 @@ pub struct Entry {
 }
 
 impl Catalog {
+    /// Where a service, or whoever answers at a host, wants to see a credential; none: the catalog does not say.
+    pub fn credential(&self, service: &str) -> Option<Credential> {
+        let at_host = |one: &&Service| one.about.hosts.iter().any(|host| host == service);
+        let service = self.named(service).or_else(|| self.services.iter().find(at_host))?;
+        service.about.credential()
+    }
+
     /// The operations of a service, in the order of its file; empty where there is no such service. Lines that name no
     /// operation are left out.
     pub fn operations(&self, service: &str) -> Vec<Entry> {

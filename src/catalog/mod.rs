@@ -67,7 +67,7 @@ use tools::{Server, Tools};
 pub use error::CatalogError;
 pub use hosts::Own;
 pub use listing::Entry;
-pub use manifest::{About, Protocol, Provenance};
+pub use manifest::{About, Credential, Protocol, Provenance};
 pub use message::Spoken;
 
 /// All services that remit knows. Immutable: a reload makes a new one.

@@ -46,7 +46,7 @@ pub use scrub::{Scrubber, ask_searchable, scrub};
 pub use upgrade::Upgraded;
 
 use crate::body::Body;
-use crate::call::{Call, Credentialed, Forwarded};
+use crate::call::{Call, Credentialed, Forwarded, Origin};
 
 /// What the room is told.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +111,12 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Response<Bytes>, OriginError> {
         fetch::post(&self.inner, url, headers, body).await
+    }
+
+    /// Whether a secret can be sent there: what is spoken is TLS, or the operator says where the name leads.
+    pub fn is_fit_for_secrets(&self, origin: &Origin) -> bool {
+        let route = self.inner.table.route(origin);
+        route.wire == resolve::Wire::Tls || route.mapped.is_some()
     }
 
     /// How the kept connections are doing.

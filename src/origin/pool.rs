@@ -1,7 +1,7 @@
 //! Connections that are kept: HTTP/2 shared, HTTP/1.1 one at a time, last in first out.
 //!
-//! Keyed by task as well as by origin: what is bound to a connection (a login by NTLM, a byte too many after an answer)
-//! never meets another task (THREATS 64). A burst to an origin makes one dial until it is known that the origin has no
+//! Keyed by task and lease as well as by origin: what is bound to a connection (a login by NTLM, a byte too many after an
+//! answer) never meets another task (THREATS 64), nor another credential of the same task. A burst to an origin makes one dial until it is known that the origin has no
 //! HTTP/2. Everything is bounded: per key, in all, and in time.
 
 use std::collections::HashMap;
@@ -17,14 +17,17 @@ use super::dial::Protocol;
 use super::error::OriginError;
 use super::resolve::Route;
 use crate::call::meter::Counter;
-use crate::call::{Origin, TaskId};
+use crate::call::{LeaseId, Origin, TaskId};
 
 /// Origins whose protocol is remembered.
 const REMEMBERED: usize = 4096;
 
-/// Who shares connections. Leases will add theirs.
+/// Who shares connections: the calls of one task that carry the same credential, or none of remit's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Family(pub(super) TaskId);
+pub(super) struct Family {
+    pub(super) task: TaskId,
+    pub(super) lease: Option<LeaseId>,
+}
 
 /// One end of a connection: the name, and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

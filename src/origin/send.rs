@@ -47,8 +47,9 @@ pub(super) async fn send(
 }
 
 fn key(inner: &Inner, head: &Head, stage: &Credentialed) -> Arc<Key> {
+    let family = Family { task: stage.task.id, lease: stage.lease.as_ref().map(|lease| lease.id) };
     let place = Place { origin: head.origin.clone(), route: inner.table.route(&head.origin) };
-    Arc::new(Key { place, family: Family(stage.task.id) })
+    Arc::new(Key { place, family })
 }
 
 /// Tries until there is an answer, or nothing more may be tried.

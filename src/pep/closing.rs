@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Response};
 
+use super::equipping::Carried;
 use super::meters::Meters;
 use crate::body::{Body, BodyError, Pending, Watch};
 use crate::call::{BodyFacts, Clock, Closing, Opened, Opinion, Outcome, Refusal, Timestamp};
@@ -20,6 +21,7 @@ pub(super) struct Closer {
     clock: Arc<dyn Clock>,
     closing: Closing,
     request: Arc<Mutex<BodyFacts>>,
+    carried: Carried,
     meters: Arc<Meters>,
     /// The call counts as in flight until it is closed.
     _place: Arc<Place>,
@@ -36,7 +38,13 @@ impl Closer {
     ) -> Self {
         let mut closing = Closing::bare(Outcome::Abandoned);
         closing.decided_ns = nanoseconds(&*clock, at);
-        Self { opened: Some(opened), at, clock, closing, request: Arc::default(), meters, _place: place }
+        let (request, carried) = (Arc::default(), Carried::default());
+        Self { opened: Some(opened), at, clock, closing, request, carried, meters, _place: place }
+    }
+
+    /// Where to put down which lease it carries.
+    pub(super) fn carried(&self) -> Carried {
+        self.carried.clone()
     }
 
     /// Looks on while the agent's body passes.
@@ -119,6 +127,7 @@ impl Closer {
         let Some(opened) = self.opened.take() else { return };
         self.meters.ended(outcome);
         self.closing.outcome = outcome;
+        self.closing.lease = self.carried.get().cloned().map(Box::new);
         self.closing.duration_ns = nanoseconds(&*self.clock, self.at);
         self.closing.request = self.request.lock().unwrap_or_else(PoisonError::into_inner).clone();
         opened.close(self.closing.clone());

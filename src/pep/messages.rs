@@ -128,12 +128,13 @@ impl Messages {
         head: Head,
         operations: Operations,
         covered: bool,
-        bytes: u64,
+        message: &Peek,
     ) -> Result<(), Refusal> {
-        let at = head.at;
+        let (at, bytes) = (head.at, message.bytes.len() as u64);
         let counted = covered || operations.class() == Class::Read;
         let call = Call::intercepted(head, self.speaker.presented.clone()).recognise(operations);
         let (call, mut leash) = self.pep.attribute(call, bytes).await?;
+        let call = self.pep.examine(call, message, &leash.place).await?;
         if let Some(why) = *leash.ended.borrow() {
             return Err(Refusal::TaskEnded { why: why.to_string() });
         }
@@ -236,7 +237,7 @@ impl Gate for Messages {
         let operations = operations.bringing(formats::brought_in(&message.bytes, formats::is_placeholder));
         let head = self.head();
         let id = head.id;
-        match self.go(head, operations, covered, message.bytes.len() as u64).await {
+        match self.go(head, operations, covered, &message).await {
             Ok(()) => {
                 if lists_tools {
                     self.student.left.store(ANSWERS, Relaxed);

@@ -34,12 +34,13 @@ impl Step {
 }
 
 const DECISIONS: [Decision; 3] = Decision::ALL;
-const OUTCOMES: [Outcome; 6] = [
+const OUTCOMES: [Outcome; 7] = [
     Outcome::Answered,
     Outcome::OriginFailed,
     Outcome::AgentGone,
     Outcome::Revoked,
     Outcome::Abandoned,
+    Outcome::Unequipped,
     Outcome::Unknown,
 ];
 
@@ -55,7 +56,7 @@ pub struct Meters {
     /// By the decision of the rules in force and that of the candidate.
     compared: [[Counter; DECISIONS.len()]; DECISIONS.len()],
     opened: Counter,
-    outcomes: [Counter; 6],
+    outcomes: [Counter; OUTCOMES.len()],
     steps: [Histogram; 4],
     /// By class.
     commits: [Histogram; 3],

@@ -3,6 +3,7 @@
 use crate::call::{Origin, Outcome, Refusal};
 use crate::identity::IdentityError;
 use crate::intent::{IntentError, Obstacle};
+use crate::lease::LeaseError;
 use crate::origin::{OriginError, Waiting};
 use crate::record::JournalError;
 
@@ -68,6 +69,17 @@ pub(super) fn uncounted_upgrade() -> Refusal {
 
 pub(super) fn journal(error: &JournalError) -> Refusal {
     Refusal::JournalUnavailable { why: error.to_string() }
+}
+
+/// The same for a call that got no credential. It was opened, and never went out.
+pub(super) fn lease(error: &LeaseError) -> (Outcome, Refusal) {
+    match error {
+        LeaseError::Ended => {
+            (Outcome::Revoked, Refusal::TaskEnded { why: "it ended before the call went out".into() })
+        }
+        LeaseError::Refused(why) => (Outcome::Unequipped, Refusal::LeaseRefused { why: why.clone() }),
+        LeaseError::Unavailable(why) => (Outcome::Unequipped, Refusal::LeaseUnavailable { why: why.clone() }),
+    }
 }
 
 /// The refusal that the agent gets, and what the closing entry calls the end.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
 use super::facts::{CallFacts, RefusalFacts, TaskFacts, Text};
+use super::lease::LeaseFacts;
 use crate::call::{AgentProfile, CallId, Closing, EntryId, Host, PeerName, SpiffeId, TaskId, Timestamp};
 
 /// The version that this node writes.
@@ -70,6 +71,16 @@ pub enum What {
         #[serde(with = "instant")]
         until: Timestamp,
     },
+    /// A credential was given for a task.
+    LeaseMinted(Box<LeaseFacts>),
+    /// It is not used any more, and whoever gave it is to be told; with `overdue`: and it should be gone by now.
+    LeaseRevoking(Box<LeaseFacts>),
+    /// Whoever gave it says that it is gone.
+    LeaseRevoked(Box<LeaseFacts>),
+    /// Its time was up, or nobody can take it back: it works until `until`, or stays what it was.
+    LeaseExpired(Box<LeaseFacts>),
+    /// Nobody knows whether it works somewhere.
+    LeaseLost(Box<LeaseFacts>),
     /// An agent is registered from here on; without a profile: no more.
     AgentRegistered {
         /// Which agent.
@@ -201,6 +212,11 @@ impl What {
             Self::TaskOpened(_) => "task_opened",
             Self::TaskEnded { .. } => "task_ended",
             Self::TaskRenewed { .. } => "task_renewed",
+            Self::LeaseMinted(_) => "lease_minted",
+            Self::LeaseRevoking(_) => "lease_revoking",
+            Self::LeaseRevoked(_) => "lease_revoked",
+            Self::LeaseExpired(_) => "lease_expired",
+            Self::LeaseLost(_) => "lease_lost",
             Self::AgentRegistered { .. } => "agent_registered",
             Self::AgentQuarantined { .. } => "agent_quarantined",
             Self::AgentReleased { .. } => "agent_released",

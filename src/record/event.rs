@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use super::entry::What;
 use super::facts::{RefusalFacts, TaskFacts, Text};
-use crate::call::{AgentProfile, Host, PeerName, Refusal, RulesDigest, SpiffeId, Task, TaskId, Timestamp};
+use super::lease::LeaseFacts;
+use crate::call::{
+    AgentProfile, Host, Lease, LeaseState, PeerName, Refusal, RulesDigest, SpiffeId, Task, TaskId, Timestamp,
+};
 
 /// Something worth an entry of its own, see [`Journal::note`](super::Journal::note).
 #[derive(Clone, Debug)]
@@ -34,6 +37,10 @@ pub enum Event<'a> {
         /// Until when.
         until: Timestamp,
     },
+    /// A lease came into its state.
+    Lease(&'a Lease),
+    /// A lease should be gone, and is not.
+    LeaseOverdue(&'a Lease),
     /// An agent was registered, or otherwise than before.
     AgentRegistered {
         /// Which.
@@ -118,6 +125,8 @@ impl Event<'_> {
             Self::TaskOpened(task) => What::TaskOpened(TaskFacts::from(task)),
             Self::TaskEnded { task, why } => What::TaskEnded { task, why: Text::new(why) },
             Self::TaskRenewed { task, until } => What::TaskRenewed { task, until },
+            Self::Lease(lease) => lease_entry(lease, LeaseFacts::of(lease, false)),
+            Self::LeaseOverdue(lease) => lease_entry(lease, LeaseFacts::of(lease, true)),
             Self::AgentRegistered { agent, profile, hosts, behind } => What::AgentRegistered {
                 agent: agent.clone(),
                 profile: profile.cloned().map(Box::new),
@@ -156,5 +165,17 @@ impl Event<'_> {
     /// Whether anybody at all can bring it about. Such an entry does not make the disk work, or a stranger could.
     pub(super) fn is_cheap_to_cause(&self) -> bool {
         matches!(self, Self::TurnedAway { .. })
+    }
+}
+
+/// A lease that is being asked for is in nobody's hands, and not told; what becomes of it is.
+fn lease_entry(lease: &Lease, facts: LeaseFacts) -> What {
+    let facts = Box::new(facts);
+    match lease.state {
+        LeaseState::Minting | LeaseState::Active => What::LeaseMinted(facts),
+        LeaseState::Revoking => What::LeaseRevoking(facts),
+        LeaseState::Revoked => What::LeaseRevoked(facts),
+        LeaseState::Expired => What::LeaseExpired(facts),
+        LeaseState::Lost => What::LeaseLost(facts),
     }
 }

@@ -66,6 +66,11 @@ impl Shape {
             What::Opened(facts) | What::Refused(facts) => bare.called(facts),
             What::TaskOpened(task) => Self { agent: Some(task.agent.clone()), task: Some(task.task), ..bare },
             What::TaskEnded { task, .. } => Self { task: Some(*task), ..bare },
+            What::LeaseMinted(lease)
+            | What::LeaseRevoking(lease)
+            | What::LeaseRevoked(lease)
+            | What::LeaseExpired(lease)
+            | What::LeaseLost(lease) => Self { task: Some(lease.task), ..bare },
             _ => bare,
         }
     }

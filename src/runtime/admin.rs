@@ -9,19 +9,18 @@ use tokio::sync::watch;
 
 use super::ports::TaskPorts;
 use super::reload::{Reload, Reloaded};
-use crate::call::{RulesDigest, Task};
-use crate::intent::Tasks;
-use crate::pep::Law;
-use crate::record::{Event, Journal};
+use crate::call::{Dummy, Lease, RulesDigest, Task, TaskId, Timestamp};
+use crate::pep::Pep;
+use crate::record::Event;
 use crate::telemetry::{Scrape, metrics};
 use crate::web::{self, NodeFacts, TaskEvent};
 
 pub(super) struct Administered {
     pub(super) facts: NodeFacts,
-    pub(super) journal: Arc<Journal>,
-    pub(super) tasks: Arc<Tasks>,
+    pub(super) pep: Arc<Pep>,
+    /// Variables of the node's own environment that hold secrets.
+    pub(super) hidden: Vec<String>,
     pub(super) ports: TaskPorts,
-    pub(super) law: watch::Receiver<Law>,
     pub(super) reload: Arc<Reload>,
     pub(super) drain: watch::Receiver<bool>,
     pub(super) scrape: Scrape,
@@ -29,7 +28,7 @@ pub(super) struct Administered {
 
 impl web::Node for Administered {
     fn facts(&self) -> NodeFacts {
-        let law = self.law.borrow();
+        let law = self.pep.law.borrow();
         NodeFacts { rules: law.rules.digest(), generation: law.generation, ..self.facts.clone() }
     }
 
@@ -37,7 +36,7 @@ impl web::Node for Administered {
         if *self.drain.borrow() {
             return Err("the node is stopping".into());
         }
-        self.journal.failing().map_or(Ok(()), Err)
+        self.pep.journal.failing().map_or(Ok(()), Err)
     }
 
     fn notice(&self) -> Option<&'static str> {
@@ -60,9 +59,17 @@ impl web::Node for Administered {
         (metrics::CONTENT_TYPE, metrics::text(&(self.scrape)()))
     }
 
+    fn leases(&self, task: Option<TaskId>) -> (Vec<Lease>, Timestamp) {
+        (self.pep.leases.leases(task), self.pep.clock.now())
+    }
+
+    fn dummies(&self, task: TaskId) -> (Vec<Dummy>, Vec<String>) {
+        (self.pep.leases.dummies(task), self.hidden.clone())
+    }
+
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>> {
         async move {
-            let ended = self.tasks.ended(task.id).map_err(|error| error.to_string())?;
+            let ended = self.pep.tasks.ended(task.id).map_err(|error| error.to_string())?;
             self.ports.open(&task, ended).await.map_err(|error| format!("no port can be opened: {error}"))
         }
         .boxed()
@@ -71,12 +78,12 @@ impl web::Node for Administered {
     fn record(&self, event: TaskEvent) -> BoxFuture<'_, Result<(), String>> {
         async move {
             let noted = match &event {
-                TaskEvent::Opened { task } => self.journal.note(Event::TaskOpened(task)).await,
+                TaskEvent::Opened { task } => self.pep.journal.note(Event::TaskOpened(task)).await,
                 TaskEvent::Ended { task, why } => {
-                    self.journal.note(Event::TaskEnded { task: task.id, why: why.as_str() }).await
+                    self.pep.journal.note(Event::TaskEnded { task: task.id, why: why.as_str() }).await
                 }
                 TaskEvent::Renewed { task, until } => {
-                    self.journal.note(Event::TaskRenewed { task: *task, until: *until }).await
+                    self.pep.journal.note(Event::TaskRenewed { task: *task, until: *until }).await
                 }
                 TaskEvent::Registered { agent, registration } => {
                     let registration = registration.as_deref();
@@ -86,10 +93,12 @@ impl web::Node for Administered {
                         hosts: registration.map(|it| it.hosts.as_slice()).unwrap_or_default(),
                         behind: registration.and_then(|it| it.behind.as_ref()),
                     };
-                    self.journal.note(event).await
+                    self.pep.journal.note(event).await
                 }
-                TaskEvent::Quarantined { agent } => self.journal.note(Event::AgentQuarantined(agent)).await,
-                TaskEvent::Released { agent } => self.journal.note(Event::AgentReleased(agent)).await,
+                TaskEvent::Quarantined { agent } => {
+                    self.pep.journal.note(Event::AgentQuarantined(agent)).await
+                }
+                TaskEvent::Released { agent } => self.pep.journal.note(Event::AgentReleased(agent)).await,
             };
             noted.map(drop).map_err(|error| error.to_string())
         }

@@ -7,6 +7,7 @@
 
 mod agents;
 mod identity;
+mod leases;
 mod otlp;
 mod problem;
 mod read;
@@ -28,6 +29,7 @@ use crate::catalog::Own;
 
 pub use agents::{Agent, Peer, Tasks};
 pub use identity::Identity;
+pub use leases::{Lease, LeaseProvider};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
 pub use problem::{ConfigError, Problem};
 pub use resolve::{HostPattern, Mapping};
@@ -64,6 +66,8 @@ pub struct Config {
     pub catalog_dirs: Vec<PathBuf>,
     /// Which services answer at the operator's own hosts.
     pub catalog_hosts: Vec<Own>,
+    /// The credentials that remit holds.
+    pub leases: Vec<Lease>,
     /// How origins are reached and trusted.
     pub upstream: Upstream,
     /// Every bound and every deadline.
@@ -255,6 +259,7 @@ impl Raw<'_> {
             policies_candidate,
             catalog_dirs,
             catalog_hosts,
+            leases: self.leases(root.sections("leases")),
             upstream: self.upstream(root.section("upstream")),
             limits: limits(root.section("limits")),
             telemetry: self.telemetry(root.section("telemetry")),
@@ -293,6 +298,11 @@ impl Raw<'_> {
         let hosts = section.section("hosts").entries(|place, value| Own::parse(place, value.text()?));
         section.finish();
         (dirs, hosts)
+    }
+
+    fn leases(&self, sections: Vec<Section<'_>>) -> Vec<Lease> {
+        let one = |section| leases::lease(section, |value| self.path(value));
+        sections.into_iter().filter_map(one).collect()
     }
 
     fn upstream(&self, mut section: Section<'_>) -> Upstream {

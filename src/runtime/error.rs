@@ -52,6 +52,12 @@ pub enum StartError {
     /// It was interrupted while it read what was kept.
     #[error("the start was interrupted while tasks were read")]
     Interrupted,
+    /// The leases.
+    #[error("the leases cannot be used: {why}")]
+    Leases {
+        /// What is wrong.
+        why: String,
+    },
     /// The declared intents.
     #[error("`{}` cannot be used: {why}", path.display())]
     Intents {

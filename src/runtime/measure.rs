@@ -7,27 +7,21 @@ use std::sync::{Arc, OnceLock};
 use super::VERSION;
 use super::reload::Reload;
 use crate::accept::ca::Ca;
-use crate::call::Clock;
 use crate::call::meter::Histogram;
-use crate::intent::Tasks;
-use crate::origin::Upstream;
-use crate::pep::meters::Meters;
-use crate::record::{Follow, Journal};
+use crate::call::{Lease, LeaseState};
+use crate::pep::Pep;
+use crate::record::Follow;
 use crate::telemetry::{Family, Followers, Labels, Lag, Series};
 
 /// Whom to ask.
 pub(super) struct Measured {
-    pub(super) meters: Arc<Meters>,
+    pub(super) pep: Arc<Pep>,
     pub(super) ca: Arc<Ca>,
-    pub(super) upstream: Upstream,
-    pub(super) tasks: Arc<Tasks>,
     pub(super) reload: Arc<Reload>,
-    pub(super) journal: Arc<Journal>,
     /// Looks at the journal's end.
     pub(super) end: Follow,
     /// There once they are started.
     pub(super) followers: Arc<OnceLock<Arc<Followers>>>,
-    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Measured {
@@ -37,6 +31,7 @@ impl Measured {
             vec![(vec![("version", VERSION)], 1.0)]
         })];
         self.walk(&mut all);
+        self.leases(&mut all);
         self.rules(&mut all);
         self.journal(&mut all);
         self.network(&mut all);
@@ -46,33 +41,60 @@ impl Measured {
     }
 
     fn walk(&self, all: &mut Vec<Family>) {
-        let calls = self.meters.calls();
+        let calls = self.pep.meters.calls();
         let calls = calls.map(|(class, decision, n)| (vec![("class", class), ("decision", decision)], n));
         let help = "Calls, by the class of what they would do and by what was decided.";
         all.push(sum("remit.calls", help, "{call}", calls.collect()));
-        let observed = self.meters.observations().map(|(decision, n)| (vec![("decision", decision)], n));
+        let observed = self.pep.meters.observations().map(|(decision, n)| (vec![("decision", decision)], n));
         let help = "Calls whose policies are only observed, by what these say.";
         all.push(sum("remit.observed.calls", help, "{call}", observed.collect()));
-        let compared = self.meters.comparisons();
+        let compared = self.pep.meters.comparisons();
         let compared =
             compared.map(|(live, candidate, n)| (vec![("live", live), ("candidate", candidate)], n));
         let help = "Calls that the candidate policies were asked about, by what those in force say and what it says.";
         all.push(sum("remit.candidate.calls", help, "{call}", compared.collect()));
-        let refusals = self.meters.refusals().map(|(code, n)| (vec![("code", code)], n));
+        let refusals = self.pep.meters.refusals().map(|(code, n)| (vec![("code", code)], n));
         let help = "Refusals, by code; connections that were turned away and origins that failed among them.";
         all.push(sum("remit.refusals", help, "{refusal}", refusals.collect()));
-        let ends = self.meters.outcomes().map(|(outcome, n)| (vec![("outcome", outcome.as_str())], n));
+        let ends = self.pep.meters.outcomes().map(|(outcome, n)| (vec![("outcome", outcome.as_str())], n));
         all.push(sum("remit.call.ends", "Ends of forwarded calls, by outcome.", "{call}", ends.collect()));
-        let open = vec![(Vec::new(), number(self.meters.open()))];
+        let open = vec![(Vec::new(), number(self.pep.meters.open()))];
         all.push(gauge("remit.calls.open", "Calls that are on their way.", "{call}", open));
-        let steps = self.meters.steps().map(|(step, took)| (vec![("stage", step.as_str())], took));
+        let steps = self.pep.meters.steps().map(|(step, took)| (vec![("stage", step.as_str())], took));
         let help = "How long each stage of remit holds a call up; recognise waits for the agent's body where it must.";
         all.push(durations("remit.call.stage.duration", help, steps));
         let help = "From the moment a call may go out until the head of its answer is there.";
-        let origin = std::iter::once((Vec::new(), self.meters.origin()));
+        let origin = std::iter::once((Vec::new(), self.pep.meters.origin()));
         all.push(durations("remit.origin.response.duration", help, origin));
-        let tasks = vec![(Vec::new(), number(self.tasks.list().len() as u64))];
+        let tasks = vec![(Vec::new(), number(self.pep.tasks.list().len() as u64))];
         all.push(gauge("remit.tasks.open", "Tasks that are open.", "{task}", tasks));
+    }
+
+    fn leases(&self, all: &mut Vec<Family>) {
+        let leases = self.pep.leases.leases(None);
+        let count = |is: &dyn Fn(&&Lease) -> bool| number(leases.iter().filter(is).count() as u64);
+        let states = LeaseState::ALL
+            .map(|state| (vec![("state", state.as_str())], count(&|lease| lease.state == state)));
+        let help = "Leases, by state; those that are over are counted for as long as they can be shown.";
+        all.push(gauge("remit.leases", help, "{lease}", states.into()));
+        let now = self.pep.clock.now();
+        let overdue = vec![(Vec::new(), count(&|lease| lease.is_overdue(now)))];
+        let help = "Leases of tasks that are over which should be gone by now and are not.";
+        all.push(gauge("remit.leases.overdue", help, "{lease}", overdue));
+        let meters = &self.pep.leases.meters;
+        let mints = meters.mints().map(|(result, n)| (vec![("result", result)], n)).collect();
+        all.push(sum(
+            "remit.lease.mints",
+            "Credentials that were asked for, by what came of it.",
+            "{credential}",
+            mints,
+        ));
+        let rejected = vec![(Vec::new(), meters.rejected())];
+        let help = "Answers by which a service did not take the credential of a lease (401).";
+        all.push(sum("remit.lease.rejections", help, "{answer}", rejected));
+        let failed = vec![(Vec::new(), meters.revocations_failed())];
+        let help = "Attempts to take a lease back that came to nothing; they are made again.";
+        all.push(sum("remit.lease.revocation.failures", help, "{attempt}", failed));
     }
 
     fn rules(&self, all: &mut Vec<Family>) {
@@ -85,13 +107,13 @@ impl Measured {
     }
 
     fn journal(&self, all: &mut Vec<Family>) {
-        let commits = self.meters.commits().map(|(class, took)| (vec![("class", class.as_str())], took));
+        let commits = self.pep.meters.commits().map(|(class, took)| (vec![("class", class.as_str())], took));
         let help =
             "How long calls wait for their opening entry, by class: acts and delegations for the disk.";
         all.push(durations("remit.journal.commit.duration", help, commits));
         let end = vec![(Vec::new(), self.end.end().0)];
         all.push(sum("remit.journal.entries", "Entries in the journal, ever.", "{entry}", end));
-        let failing = vec![(Vec::new(), number(self.journal.failing().is_some().into()))];
+        let failing = vec![(Vec::new(), number(self.pep.journal.failing().is_some().into()))];
         let help = "1 while the journal cannot be written and calls are refused.";
         all.push(gauge("remit.journal.failing", help, "1", failing));
     }
@@ -99,7 +121,7 @@ impl Measured {
     fn network(&self, all: &mut Vec<Family>) {
         let mints = std::iter::once((Vec::new(), self.ca.mints()));
         all.push(durations("remit.leaf.mint.duration", "How long leaf certificates take to be made.", mints));
-        let pool = self.upstream.pool();
+        let pool = self.pep.upstream.pool();
         let kept = [("http1_idle", pool.idle_http1), ("http2", pool.shared_http2)];
         let kept = kept.map(|(kind, n)| (vec![("kind", kind)], number(n)));
         let help = "Connections to origins that are kept: idle ones of HTTP/1.1, all of HTTP/2.";
@@ -111,7 +133,7 @@ impl Measured {
     }
 
     fn export(&self, all: &mut Vec<Family>, lag: &[Lag]) {
-        let now = self.clock.now();
+        let now = self.pep.clock.now();
         let of = |lag: &Lag| vec![("follower", lag.follower)];
         let behind = lag.iter().map(|lag| (of(lag), number(lag.entries_behind))).collect();
         let help = "Entries of the journal that the collector has not acknowledged.";

@@ -10,6 +10,7 @@ mod collector;
 pub mod config;
 mod error;
 mod kept;
+mod leases;
 mod measure;
 mod peers;
 mod ports;
@@ -30,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::intent::{TaskEnd, Tasks};
-use crate::origin::Upstream;
+use crate::pep::Pep;
 use crate::record::{Event, Journal};
 use crate::store::Sqlite;
 use crate::telemetry::Followers;
@@ -48,6 +49,8 @@ const REAP_EVERY: Duration = Duration::from_secs(1);
 /// What calls get to write their closing entry after they were cut.
 const AFTER_CUT: Duration = Duration::from_secs(2);
 
+/// What leases of tasks that are over get to be taken back. The rest is taken back after the next start.
+const RETURN: Duration = Duration::from_secs(5);
 /// What the followers get to tell a collector what is left. The rest is told after the next start.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -86,10 +89,9 @@ pub struct NodeFacts {
 /// A running node.
 pub struct Node {
     facts: NodeFacts,
-    journal: Arc<Journal>,
-    tasks: Arc<Tasks>,
+    /// Every room of the walk.
+    pep: Arc<Pep>,
     store: Arc<Sqlite>,
-    upstream: Upstream,
     reload: Arc<reload::Reload>,
     followers: Arc<Followers>,
     /// Ends when the proxy's listener has ended.
@@ -128,19 +130,7 @@ impl Node {
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self {
-            facts,
-            journal,
-            tasks,
-            store,
-            upstream,
-            reload: _,
-            followers,
-            listening: _,
-            drain,
-            proxy,
-            around,
-        } = self;
+        let Self { facts, pep, store, reload: _, followers, listening: _, drain, proxy, around } = self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {
@@ -150,18 +140,19 @@ impl Node {
         if timeout(deadline, &mut done).await.is_err() {
             tracing::warn!(seconds = deadline.as_secs(), "some calls did not finish in time and are cut");
             // The tasks themselves go on with the next start.
-            tasks.cut_all();
+            pep.tasks.cut_all();
             let _or_abandoned = timeout(AFTER_CUT, done).await;
         }
+        pep.leases.close(RETURN).await;
         for task in around {
             task.abort();
         }
-        upstream.close_idle();
-        if let Err(error) = journal.note(Event::NodeStopped { version: VERSION }).await {
+        pep.upstream.close_idle();
+        if let Err(error) = pep.journal.note(Event::NodeStopped { version: VERSION }).await {
             tracing::error!(%error, "the node's end cannot be recorded");
         }
         // The journal first: its last entries are spans too.
-        journal.stop().await;
+        pep.journal.stop().await;
         let _closed = tokio::task::spawn_blocking(move || store.close()).await;
         followers.stop(FLUSH).await;
         let _gone_already = std::fs::remove_file(node_file(&facts.state_dir));

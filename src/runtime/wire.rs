@@ -20,7 +20,7 @@ use super::measure::Measured;
 use super::ports::TaskPorts;
 use super::reload::{self, Loaders, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
-use super::{kept, peers, workload};
+use super::{kept, leases, peers, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
 use crate::accept::{self, Front, Walk};
@@ -32,7 +32,6 @@ use crate::catalog::Catalog;
 use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
 use crate::judge::{PolicySource, Vocabulary};
 use crate::origin::{self, ResolveTable, Upstream};
-use crate::pep::meters::Meters;
 use crate::pep::{Law, Modes, Pep};
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
@@ -63,44 +62,37 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
+    let around =
+        leases::Around { clock: &clock, entropy: &entropy, store: &store, journal: &journal, tasks: &tasks };
+    let leases = leases::start(&config.leases, &law.catalog, &dir, around).await?;
     let (law, current) = watch::channel(law);
     let reload = Arc::new(Reload::new(config.clone(), loaders, law, journal.clone(), read));
-    let meters = Arc::new(Meters::default());
-    let late = Arc::new(OnceLock::new());
-    let measured = Measured {
-        meters: meters.clone(),
-        ca: ca.clone(),
-        upstream: upstream.clone(),
-        tasks: tasks.clone(),
-        reload: reload.clone(),
-        journal: journal.clone(),
-        end: journal.follow(journal.began_at()),
-        followers: late.clone(),
-        clock: clock.clone(),
-    };
-    let scrape: Scrape = Arc::new(move || measured.families());
     let pep = Pep {
-        law: current.clone(),
+        law: current,
         modes: modes(&config),
         identity: believe(&config, &tokens, &bundles, &clock).believing(chains.clone()),
         chains,
         tasks: tasks.clone(),
+        leases: leases.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
         clock: clock.clone(),
-        meters: meters.clone(),
+        meters: Arc::default(),
         entropy: entropy.clone(),
     };
+    let (pep, late, end) = (Arc::new(pep), Arc::new(OnceLock::new()), journal.follow(journal.began_at()));
+    let (told, reloads) = (late.clone(), reload.clone());
+    let measured = Measured { pep: pep.clone(), ca: ca.clone(), reload: reloads, end, followers: told };
+    let scrape: Scrape = Arc::new(move || measured.families());
     let ((drain, draining), settings) = (watch::channel(false), accept_settings(&config));
-    let (pep, drained, near) = (Arc::new(pep), draining.clone(), neighbours(&config.identity.processes));
-    let front = Front::new(pep, ca.clone(), settings, clock.clone(), entropy.clone(), drained, near);
+    let (drained, near) = (draining.clone(), neighbours(&config.identity.processes));
+    let front = Front::new(pep.clone(), ca.clone(), settings, clock.clone(), entropy.clone(), drained, near);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
         facts: web_facts(&facts, rules.digest()),
-        law: current,
+        pep: pep.clone(),
         reload: reload.clone(),
-        journal: journal.clone(),
-        tasks: tasks.clone(),
+        hidden: leases::hidden(&config.leases),
         ports,
         drain: draining.clone(),
         scrape: scrape.clone(),
@@ -116,11 +108,12 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
+        tokio::spawn(leases.look_after()),
     ];
     around.extend(follow_identities(&config, &bundles, ca));
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, journal, tasks, store, upstream, reload, followers, listening, drain, proxy, around })
+    Ok(Node { facts, pep, store, reload, followers, listening, drain, proxy, around })
 }
 
 /// The issuing CA, and its fingerprint if it was made just now.

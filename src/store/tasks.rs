@@ -237,7 +237,7 @@ fn gone() -> BookError {
 }
 
 /// The integers of `SQLite` are signed; the year 2262 is far enough.
-fn signed(at: Timestamp) -> i64 {
+pub(super) fn signed(at: Timestamp) -> i64 {
     i64::try_from(at.unix_ns()).unwrap_or(i64::MAX)
 }
 

@@ -55,6 +55,10 @@ pub(super) const DIRECTION: &str = "remit.direction";
 pub(super) const ENTRY: &str = "remit.journal.entry";
 pub(super) const EVIDENCE: &str = "remit.agent.evidence";
 pub(super) const INTENT: &str = "remit.task.intent";
+/// The lease whose credential the call carried; `short_lived`: whether that ends with the task or soon after.
+pub(super) const LEASE: &str = "remit.lease.id";
+pub(super) const LEASE_PROVIDER: &str = "remit.lease.provider";
+pub(super) const LEASE_SHORT_LIVED: &str = "remit.lease.short_lived";
 /// What would have become of a call if the policies had been enforced.
 pub(super) const OBSERVED_DECISION: &str = "remit.observed.decision";
 pub(super) const OBSERVED_POLICIES: &str = "remit.observed.policy.ids";

@@ -279,6 +279,11 @@ fn answer(all: &mut Attributes, closing: &Closing) {
         name::MESSAGES,
         closing.messages.iter().map(|(operation, count)| format!("{operation}={count}")),
     );
+    if let Some(lease) = &closing.lease {
+        all.text(name::LEASE, &lease.id);
+        all.text(name::LEASE_PROVIDER, &*lease.provider);
+        all.put(name::LEASE_SHORT_LIVED, Value::BoolValue(lease.short_lived));
+    }
     all.number(name::REQUEST_SIZE, closing.request.bytes);
     all.number(name::RESPONSE_SIZE, closing.response.bytes);
 }

@@ -15,6 +15,7 @@ mod failure;
 mod find;
 mod format;
 mod import;
+mod leases;
 mod log;
 mod offline;
 mod past;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::arguments;
 use super::failure::Failure;
 use super::find::NodeArguments;
+use super::leases;
 use super::run::summary;
 use super::screen::{self, Paint};
 use super::table::{Lean, Table};
@@ -233,6 +234,9 @@ fn opened(task: &Value) -> String {
         let _ = writeln!(lines, "its port   {port}");
     }
     let _ = writeln!(lines, "CA         {}\nbundle     {}", text(task, "ca"), text(task, "ca_bundle"));
+    for (name, value) in task.get("env").and_then(Value::as_object).into_iter().flatten() {
+        let _ = writeln!(lines, "instead    {name}={}", value.as_str().unwrap_or_default());
+    }
     lines
 }
 
@@ -269,5 +273,5 @@ fn shown(task: &Value) -> String {
     if let Some(ended) = task.get("ended") {
         let _ = writeln!(lines, "{:<12} {} ({})", "ended", text(ended, "at"), text(ended, "why"));
     }
-    lines + "\n" + &summary::table(task, Paint::for_stdout())
+    lines + &leases::shown(task) + "\n" + &summary::table(task, Paint::for_stdout())
 }

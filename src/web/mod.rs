@@ -11,6 +11,7 @@ mod admin_token;
 mod agents;
 mod guard;
 mod health;
+mod leases;
 mod opening;
 mod policies;
 mod problem;
@@ -29,7 +30,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 
-use crate::call::{Host, RulesDigest, SpiffeId, Task, TaskId, Timestamp, TrustDomain};
+use crate::call::{Dummy, Host, Lease, RulesDigest, SpiffeId, Task, TaskId, Timestamp, TrustDomain};
 use crate::identity::TaskTokens;
 use crate::intent::{Registration, TaskEnd, Tasks};
 
@@ -79,6 +80,11 @@ pub trait Node: Send + Sync {
     fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>>;
     /// What the node counts and measures, as Prometheus reads it, with the `Content-Type` of that.
     fn metrics(&self) -> (&'static str, String);
+    /// The leases that are known, oldest first, those of one task if one is named; and what time it is.
+    fn leases(&self, task: Option<TaskId>) -> (Vec<Lease>, Timestamp);
+    /// What an agent is configured with for a task in the place of credentials, and the names of the variables that hold secrets
+    /// of the node and must not be inherited.
+    fn dummies(&self, task: TaskId) -> (Vec<Dummy>, Vec<String>);
     /// Opens a loopback port that stands for the task, until the task ends (`Tasks::ended` shows when).
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>>;
     /// Writes an event to the journal. MUST be ready only once it is written.
@@ -167,6 +173,7 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/v1/agents/forget", post(agents::forget))
         .route("/v1/agents/quarantine", post(agents::quarantine))
         .route("/v1/agents/release", post(agents::release))
+        .route("/v1/leases", get(leases::list))
         .route("/v1/tasks", get(tasks::list).post(opening::open))
         .route("/v1/tasks/end", post(tasks::end_all))
         .route("/v1/owners/end", post(tasks::end_owned))

@@ -179,6 +179,17 @@ fn opened(shared: &Shared, task: &Task, issued: &Issued, port: Option<SocketAddr
     if let (Some(port), Some(body)) = (port, body.as_object_mut()) {
         body.insert("port_url".into(), Value::String(format!("http://{port}")));
     }
+    let (dummies, hidden) = shared.rooms.node.dummies(task.id);
+    if let (false, Some(body)) = (dummies.is_empty(), body.as_object_mut()) {
+        // Two entries may serve one service, each its classes; the client has one variable, and the first of them has it.
+        let mut env = serde_json::Map::new();
+        for (name, value) in dummies.iter().flat_map(|dummy| &dummy.env) {
+            env.entry(name.clone()).or_insert_with(|| Value::String(value.clone()));
+        }
+        body.insert("placeholders".into(), json!(dummies));
+        body.insert("env".into(), Value::Object(env));
+        body.insert("hidden_env".into(), json!(hidden));
+    }
     body
 }
 

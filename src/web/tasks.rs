@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, TaskEvent};
+use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, TaskEvent, leases};
 use crate::call::money::Money;
 use crate::call::{IntentName, SpiffeId, TaskId, Terms, Timestamp};
 use crate::intent::{Counts, Ended, IntentError, SummaryRow, TaskEnd, TaskLine, TaskState, TaskView};
@@ -167,7 +167,13 @@ fn shown(shared: &Shared, id: TaskId) -> Result<Response, Problem> {
     let view = shared.rooms.tasks.show(id).ok_or(IntentError::Unknown(id))?;
     let TaskView { task, state, counts, in_flight, bytes_out, money, summary } = view;
     let line = TaskLine { task, state, counts, in_flight, bytes_out, money };
-    Ok(Json(body_of(&line, Some(&summary))).into_response())
+    let mut body = json!(body_of(&line, Some(&summary)));
+    if let Some(fields) = body.as_object_mut() {
+        let (leases, gone) = leases::of_task(shared, id);
+        fields.insert("leases".into(), leases);
+        fields.insert("gone".into(), gone);
+    }
+    Ok(Json(body).into_response())
 }
 
 fn body_of<'a>(line: &'a TaskLine, summary: Option<&'a [SummaryRow]>) -> TaskBody<'a> {

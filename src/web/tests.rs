@@ -47,6 +47,8 @@ struct FakeNode {
     port_error: Mutex<Option<String>>,
     policy_error: Mutex<Option<String>>,
     events: Mutex<Vec<TaskEvent>>,
+    leases: Mutex<Vec<Lease>>,
+    dummies: Mutex<Vec<Dummy>>,
     /// While set, writing to the journal waits for the second after it told the first.
     gate: Mutex<Option<(Arc<Notify>, Arc<Notify>)>>,
 }
@@ -81,6 +83,14 @@ impl Node for FakeNode {
 
     fn metrics(&self) -> (&'static str, String) {
         ("text/plain", "remit_up 1\n".to_owned())
+    }
+
+    fn leases(&self, _task: Option<TaskId>) -> (Vec<Lease>, Timestamp) {
+        (self.leases.lock().unwrap().clone(), Timestamp::from_unix_s(START_S))
+    }
+
+    fn dummies(&self, _task: TaskId) -> (Vec<Dummy>, Vec<String>) {
+        (self.dummies.lock().unwrap().clone(), vec!["REAL_KEY".to_owned()])
     }
 
     fn open_task_port(&self, _task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>> {
@@ -133,6 +143,8 @@ async fn stand() -> Stand {
         policy_error: Mutex::default(),
         port_error: Mutex::default(),
         events: Mutex::default(),
+        leases: Mutex::default(),
+        dummies: Mutex::default(),
         gate: Mutex::default(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

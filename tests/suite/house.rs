@@ -64,7 +64,17 @@ const FENCES: [(&str, &[&str]); 15] = [
     ("axum::", &["web", "terminal/demo"]),
     (
         "tokio::spawn",
-        &["accept", "lease/revoke", "origin", "record", "telemetry", "web", "runtime", "terminal/demo"],
+        &[
+            "accept",
+            "lease/broker",
+            "lease/revoke",
+            "origin",
+            "record",
+            "telemetry",
+            "web",
+            "runtime",
+            "terminal/demo",
+        ],
     ),
     ("anyhow::", &["terminal", "main"]),
 ];

@@ -16,6 +16,7 @@ mod flow;
 mod harness;
 mod house;
 mod laboratory;
+mod leases;
 mod messages;
 mod observe;
 mod reload;

@@ -33,6 +33,12 @@ impl Refusal {
             Self::JournalUnavailable { .. } => {
                 "Nothing is forwarded that cannot be recorded; the operator must see to the disk under state.dir."
             }
+            Self::LeaseRefused { .. } => {
+                "Nothing was sent. The operator looks at the [[leases]] of this service, or grants the task less."
+            }
+            Self::LeaseUnavailable { .. } => {
+                "Nothing was sent; send the call again in a few seconds. The operator looks at whoever gives the credential."
+            }
             Self::MethodRefused { .. } => "Use a method that the API documents.",
             Self::NotTls { .. } => {
                 "Speak TLS through the tunnel; remit carries HTTP over TLS and nothing else."
@@ -51,6 +57,9 @@ impl Refusal {
             }
             Self::OutsideGrant { .. } => {
                 "Stay within what the task was opened for, or ask whoever opened it for a task that reaches further."
+            }
+            Self::PlaceholderMisplaced { .. } => {
+                "Nothing was sent. A placeholder is worth nothing by itself: leave it where the service's client puts its credential, and send it nowhere else."
             }
             Self::PolicyDenied { .. } => {
                 "Do without this call, or ask the operator for a policy that permits it."

@@ -5,6 +5,7 @@
 //! [`Fetch`](crate::call::Fetch) alone.
 
 pub mod aws_sts;
+pub mod fixed;
 
 use futures_util::future::BoxFuture;
 
@@ -24,6 +25,12 @@ pub trait Provider: Send + Sync {
 
     /// Has a credential end. What is gone already counts as ended.
     fn revoke<'a>(&'a self, handle: &'a Secret<String>) -> BoxFuture<'a, Result<Returned, MintError>>;
+
+    /// Changes when what was given before is not to be used any more, because it was replaced where it comes from. Asked at every
+    /// call.
+    fn generation(&self) -> u64 {
+        0
+    }
 }
 
 /// What a credential is wanted for.

@@ -74,6 +74,11 @@ impl<'d> Section<'d> {
         sections
     }
 
+    /// Whether the document has the key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Notes that a key without which the table means nothing is absent.
     pub(super) fn lacks(&self, key: &str) {
         self.problems.anywhere(format!("`{}` is missing in one of the [[{}]]", key, self.path));
@@ -145,6 +150,14 @@ impl<'d> Value<'d> {
         match self.0.get_ref() {
             DeValue::String(text) => Ok(text),
             other => Err(format!("a text in quotes is wanted, not {}", kind(other))),
+        }
+    }
+
+    /// `true` or `false`.
+    pub(super) fn truth(self) -> Result<bool, String> {
+        match self.0.get_ref() {
+            DeValue::Boolean(truth) => Ok(*truth),
+            other => Err(format!("true or false is wanted, not {}", kind(other))),
         }
     }
 

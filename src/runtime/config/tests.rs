@@ -405,3 +405,53 @@ fn a_collector_has_trust_and_batches_of_its_own() {
     let told = parse_with(file, &[("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/k.pem")]).unwrap_err().to_string();
     assert_eq!(told.matches("OTEL_EXPORTER_OTLP_CLIENT_KEY").count(), 1, "{told}");
 }
+
+#[test]
+fn leases_say_where_a_secret_is_and_where_it_goes() {
+    use crate::lease::provider::fixed::Source;
+    use crate::lease::{Look, Place};
+    let text = "[[leases]]\nservice = \"github\"\nprovider = \"fixed\"\nsecret = { env = \"REAL\" }\n\
+        [[leases]]\nservice = \"API.example.test\"\nprovider = \"fixed\"\nsecret = { file = \"k\" }\nclasses = [\"read\"]\n\
+        place = { header = \"X-Key\" }\nenv = [\"A\", \"B\"]\nplaceholder = \"sk-\"\n\
+        [[leases]]\nservice = \"x\"\nprovider = \"fixed\"\nsecret = { command = [\"pass\", \"x\"] }\nplace = { basic = true }\n";
+    let leases = parse(text).unwrap().leases;
+    let [one, two, three] = leases.as_slice() else { panic!("{leases:?}") };
+    assert_eq!((one.service.as_str(), &one.place, &one.env), ("github", &None, &None));
+    assert_eq!(one.provider, LeaseProvider::Fixed(Source::Env("REAL".into())));
+    assert_eq!(
+        (two.service.as_str(), two.classes.as_slice()),
+        ("api.example.test", [crate::call::Class::Read].as_slice())
+    );
+    assert_eq!(two.provider, LeaseProvider::Fixed(Source::File("/etc/remit/k".into())));
+    let header = Place::Header { name: http::HeaderName::from_static("x-key"), format: "{}".into() };
+    assert_eq!((&two.place, &two.look), (&Some(header), &Some(Look::Prefix("sk-".into()))));
+    assert_eq!(two.env.as_deref(), Some(["A".to_owned(), "B".to_owned()].as_slice()));
+    assert_eq!(three.place, Some(Place::Basic { user: None }));
+}
+
+#[test]
+fn mistakes_in_leases_are_told_and_secrets_are_not() {
+    let with =
+        |more: &str| complaint(&format!("[[leases]]\nservice = \"github\"\nprovider = \"fixed\"\n{more}"));
+    let secret = "secret = { env = \"X\" }\n";
+    assert!(
+        with(&format!("{secret}plase = 1\n"))
+            .contains("unknown key `plase` in [leases]; did you mean `place`?")
+    );
+    assert!(with("").contains("`secret` is missing in one of the [[leases]]"));
+    assert!(complaint("[[leases]]\nprovider = \"fixd\"\n").contains("did you mean `fixed`?"));
+    assert!(complaint("[[leases]]\nprovider = \"fixed\"\n").contains("`service` is missing"));
+    let literal = with("secret = \"ghp_hunter2\"\n");
+    assert!(
+        literal.contains("`leases.secret`: a table is wanted") && !literal.contains("hunter2"),
+        "{literal}"
+    );
+    let inside = with("secret = { value = \"ghp_hunter2\" }\n");
+    assert!(inside.contains("one of `env`, `file`, `command`") && !inside.contains("hunter2"), "{inside}");
+    assert!(with(&format!("{secret}place = {{ header = \"a b\" }}\n")).contains("names no header field"));
+    assert!(with(&format!("{secret}place = {{ format = \"Bearer\" }}\n")).contains("has to have one `{}`"));
+    let both = with(&format!("{secret}place = {{ query = \"a\", cookie = \"b\" }}\n"));
+    assert!(both.contains("one of `header` (with `format`)"), "{both}");
+    assert!(with(&format!("{secret}classes = [\"reed\"]\n")).contains("did you mean `read`?"));
+    assert!(with(&format!("{secret}env = \"1X\"\n")).contains("names no environment variable"));
+}

@@ -20,9 +20,11 @@ pub(super) async fn run(command: &[OsString], environment: &Environment) -> Resu
     };
     let mut child = Command::new(program);
     child.args(arguments).envs(&environment.set);
-    for name in &environment.unset {
+    for name in environment.unset.iter().copied().chain(environment.hidden.iter().map(String::as_str)) {
         child.env_remove(name);
     }
+    // Last: a secret and its placeholder may go by the same name.
+    child.envs(environment.placeholders.iter().map(|(name, value)| (name, value)));
     // Before the start: a signal in between would end us and leave CMD alone.
     let mut signals = Signals::listen()?;
     let child = child.spawn().map_err(|error| cannot_run(program, &error))?;

@@ -27,6 +27,10 @@ pub(super) struct Given<'g> {
     pub(super) ca: &'g Path,
     pub(super) bundle: &'g Path,
     pub(super) files: &'g Files,
+    /// Placeholders, by the variables in which clients look for credentials.
+    pub(super) placeholders: Vec<(String, String)>,
+    /// Variables of ours that hold what the placeholders stand for.
+    pub(super) hidden: Vec<String>,
 }
 
 /// What CMD's environment has that ours has not, and the other way round.
@@ -34,6 +38,10 @@ pub(super) struct Given<'g> {
 pub(super) struct Environment {
     pub(super) set: BTreeMap<&'static str, OsString>,
     pub(super) unset: Vec<&'static str>,
+    /// What stands for credentials, over what is there by that name.
+    pub(super) placeholders: Vec<(String, String)>,
+    /// Secrets of ours, which CMD must not inherit.
+    pub(super) hidden: Vec<String>,
 }
 
 const PROXY: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
@@ -90,7 +98,8 @@ impl Environment {
         all(&["PYTHONPATH"], &python_path(given.files, inherited("PYTHONPATH")));
         all(&["JAVA_TOOL_OPTIONS"], &joined(inherited("JAVA_TOOL_OPTIONS"), " ", &java_options(given)));
         all(&["REMIT_TASK"], OsStr::new(given.task));
-        Self { set, unset: UNSET.to_vec() }
+        let (placeholders, hidden) = (given.placeholders.clone(), given.hidden.clone());
+        Self { set, unset: UNSET.to_vec(), placeholders, hidden }
     }
 }
 

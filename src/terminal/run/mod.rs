@@ -128,6 +128,8 @@ async fn behind(arguments: &Arguments, host: &Host, task: &Value) -> Result<Exit
         ca: Path::new(task::text(task, "ca")),
         bundle,
         files: &files,
+        placeholders: pairs(task.get("env")),
+        hidden: texts(task.get("hidden_env")),
     };
     let environment = Environment::of(&given, &inherited);
     tokio::select! {
@@ -135,6 +137,16 @@ async fn behind(arguments: &Arguments, host: &Host, task: &Value) -> Result<Exit
         status = child::run(&arguments.command, &environment) => status,
         never = keep_alive(host.admin(), task) => match never {},
     }
+}
+
+fn pairs(fields: Option<&Value>) -> Vec<(String, String)> {
+    let fields = fields.and_then(Value::as_object).into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn texts(list: Option<&Value>) -> Vec<String> {
+    let list = list.and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|one| one.as_str().map(str::to_owned)).collect()
 }
 
 /// A third of a token's life: two renewals may fail.

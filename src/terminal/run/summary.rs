@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::terminal::leases;
 use crate::terminal::screen::Paint;
 use crate::terminal::table::{Lean, Table};
 use crate::terminal::task::text;
@@ -24,7 +25,8 @@ pub(in crate::terminal) fn report(task: &Value, paint: Paint) -> String {
     };
     let held = if held == 0 { String::new() } else { format!(", {}", paint.red(&format!("{held} held"))) };
     let noun = if all == 1 { "call" } else { "calls" };
-    format!("{who} made {all} {noun}, {refused}{held}\n{}", table(task, paint).trim_end())
+    let leases = leases::left(task).map(|left| format!("\n{left}")).unwrap_or_default();
+    format!("{who} made {all} {noun}, {refused}{held}\n{}{leases}", table(task, paint).trim_end())
 }
 
 /// One line an operation and decision.

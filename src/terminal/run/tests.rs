@@ -38,8 +38,16 @@ fn environment(inherited: &[(&str, &str)], port: Option<&str>) -> (Environment, 
     };
     let files = Files::write(folder.path(), "01TASK", &bundle, &inherited).unwrap();
     let ca = Path::new("/s/ca.pem");
-    let given =
-        Given { task: "01TASK", proxy_url: PROXY, port_url: port, ca, bundle: &bundle, files: &files };
+    let given = Given {
+        task: "01TASK",
+        proxy_url: PROXY,
+        port_url: port,
+        ca,
+        bundle: &bundle,
+        files: &files,
+        placeholders: Vec::new(),
+        hidden: Vec::new(),
+    };
     let environment = Environment::of(&given, &inherited);
     let place = |path: &Path| path.to_str().unwrap().to_owned();
     (environment, place(&folder.path().join("01TASK")), place(&bundle))

@@ -1,0 +1,153 @@
+//! Finds placeholders in a request, and tells whether they stand where they may.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use super::broker::Broker;
+use super::place::{Spot, decoded};
+use super::placeholder::{Candidate, basic};
+use crate::call::{Head, Operations, TaskId};
+
+/// A placeholder that stands where it does not belong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} stands in {spot}, and {may}")]
+pub struct Misplaced {
+    what: String,
+    spot: String,
+    may: String,
+}
+
+impl Broker {
+    /// Whether there is any entry at all; else there is nothing to find and nothing to put.
+    pub fn has_entries(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// The first entry that serves a call.
+    pub(super) fn entry_for(&self, head: &Head, operations: &Operations) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.serves(head, operations))
+    }
+
+    /// Looks at the head of a call and at what was seen of its body.
+    pub fn examine(
+        &self,
+        head: &Head,
+        body: &[u8],
+        task: TaskId,
+        operations: &Operations,
+    ) -> Result<(), Misplaced> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let mut at = None;
+        let mut look = |hay: &[u8], spot: Spot<'_>| {
+            for candidate in self.placeholders.find(hay) {
+                // Asked once something was found: hardly any request has a placeholder where none belongs.
+                let serving = *at.get_or_insert_with(|| self.entry_for(head, operations));
+                self.check(candidate, spot, task, serving)?;
+            }
+            Ok(())
+        };
+        fields(&head.headers, &mut look)?;
+        let raw = head.target.raw();
+        let (path, query) = raw.split_once('?').unwrap_or((raw, ""));
+        look(path.as_bytes(), Spot::Path)?;
+        for pair in query.split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            look(name.as_bytes(), Spot::Path)?;
+            if value.contains('%') {
+                look(decoded(value).as_bytes(), Spot::Query(name))?;
+            } else {
+                look(value.as_bytes(), Spot::Query(name))?;
+            }
+        }
+        look(body, Spot::Body)
+    }
+
+    fn check(
+        &self,
+        candidate: Candidate<'_>,
+        spot: Spot<'_>,
+        task: TaskId,
+        serving: Option<usize>,
+    ) -> Result<(), Misplaced> {
+        let serving = serving.and_then(|at| self.entries.get(at));
+        if let Some(entry) = serving
+            && self.placeholders.is(candidate, task, &entry.service)
+        {
+            if entry.place.covers(spot) {
+                return Ok(());
+            }
+            let may = format!("`{}` takes it in {}", entry.service, entry.place);
+            return Err(Misplaced {
+                what: "the placeholder of this task".to_owned(),
+                spot: spot.to_string(),
+                may,
+            });
+        }
+        let own = self.entries.iter().find(|entry| self.placeholders.is(candidate, task, &entry.service));
+        let (what, may) = match (own, candidate.task()) {
+            (Some(entry), _) => (
+                format!("the placeholder for `{}`", entry.service),
+                "this call is none that it is for".to_owned(),
+            ),
+            (None, Some(other)) if other != task => {
+                (format!("a placeholder of task {other}"), "this call is of another task".to_owned())
+            }
+            (None, _) => (
+                "a placeholder".to_owned(),
+                "no [[leases]] entry of this node knows it for this task".to_owned(),
+            ),
+        };
+        Err(Misplaced { what, spot: spot.to_string(), may })
+    }
+
+    /// The same for a message over a WebSocket, where no placeholder belongs.
+    pub fn examine_message(&self, message: &[u8], task: TaskId) -> Result<(), Misplaced> {
+        if self.entries.is_empty() {
+            return Ok(());
+        }
+        let mut found = self.placeholders.find(message);
+        found.next().map_or(Ok(()), |candidate| self.check(candidate, Spot::Body, task, None))
+    }
+
+    /// What an agent is configured with for a task.
+    pub fn dummies(&self, task: TaskId) -> Vec<crate::call::Dummy> {
+        let of = |entry: &super::entry::Entry| {
+            let placeholder = self.placeholders.of(task, &entry.service, &entry.look);
+            let plain = || self.placeholders.of(task, &entry.service, &super::placeholder::Look::default());
+            let mut names = entry.env.iter().cloned();
+            let first = names.next().map(|name| (name, placeholder.clone()));
+            let env = first.into_iter().chain(names.map(|name| (name, plain()))).collect();
+            crate::call::Dummy {
+                service: crate::call::ServiceName(Arc::clone(&entry.service)),
+                env,
+                placeholder,
+            }
+        };
+        self.entries.iter().map(of).collect()
+    }
+}
+
+fn fields(
+    headers: &HeaderMap,
+    look: &mut impl FnMut(&[u8], Spot<'_>) -> Result<(), Misplaced>,
+) -> Result<(), Misplaced> {
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        if *name == COOKIE {
+            for pair in value.split(|b| *b == b';') {
+                let named = pair.split(|b| *b == b'=').next().unwrap_or_default().trim_ascii();
+                look(pair, Spot::Cookie(std::str::from_utf8(named).unwrap_or_default()))?;
+            }
+            continue;
+        }
+        look(value, Spot::Header(name))?;
+        if let Some(pair) = basic(value) {
+            look(&pair, Spot::Header(name))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! What a call gets to see of a lease: enough to carry its credential, and to keep it from the agent.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+
+use super::broker::Broker;
+use super::held::Held;
+use super::inject::{self, InjectError};
+use super::ports::LeaseError;
+use super::provider::Material;
+use crate::call::{Head, Leak, Lease, Leased, Operations, Origin, Secret, Target, Task, TaskId};
+
+/// A credential for one call.
+pub struct Grip {
+    broker: Arc<Broker>,
+    held: Arc<Held>,
+    entry: usize,
+    task: TaskId,
+}
+
+impl Broker {
+    /// The credential for a call, minted at the first need; none: no entry serves the call, and it goes out as the agent sent it.
+    pub async fn grip(
+        self: &Arc<Self>,
+        head: &Head,
+        task: &Arc<Task>,
+        operations: &Operations,
+    ) -> Result<Option<Grip>, LeaseError> {
+        let Some(entry) = self.entry_for(head, operations) else { return Ok(None) };
+        let taken = self.take(entry, task, operations).await?;
+        Ok(Some(Grip { broker: self.clone(), held: taken, entry, task: task.id }))
+    }
+
+    /// Whether a call is one that an entry serves.
+    pub fn serves(&self, head: &Head, operations: &Operations) -> bool {
+        self.entry_for(head, operations).is_some()
+    }
+
+    /// The leases that are known, oldest first; those of one task, if one is named.
+    pub fn leases(&self, task: Option<TaskId>) -> Vec<Lease> {
+        self.lock().list(task)
+    }
+}
+
+impl Grip {
+    /// What the call tells of it.
+    pub fn as_used(&self) -> Leased {
+        self.held.as_used()
+    }
+
+    /// Puts the credential where the service wants to see it.
+    pub fn put(
+        &self,
+        _origin: &Origin,
+        _method: &Method,
+        headers: &mut HeaderMap,
+        target: &mut Target,
+    ) -> Result<(), InjectError> {
+        let Some(entry) = self.broker.entries.get(self.entry) else { return Ok(()) };
+        inject::put(&entry.place, &self.held.material, &self.broker.placeholders, headers, target)
+    }
+
+    /// What must not reach the agent, and what it is shown instead.
+    pub fn leaks(&self) -> Vec<Leak> {
+        let Some(entry) = self.broker.entries.get(self.entry) else { return Vec::new() };
+        let instead = self.broker.placeholders.of(self.task, &entry.service, &entry.look);
+        let leak = |secret: &Secret<String>| Leak { secret: secret.clone(), instead: instead.clone() };
+        match &self.held.material {
+            Material::Token(token) => vec![leak(token)],
+            Material::Basic { password, .. } => vec![leak(password)],
+            Material::Dpop { token, key } => vec![leak(token), leak(key)],
+            Material::Aws { secret_access_key, session_token, .. } => {
+                std::iter::once(leak(secret_access_key)).chain(session_token.as_ref().map(leak)).collect()
+            }
+        }
+    }
+
+    /// The service did not take it.
+    pub async fn rejected(&self) {
+        self.broker.rejected(self.held.id).await;
+    }
+}
+
+impl std::fmt::Debug for Grip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Grip({})", self.held.id)
+    }
+}

@@ -1,0 +1,6 @@
+//! Leases: placeholders, places, and their lives.
+
+mod ground;
+mod lives;
+mod model;
+mod placing;

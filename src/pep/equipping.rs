@@ -1,0 +1,116 @@
+//! Credentials on the walk: placeholders are looked for before anything is decided, and a credential is put in once the call is
+//! written down, at the last moment before it leaves.
+
+use std::sync::{Arc, OnceLock};
+
+use http::StatusCode;
+
+use super::{Pep, refusals};
+use crate::body::Body;
+use crate::call::{Attributed, Call, Credentialed, Decision, Leased, Peek, Refusal};
+use crate::intent::Place;
+use crate::lease::{Grip, LeaseError};
+use crate::origin::{Answer, OriginError};
+
+/// Why a call did not get an answer.
+pub(super) enum Unsent {
+    /// It never went out.
+    Lease(LeaseError),
+    /// The origin's affair.
+    Origin(OriginError),
+}
+
+/// Which lease a call carried, for whoever closes it.
+pub(super) type Carried = Arc<OnceLock<Leased>>;
+
+impl Pep {
+    /// A placeholder that is somewhere else than where its credential goes is not let out, whatever the policies say.
+    pub(super) async fn examine(
+        &self,
+        call: Call<Attributed>,
+        seen: &Peek,
+        place: &Place,
+    ) -> Result<Call<Attributed>, Refusal> {
+        let (head, stage) = (call.head(), call.stage());
+        let examined = match head.upgrade {
+            // Its head is that of the upgrade, which was looked at.
+            Some(crate::call::stage::Upgrade::Message) => {
+                self.leases.examine_message(&seen.bytes, stage.task.id)
+            }
+            _ => self.leases.examine(head, &seen.bytes, stage.task.id, &stage.operations),
+        };
+        let Err(misplaced) = examined else { return Ok(call) };
+        let refusal = Refusal::PlaceholderMisplaced { why: misplaced.to_string() };
+        self.settle(place, stage, Decision::Deny, Some(refusal.code()));
+        Err(self.refuse(call.account(), Decision::Deny, refusal).await)
+    }
+
+    /// Sends a call, with the credential of a lease if one is for it.
+    pub(super) async fn send(
+        &self,
+        call: Call<Credentialed>,
+        body: Body,
+        carried: &Carried,
+    ) -> Result<Answer, Unsent> {
+        let (call, grip) = self.equip(call).await.map_err(Unsent::Lease)?;
+        if let Some(grip) = &grip {
+            let _first = carried.set(grip.as_used());
+        }
+        let mut answer = self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
+        if let Some(grip) = grip {
+            if answer.response.status() == StatusCode::UNAUTHORIZED {
+                grip.rejected().await;
+            }
+            answer.response = scrubbed(answer.response, &grip);
+        }
+        Ok(answer)
+    }
+
+    async fn equip(
+        &self,
+        call: Call<Credentialed>,
+    ) -> Result<(Call<Credentialed>, Option<Grip>), LeaseError> {
+        if !self.leases.has_entries() {
+            return Ok((call, None));
+        }
+        let (head, stage) = (call.head(), call.stage());
+        if !self.leases.serves(head, &stage.operations) {
+            return Ok((call, None));
+        }
+        if !self.upstream.is_fit_for_secrets(&head.origin) {
+            let why = "a credential is sent over verified TLS alone; use https://, or map the name under [upstream.resolve]";
+            return Err(LeaseError::Refused(why.to_owned()));
+        }
+        let Some(grip) = self.leases.grip(head, &stage.task, &stage.operations).await? else {
+            return Ok((call, None));
+        };
+        let carrying = call.carrying(grip.as_used(), |origin, method, headers, target| {
+            grip.put(origin, method, headers, target)
+        });
+        let call = carrying.map_err(|error| LeaseError::Refused(error.to_string()))?;
+        Ok((call, Some(grip)))
+    }
+}
+
+/// The answer without what must not reach the agent. SEAM(scrub): `origin` learns to do it while the answer streams.
+fn scrubbed(answer: http::Response<Body>, grip: &Grip) -> http::Response<Body> {
+    let _leaks = grip.leaks();
+    answer
+}
+
+/// What becomes of a call that got no answer.
+pub(super) fn unsent(
+    unsent: &Unsent,
+    origin: &crate::call::Origin,
+) -> (crate::call::Outcome, Refusal, String) {
+    match unsent {
+        Unsent::Lease(error) => {
+            let (outcome, refusal) = refusals::lease(error);
+            (outcome, refusal, error.to_string())
+        }
+        Unsent::Origin(error) => {
+            let (outcome, refusal) = refusals::origin(error, origin);
+            (outcome, refusal, error.to_string())
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The leases of a node: what the configuration says, completed by the catalog, with the world around.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+
+use super::config::{self, LeaseProvider};
+use super::error::StartError;
+use crate::call::{Clock, Entropy, Lease, Secret, TaskId, Timestamp};
+use crate::catalog::{Catalog, Credential};
+use crate::identity::private_file;
+use crate::intent::{TaskEnd, Tasks};
+use crate::lease::provider::fixed::{Fixed, Source};
+use crate::lease::{Broker, Entry, LeaseBook as _, Look, Place, Ports, Provider, TaskEnds, Told, Witness};
+use crate::record::{Event, Journal};
+use crate::store::Sqlite;
+
+/// How long leases that are over can be shown.
+const SHOWN: Duration = Duration::from_secs(7 * 86_400);
+/// Bytes of the key, before it is written as hex.
+const KEY_BYTES: usize = 32;
+
+/// What it takes to have leases.
+pub(super) struct Around<'a> {
+    pub(super) clock: &'a Arc<dyn Clock>,
+    pub(super) entropy: &'a Arc<dyn Entropy>,
+    pub(super) store: &'a Arc<Sqlite>,
+    pub(super) journal: &'a Arc<Journal>,
+    pub(super) tasks: &'a Arc<Tasks>,
+}
+
+/// The broker, with what the store kept taken up.
+pub(super) async fn start(
+    leases: &[config::Lease],
+    catalog: &Catalog,
+    dir: &Path,
+    around: Around<'_>,
+) -> Result<Arc<Broker>, StartError> {
+    let entries = entries(leases, catalog)?;
+    let Around { clock, entropy, store, journal, tasks } = around;
+    let key = private_file::load_or_make(&dir.join("lease.key"), || fresh_key(&**entropy))?;
+    let ports = Ports {
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        book: store.clone(),
+        witness: Arc::new(Diary(journal.clone())),
+        tasks: Arc::new(Ends(tasks.clone())),
+    };
+    let short = || StartError::Leases {
+        why: "`lease.key` is too short to be a key; put the one back that was there".into(),
+    };
+    let broker = Broker::new(entries, &key, ports).ok_or_else(short)?;
+    let since = Timestamp::from_unix_s(clock.now().unix_s().saturating_sub(SHOWN.as_secs()));
+    let book = store.clone();
+    let kept = tokio::task::spawn_blocking(move || book.load(since)).await;
+    let kept = kept.map_err(|_| StartError::Interrupted)?;
+    let kept = kept.map_err(|error| StartError::Leases { why: error.to_string() })?;
+    broker.resume(kept).await;
+    Ok(broker)
+}
+
+/// The variables of the node's own environment that hold secrets: no agent may inherit them.
+pub(super) fn hidden(leases: &[config::Lease]) -> Vec<String> {
+    let name = |lease: &config::Lease| match &lease.provider {
+        LeaseProvider::Fixed(Source::Env(name)) => Some(name.clone()),
+        LeaseProvider::Fixed(Source::File(_) | Source::Command(_)) => None,
+    };
+    leases.iter().filter_map(name).collect()
+}
+
+fn fresh_key(entropy: &dyn Entropy) -> Secret<Vec<u8>> {
+    let mut bytes = zeroize::Zeroizing::new([0; KEY_BYTES]);
+    entropy.fill(bytes.as_mut());
+    let hex = bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    Secret::new(hex.into_bytes())
+}
+
+fn entries(leases: &[config::Lease], catalog: &Catalog) -> Result<Vec<Entry>, StartError> {
+    let mut named: BTreeMap<String, usize> = BTreeMap::new();
+    leases.iter().map(|lease| entry(lease, catalog, &mut named)).collect()
+}
+
+fn entry(
+    lease: &config::Lease,
+    catalog: &Catalog,
+    named: &mut BTreeMap<String, usize>,
+) -> Result<Entry, StartError> {
+    let config::Lease { service, provider, place, classes, env, look } = lease;
+    let is_host = service.contains(['.', ':']);
+    if !is_host && !catalog.services().any(|known| *known.0 == **service) {
+        let why = format!("no service of the catalog is called `{service}`; `remit catalog list` names them");
+        return Err(StartError::Leases { why });
+    }
+    let default = catalog.credential(service);
+    let place = match place {
+        Some(place) => place.clone(),
+        None => default.as_ref().and_then(usual_place).unwrap_or_default(),
+    };
+    let look = look.clone().or_else(|| default.as_ref()?.look.as_deref().map(Look::of)).unwrap_or_default();
+    let env = env.clone().or_else(|| default.as_ref().map(|usual| usual.env.clone())).unwrap_or_default();
+    let kind = provider.kind();
+    let many = named.entry(format!("{service}/{kind}")).or_default();
+    *many += 1;
+    // What is in the store and in agents' hands goes by this name, so it does not depend on other entries than those alike.
+    let name = if *many == 1 { format!("{service}/{kind}") } else { format!("{service}/{kind}/{many}") };
+    Ok(Entry {
+        name: name.into(),
+        service: service.as_str().into(),
+        classes: classes.clone(),
+        place,
+        look,
+        env,
+        provider: made(provider),
+    })
+}
+
+fn made(provider: &LeaseProvider) -> Arc<dyn Provider> {
+    match provider {
+        LeaseProvider::Fixed(source) => Arc::new(Fixed::new(source.clone())),
+    }
+}
+
+/// Where the catalog says that the service wants to see it.
+fn usual_place(usual: &Credential) -> Option<Place> {
+    if usual.aws {
+        return Some(Place::SignAws);
+    }
+    if let Some(name) = &usual.query {
+        return Some(Place::Query { name: name.clone() });
+    }
+    if usual.basic {
+        return Some(Place::Basic { user: None });
+    }
+    let name = usual.header.as_deref().map_or(Ok(AUTHORIZATION), HeaderName::try_from).ok()?;
+    let bare = if name == AUTHORIZATION { "Bearer {}" } else { "{}" };
+    Some(Place::Header { format: usual.format.clone().unwrap_or_else(|| bare.to_owned()), name })
+}
+
+/// Writes what becomes of leases into the journal.
+struct Diary(Arc<Journal>);
+
+impl Witness for Diary {
+    fn tell<'a>(&'a self, lease: &'a Lease, what: Told) -> BoxFuture<'a, Result<(), String>> {
+        let event = match what {
+            Told::State => Event::Lease(lease),
+            Told::Overdue => Event::LeaseOverdue(lease),
+        };
+        async move { self.0.note(event).await.map(drop).map_err(|error| error.to_string()) }.boxed()
+    }
+}
+
+/// Shows the end of tasks.
+struct Ends(Arc<Tasks>);
+
+impl TaskEnds for Ends {
+    fn ended(&self, task: TaskId) -> Option<BoxFuture<'static, ()>> {
+        let mut ended = self.0.ended(task).ok()?;
+        let wait = async move {
+            let is_for_good = |why: &Option<TaskEnd>| why.is_some_and(|why| why != TaskEnd::Drain);
+            if ended.wait_for(is_for_good).await.is_err() {
+                // The node stops, and the task goes on with the next start.
+                std::future::pending::<()>().await;
+            }
+        };
+        Some(wait.boxed())
+    }
+}

@@ -1,0 +1,171 @@
+//! Leases through a whole node: the agent holds a placeholder, the origin sees the credential, and the end of the task is the end
+//! of both.
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::harness::{Agent, House, PERMIT_ALL, of_kind};
+
+const ISSUES: &str = "https://api.github.com/repos/octo/hello/issues";
+const LEASE: &str =
+    "[[leases]]\nservice = \"github\"\nprovider = \"fixed\"\nsecret = { file = \"github.token\" }\n";
+
+async fn house(secret: Option<&str>) -> House {
+    let house = House::start(PERMIT_ALL, LEASE).await;
+    if let Some(secret) = secret {
+        std::fs::write(house.dir.path().join("github.token"), secret).unwrap();
+    }
+    house
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {value}"))
+}
+
+async fn agent(house: &House, host: &str, task: &Value) -> Agent {
+    Agent::connect(house, host, "http/1.1", text(task, "token")).await
+}
+
+#[tokio::test]
+async fn the_origin_sees_the_credential_and_the_agent_a_placeholder() {
+    let house = house(Some("ghp_real\n")).await;
+    let task = house.task().await;
+    let dummy = text(&task["env"], "GITHUB_TOKEN").to_owned();
+    assert!(dummy.starts_with("ghp_rem1t"), "{dummy}");
+    let mut agent = agent(&house, "api.github.com", &task).await;
+    for own in [format!("token {dummy}"), "Bearer the agent's own".to_owned()] {
+        let (status, ..) = agent.ask("GET", ISSUES, &[("authorization", &own)]).await;
+        assert_eq!(status, StatusCode::OK);
+    }
+    let (status, ..) = agent.ask("POST", ISSUES, &[]).await;
+    assert_eq!(status, StatusCode::OK);
+    let sent: Vec<_> = house.origin.seen().iter().map(|seen| seen.headers["authorization"].clone()).collect();
+    assert_eq!(sent, ["Bearer ghp_real"; 3]);
+
+    let id = text(&task, "id").to_owned();
+    let (_, shown) = house.admin(Method::GET, &format!("/v1/tasks/{id}"), Value::Null).await;
+    assert_eq!(shown["gone"]["answer"], "no");
+    assert_eq!(
+        (&shown["leases"][0]["state"], &shown["leases"][0]["provider"]),
+        (&"active".into(), &"fixed".into())
+    );
+    house.admin(Method::POST, &format!("/v1/tasks/{id}/end"), Value::Null).await;
+    let listed = loop {
+        let (_, listed) = house.admin(Method::GET, &format!("/v1/leases?task={id}"), Value::Null).await;
+        if listed["leases"][0]["state"] != "active" {
+            break listed;
+        }
+    };
+    assert_eq!(listed["leases"].as_array().map(Vec::len), Some(1), "one lease for three calls: {listed}");
+    let (_, shown) = house.admin(Method::GET, &format!("/v1/tasks/{id}"), Value::Null).await;
+    assert_eq!(shown["gone"]["answer"], "stays", "the key was there before");
+
+    let state = std::fs::read_dir(house.dir.path().join("state")).unwrap();
+    for file in state.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(8).any(|bytes| bytes == b"ghp_real"), "{} has the secret", file.display());
+    }
+    let journal = house.journal().await;
+    let minted = of_kind(&journal, "lease_minted");
+    assert_eq!((minted.len(), of_kind(&journal, "lease_expired").len()), (1, 1));
+    for closed in of_kind(&journal, "closed") {
+        let lease = &closed["closing"]["lease"];
+        assert_eq!((&lease["id"], &lease["short_lived"]), (&minted[0]["lease"], &Value::Bool(false)));
+    }
+    assert!(!journal.iter().any(|entry| entry.to_string().contains("ghp_real")));
+}
+
+#[tokio::test]
+async fn a_placeholder_that_is_sent_elsewhere_does_not_go_out() {
+    let house = house(Some("ghp_real")).await;
+    let (task, other) = (house.task().await, house.task().await);
+    let (dummy, theirs) = (text(&task["env"], "GITHUB_TOKEN"), text(&other["env"], "GITHUB_TOKEN"));
+    assert_ne!(dummy, theirs);
+    let (here, there) = (format!("{ISSUES}?q={dummy}"), format!("https://api.test/{dummy}"));
+    let bearer = |dummy: &str| format!("Bearer {dummy}");
+    for (host, url, header, value) in [
+        ("api.test", "https://api.test/x", "authorization", bearer(dummy)),
+        ("api.test", there.as_str(), "x-nothing", String::new()),
+        ("api.github.com", ISSUES, "x-copy", dummy.to_owned()),
+        ("api.github.com", here.as_str(), "x-nothing", String::new()),
+        ("api.github.com", ISSUES, "authorization", bearer(theirs)),
+    ] {
+        let mut agent = agent(&house, host, &task).await;
+        let (status, headers, text) = agent.ask("GET", url, &[(header, &value)]).await;
+        assert_eq!(
+            (status, headers["remit-refusal"].to_str().unwrap()),
+            (StatusCode::FORBIDDEN, "placeholder_misplaced"),
+            "{text}"
+        );
+    }
+    assert!(house.origin.seen().is_empty());
+    let journal = house.journal().await;
+    assert_eq!(of_kind(&journal, "refused").len(), 5);
+    assert!(of_kind(&journal, "lease_minted").is_empty(), "a refused call needs no credential");
+}
+
+#[tokio::test]
+async fn a_call_without_a_credential_does_not_go_out_and_says_why() {
+    let house = house(None).await;
+    let task = house.task().await;
+    let mut github = agent(&house, "api.github.com", &task).await;
+    let (status, headers, text) = github.ask("GET", ISSUES, &[("authorization", "Bearer own")]).await;
+    assert_eq!(
+        (status, headers["remit-refusal"].to_str().unwrap()),
+        (StatusCode::FORBIDDEN, "lease_refused"),
+        "{text}"
+    );
+    assert!(text.contains("github.token"), "{text}");
+    assert!(house.origin.seen().is_empty(), "the agent's own key is no way round");
+    let mut elsewhere = agent(&house, "api.test", &task).await;
+    let (status, ..) = elsewhere.ask("GET", "https://api.test/x", &[("authorization", "Bearer own")]).await;
+    assert_eq!(
+        (status, house.origin.seen()[0].headers["authorization"].to_str().unwrap()),
+        (StatusCode::OK, "Bearer own")
+    );
+    let journal = house.journal().await;
+    let closed = of_kind(&journal, "closed");
+    assert_eq!(closed[0]["closing"]["outcome"], "unequipped");
+    assert_eq!(closed[0]["closing"]["refusal"], "lease_refused");
+    assert!(closed[0]["closing"]["lease"].is_null() && closed[1]["closing"]["lease"].is_null());
+}
+
+#[tokio::test]
+async fn a_secret_that_was_replaced_is_used_and_a_restart_changes_nothing_for_the_agent() {
+    let house = house(Some("ghp_old")).await;
+    let task = house.task().await;
+    let dummy = format!("Bearer {}", text(&task["env"], "GITHUB_TOKEN"));
+    let sent = |house: &House| house.origin.seen().last().unwrap().headers["authorization"].clone();
+    let mut github = agent(&house, "api.github.com", &task).await;
+    github.ask("GET", ISSUES, &[("authorization", &dummy)]).await;
+    assert_eq!(sent(&house), "Bearer ghp_old");
+    std::fs::write(house.dir.path().join("github.token"), "ghp_newer").unwrap();
+    let began = std::time::Instant::now();
+    while sent(&house) != "Bearer ghp_newer" {
+        assert!(began.elapsed().as_secs() < 20, "the file is not read again");
+        github.ask("GET", ISSUES, &[("authorization", &dummy)]).await;
+    }
+    let house = house.restart().await;
+    let mut github = agent(&house, "api.github.com", &task).await;
+    let (status, ..) = github.ask("GET", ISSUES, &[("authorization", &dummy)]).await;
+    assert_eq!((status, sent(&house).to_str().unwrap()), (StatusCode::OK, "Bearer ghp_newer"));
+}
+
+#[tokio::test]
+async fn other_places_and_classes_are_as_the_operator_says() {
+    let more = "[[leases]]\nservice = \"api.test\"\nprovider = \"fixed\"\nclasses = [\"read\"]\nplace = { query = \"key\" }\n\
+        secret = { command = [\"printf\", \"real key\"] }\nenv = \"TEST_KEY\"\nplaceholder = \"sk-\"\n\
+        [[leases]]\nservice = \"api.test\"\nprovider = \"fixed\"\nplace = { basic = true, user = \"bot\" }\n\
+        secret = { command = [\"printf\", \"pass\"] }\n";
+    let house = House::start(PERMIT_ALL, more).await;
+    let task = house.task().await;
+    assert!(text(&task["env"], "TEST_KEY").starts_with("sk-rem1t"));
+    let mut agent = agent(&house, "api.test", &task).await;
+    let url = format!("https://api.test/x?key={}&a=1", text(&task["env"], "TEST_KEY"));
+    let (status, _, told) = agent.ask("GET", &url, &[]).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    agent.ask("POST", "https://api.test/x", &[("authorization", "Basic b3duOm93bg==")]).await;
+    let seen = house.origin.seen();
+    assert_eq!(seen[0].target, "/x?a=1&key=real%20key");
+    assert_eq!(seen[1].headers["authorization"], "Basic Ym90OnBhc3M=");
+}
