@@ -9,7 +9,7 @@
 //!   .attribute(..)   identity, intent  + principal, task, history
 //!   .decide(ruling)  judge             Ruled::Allowed(Call<Decided>) | Ruled::Held(Call<Held>) | Ruled::Denied(Call<Denied>)
 //!   journal.open(..) record            Opened: the intention is written
-//!   .equip(&opened)  (lease)           Call<Credentialed>: the only thing that may leave
+//!   .equip(&opened)  lease             Call<Credentialed>: the only thing that may leave; .carrying(..) a credential
 //!   upstream.send()  origin            Call<Forwarded>
 //!   opened.close()   record            Receipt: one closing entry, one span
 //! ```

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::call::{Class, OperationId, Recognition};
 
-use super::manifest::{About, Credential};
+use super::credential::Credential;
+use super::manifest::About;
 use super::{Catalog, Service};
 
 /// An operation as the catalog lists it.
@@ -27,7 +28,8 @@ impl Catalog {
     pub fn credential(&self, service: &str) -> Option<Credential> {
         let at_host = |one: &&Service| one.about.hosts.iter().any(|host| host == service);
         let service = self.named(service).or_else(|| self.services.iter().find(at_host))?;
-        service.about.credential()
+        let written = service.table().and_then(|table| table.credential.clone());
+        written.or_else(|| Credential::of(&service.about))
     }
 
     /// The operations of a service, in the order of its file; empty where there is no such service. Lines that name no

@@ -49,38 +49,8 @@ pub struct About {
     /// How errors are told, where the protocol leaves it open and it is no problem document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errors: Option<JsonError>,
-    /// Where it wants to see a credential, and where its clients look for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<Box<Credential>>,
     /// Where the description comes from.
     pub provenance: Provenance,
-}
-
-/// Where a service wants to see a credential, and where its clients look for one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Credential {
-    /// The header field; absent: `authorization`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub header: Option<String>,
-    /// Its value, with `{}` for the credential; absent: `Bearer {}` in `authorization`, else the bare credential.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub format: Option<String>,
-    /// The parameter of the query, instead of a header field.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-    /// Whether it is user or password in `authorization` (RFC 7617).
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub basic: bool,
-    /// Whether requests are signed as AWS has it. Follows from `signing_name`.
-    #[serde(skip)]
-    pub aws: bool,
-    /// How keys of the service begin; some clients look at that.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub look: Option<String>,
-    /// The environment variables in which its clients look for one, the key itself first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub env: Vec<String>,
 }
 
 /// How a service's operations are told apart.
@@ -169,27 +139,7 @@ impl About {
             let why = format!("`{path}` is no path prefix");
             return Err(("paths", why, "write literal segments that begin with `/`".to_owned()));
         }
-        if let Some(credential) = &self.credential {
-            let format = credential.format.as_deref().unwrap_or("{}");
-            let header = credential.header.as_deref().unwrap_or("authorization");
-            if format.matches("{}").count() != 1 || http::HeaderName::try_from(header).is_err() {
-                let why = format!("`{header}: {format}` is no place for a credential");
-                let remedy = "name a header field, and one `{}` in its value";
-                return Err(("header", why, remedy.to_owned()));
-            }
-        }
         Ok(())
-    }
-
-    /// Where it wants to see a credential, as far as that is known.
-    pub(super) fn credential(&self) -> Option<Credential> {
-        let signed = self.signing_name.is_some().then(|| Credential {
-            aws: true,
-            look: Some("AKIA".to_owned()),
-            env: ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(str::to_owned).into(),
-            ..Credential::default()
-        });
-        self.credential.as_deref().cloned().or(signed)
     }
 
     /// Whether its errors in XML have no root of their own: S3's (Smithy: `restXml` with `noErrorWrapping`).

@@ -15,6 +15,7 @@ mod aws;
 mod batch;
 mod class;
 mod content;
+mod credential;
 mod decode;
 mod error;
 mod facts;
@@ -64,10 +65,11 @@ use request::{Overrides, Query, WEBSOCKET};
 use service::Service;
 use tools::{Server, Tools};
 
+pub use credential::Credential;
 pub use error::CatalogError;
 pub use hosts::Own;
 pub use listing::Entry;
-pub use manifest::{About, Credential, Protocol, Provenance};
+pub use manifest::{About, Protocol, Provenance};
 pub use message::Spoken;
 
 /// All services that remit knows. Immutable: a reload makes a new one.

@@ -24,6 +24,7 @@ use serde::Deserialize;
 use crate::call::{Class, Facts, Operation, OperationId, Recognition, Resource, ServiceName};
 
 use super::ai::Models;
+use super::credential::Credential;
 use super::error::Fault;
 use super::hosts::Named;
 use super::index::{Asked, Leaf, Trie};
@@ -44,6 +45,8 @@ pub(super) struct Table {
     by_id: HashMap<OperationId, usize>,
     /// Which operations ask a model.
     pub(super) models: Option<Models>,
+    /// Where a credential stands.
+    pub(super) credential: Option<Credential>,
 }
 
 /// One line of `operations.tsv`.
@@ -98,6 +101,10 @@ impl Table {
             let known = |name: &str| table.class(&format!("{}:{name}", about.name)).is_some();
             models.check(known).map_err(|fault| (File::Overrides, fault))?;
         }
+        table.credential = corrections.credential.take();
+        if let Some(credential) = &table.credential {
+            credential.check().map_err(|fault| (File::Overrides, fault))?;
+        }
         Ok(table)
     }
 
@@ -113,7 +120,8 @@ impl Table {
             ));
         }
         let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
-        let mut table = Self { here, elsewhere, actions: Named::default(), rows, by_id, models: None };
+        let (actions, models, credential) = (Named::default(), None, None);
+        let mut table = Self { here, elsewhere, actions, rows, by_id, models, credential };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -313,6 +321,8 @@ struct Corrections {
     all: Vec<Correction>,
     #[serde(default)]
     models: Option<Models>,
+    #[serde(default)]
+    credential: Option<Credential>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,6 +2,7 @@
 
 mod ai;
 mod body;
+mod credential;
 mod data;
 mod facts;
 mod json_rpc;

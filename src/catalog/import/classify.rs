@@ -38,7 +38,6 @@ pub(super) fn classify(description: Description, wanted: &Wanted, digest: String
         api_version: description.api_version,
         signing_name: description.signing_name,
         errors: None,
-        credential: None,
         provenance,
     };
     Imported { about, lines, doubts }
