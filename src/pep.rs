@@ -375,7 +375,7 @@ impl Pep {
                     why = standing.lost_for_good() => why,
                 }
             };
-            let gate = Messages::new(self.clone(), speaker, &head.headers);
+            let gate = Messages::new(self.clone(), speaker, &head.headers).scrubbing(carried.scrubber());
             let afterwards = closer.pump(agent, upgraded, cut, gate);
             let answer = Response::from_parts(head, Body::empty());
             return Ok(Walked { answer, afterwards: Some(Box::pin(afterwards)) });

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt as _;
@@ -225,6 +225,7 @@ impl Broker {
             expires,
             generation,
             short_lived,
+            beside: OnceLock::new(),
         });
         let now = held.minted;
         let done = self.change(|ledger| {

@@ -1,5 +1,6 @@
 //! What a call gets to see of a lease: enough to carry its credential, and to keep it from the agent.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -74,6 +75,14 @@ impl Grip {
                 std::iter::once(leak(secret_access_key)).chain(session_token.as_ref().map(leak)).collect()
             }
         }
+    }
+
+    /// What the caller makes of [`Grip::leaks`] once and wants to have at hand for as long as the lease is in use.
+    pub fn kept_beside<T: Send + Sync + 'static>(&self, make: impl Fn(Vec<Leak>) -> T) -> Arc<T> {
+        let made = || -> Arc<dyn Any + Send + Sync> { Arc::new(make(self.leaks())) };
+        let kept = self.held.beside.get_or_init(made).clone();
+        // Another caller may have kept something else there.
+        kept.downcast().unwrap_or_else(|_| Arc::new(make(self.leaks())))
     }
 
     /// The service did not take it.

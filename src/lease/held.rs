@@ -1,6 +1,7 @@
 //! A lease in use: the credential itself, in memory, and for how long it fits.
 
-use std::sync::Arc;
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::provider::Material;
@@ -12,7 +13,6 @@ const MARGIN: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// A credential in use.
-#[derive(Debug)]
 pub(super) struct Held {
     pub(super) id: LeaseId,
     pub(super) provider: Arc<str>,
@@ -22,6 +22,8 @@ pub(super) struct Held {
     /// The provider's when it was asked for.
     pub(super) generation: u64,
     pub(super) short_lived: bool,
+    /// What its user makes of it and wants to have at hand.
+    pub(super) beside: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Whether a credential can be used.
@@ -59,5 +61,11 @@ impl Held {
     /// What a call tells of it.
     pub(super) fn as_used(&self) -> Leased {
         Leased { id: self.id, provider: self.provider.clone(), short_lived: self.short_lived }
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Held({})", self.id)
     }
 }

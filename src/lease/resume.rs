@@ -1,6 +1,6 @@
 //! What becomes of leases that a process left behind.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::book::{Kept, Row};
 use super::broker::Broker;
@@ -53,6 +53,7 @@ impl Broker {
                     expires: lease.until,
                     generation: 0,
                     short_lived: lease.short_lived,
+                    beside: OnceLock::new(),
                 });
                 if !held.is_some_and(|held| self.goes_on(&lease, &entry, held)) {
                     self.take_back(id).await;

@@ -127,7 +127,7 @@ impl Closer {
         let Some(opened) = self.opened.take() else { return };
         self.meters.ended(outcome);
         self.closing.outcome = outcome;
-        self.closing.lease = self.carried.get().cloned().map(Box::new);
+        self.closing.lease = self.carried.lease().cloned().map(Box::new);
         self.closing.duration_ns = nanoseconds(&*self.clock, self.at);
         self.closing.request = self.request.lock().unwrap_or_else(PoisonError::into_inner).clone();
         opened.close(self.closing.clone());

@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::call::{Attributed, Call, Credentialed, Decision, Leased, Peek, Refusal};
 use crate::intent::Place;
 use crate::lease::{Grip, LeaseError};
-use crate::origin::{Answer, OriginError};
+use crate::origin::{self, Answer, OriginError, Scrubber};
 
 /// Why a call did not get an answer.
 pub(super) enum Unsent {
@@ -20,8 +20,20 @@ pub(super) enum Unsent {
     Origin(OriginError),
 }
 
-/// Which lease a call carried, for whoever closes it.
-pub(super) type Carried = Arc<OnceLock<Leased>>;
+/// What a call carried: for whoever closes it, and for whoever hears what the origin says later.
+#[derive(Clone, Default)]
+pub(super) struct Carried(Arc<OnceLock<(Leased, Arc<Scrubber>)>>);
+
+impl Carried {
+    pub(super) fn lease(&self) -> Option<&Leased> {
+        self.0.get().map(|(lease, _)| lease)
+    }
+
+    /// What keeps the credential from the agent.
+    pub(super) fn scrubber(&self) -> Option<Scrubber> {
+        self.0.get().map(|(_, scrubber)| Scrubber::clone(scrubber))
+    }
+}
 
 impl Pep {
     /// A placeholder that is somewhere else than where its credential goes is not let out, whatever the policies say.
@@ -53,17 +65,19 @@ impl Pep {
         carried: &Carried,
     ) -> Result<Answer, Unsent> {
         let (call, grip) = self.equip(call).await.map_err(Unsent::Lease)?;
-        if let Some(grip) = &grip {
-            let _first = carried.set(grip.as_used());
+        let Some(grip) = grip else {
+            return self.upstream.send(call, body).await.map_err(Unsent::Origin);
+        };
+        let scrubber = grip.kept_beside(|leaks| Scrubber::new(&leaks));
+        let _first = carried.0.set((grip.as_used(), scrubber.clone()));
+        let Answer { call, response, upgraded } =
+            self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
+        if response.status() == StatusCode::UNAUTHORIZED {
+            grip.rejected().await;
         }
-        let mut answer = self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
-        if let Some(grip) = grip {
-            if answer.response.status() == StatusCode::UNAUTHORIZED {
-                grip.rejected().await;
-            }
-            answer.response = scrubbed(answer.response, &grip);
-        }
-        Ok(answer)
+        // What says the credential back does not reach the agent with it.
+        let response = origin::scrub(response, &scrubber).map_err(Unsent::Origin)?;
+        Ok(Answer { call, response, upgraded })
     }
 
     async fn equip(
@@ -84,18 +98,13 @@ impl Pep {
         let Some(grip) = self.leases.grip(head, &stage.task, &stage.operations).await? else {
             return Ok((call, None));
         };
-        let carrying = call.carrying(grip.as_used(), |origin, method, headers, target| {
-            grip.put(origin, method, headers, target)
+        let carrying = call.carrying(grip.as_used(), |to, method, headers, target| {
+            origin::ask_searchable(headers);
+            grip.put(to, method, headers, target)
         });
         let call = carrying.map_err(|error| LeaseError::Refused(error.to_string()))?;
         Ok((call, Some(grip)))
     }
-}
-
-/// The answer without what must not reach the agent. SEAM(scrub): `origin` learns to do it while the answer streams.
-fn scrubbed(answer: http::Response<Body>, grip: &Grip) -> http::Response<Body> {
-    let _leaks = grip.leaks();
-    answer
 }
 
 /// What becomes of a call that got no answer.

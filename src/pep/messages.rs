@@ -23,7 +23,7 @@ use crate::call::{
 use crate::catalog::{MESSAGE_BYTES, Spoken};
 use crate::intent::Place;
 use crate::lease::formats;
-use crate::origin::{Ear, Gate, Verdict};
+use crate::origin::{Ear, Gate, Scrubber, Verdict};
 
 /// How long messages are counted into one entry.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -87,6 +87,8 @@ pub(super) struct Messages {
     under_way: Option<Entry>,
     window: Option<Window>,
     student: Arc<Student>,
+    /// What keeps the credential of the upgrade from the agent.
+    scrubber: Option<Scrubber>,
 }
 
 /// An open entry.
@@ -107,7 +109,13 @@ impl Messages {
         let protocol = answer.get(SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
         let student = Student { pep: pep.clone(), opened: speaker.head.clone(), left: AtomicU32::new(0) };
         let (protocol, student) = (protocol.map(str::to_owned), Arc::new(student));
-        Self { pep, speaker, protocol, under_way: None, window: None, student }
+        Self { pep, speaker, protocol, under_way: None, window: None, student, scrubber: None }
+    }
+
+    /// With what must not reach the agent.
+    pub(super) fn scrubbing(mut self, scrubber: Option<Scrubber>) -> Self {
+        self.scrubber = scrubber;
+        self
     }
 
     /// The head of a message: that of the upgrade, with an id, a time and a span of its own.
@@ -250,6 +258,10 @@ impl Gate for Messages {
 
     fn ear(&self) -> Option<Arc<dyn Ear>> {
         Some(self.student.clone())
+    }
+
+    fn scrubber(&self) -> Option<Scrubber> {
+        self.scrubber.clone()
     }
 
     fn passed(&mut self) {
