@@ -18,9 +18,9 @@ pub struct Credential {
     pub query: Option<String>,
     /// Whether it is user or password in `authorization` (RFC 7617).
     pub basic: bool,
-    /// Whether requests are signed as AWS has it. Follows from `signing_name`.
+    /// What signatures of AWS's for this service name; absent: it wants none. Follows from `signing_name` in `service.toml`.
     #[serde(skip)]
-    pub aws: bool,
+    pub signing_name: Option<String>,
     /// How keys of the service begin; some clients look at that.
     pub look: Option<String>,
     /// The environment variables in which its clients look for one, the key itself first.
@@ -30,9 +30,9 @@ pub struct Credential {
 impl Credential {
     /// Of a service that is signed for as AWS has it.
     pub(super) fn of(about: &About) -> Option<Self> {
-        about.signing_name.as_ref()?;
+        let signing_name = Some(about.signing_name.clone()?);
         let env = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(str::to_owned).into();
-        Some(Self { aws: true, look: Some("AKIA".to_owned()), env, ..Self::default() })
+        Some(Self { signing_name, look: Some("AKIA".to_owned()), env, ..Self::default() })
     }
 
     /// A header field that can be one, and one place in it.

@@ -17,6 +17,8 @@ pub struct Entry {
     pub classes: Vec<Class>,
     /// Where the credential goes.
     pub place: Place,
+    /// What signatures of AWS's for this service name; none: nobody knows.
+    pub signing_name: Option<String>,
     /// What its placeholder looks like.
     pub look: Look,
     /// The variables in which a client looks for it; the first gets the placeholder of that look, further ones get one of the

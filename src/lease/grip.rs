@@ -3,14 +3,14 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
-
 use super::broker::Broker;
 use super::held::Held;
-use super::inject::{self, InjectError};
+use super::inject::{self, InjectError, Outgoing};
+use super::place::Place;
 use super::ports::LeaseError;
 use super::provider::Material;
-use crate::call::{Head, Leak, Lease, Leased, Operations, Origin, Secret, Target, Task, TaskId};
+use super::sign::{self, Payload, Sent};
+use crate::call::{Head, Leak, Lease, Leased, Operations, Secret, Task, TaskId};
 
 /// A credential for one call.
 pub struct Grip {
@@ -50,16 +50,18 @@ impl Grip {
         self.held.as_used()
     }
 
+    /// Whether the whole body has to be there for [`Grip::put`].
+    pub fn wants_body(&self, head: &Head) -> bool {
+        let place = self.broker.entries.get(self.entry).map(|entry| &entry.place);
+        place == Some(&Place::SignAws) && sign::wants_body(&head.headers, &head.target)
+    }
+
     /// Puts the credential where the service wants to see it.
-    pub fn put(
-        &self,
-        _origin: &Origin,
-        _method: &Method,
-        headers: &mut HeaderMap,
-        target: &mut Target,
-    ) -> Result<(), InjectError> {
+    pub fn put(&self, outgoing: Outgoing<'_>, payload: Payload<'_>) -> Result<(), InjectError> {
         let Some(entry) = self.broker.entries.get(self.entry) else { return Ok(()) };
-        inject::put(&entry.place, &self.held.material, &self.broker.placeholders, headers, target)
+        let now = self.broker.ports.clock.now();
+        let sent = Sent { payload, signing_name: entry.signing_name.as_deref(), now };
+        inject::put(&entry.place, &self.held.material, &self.broker.placeholders, outgoing, sent)
     }
 
     /// What must not reach the agent, and what it is shown instead.

@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use http::Method;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
@@ -12,7 +13,8 @@ use zeroize::Zeroizing;
 use super::place::{Place, is_named};
 use super::placeholder::{Placeholders, basic};
 use super::provider::Material;
-use crate::call::{Secret, Target};
+use super::sign::{Sent, SignError, sign};
+use crate::call::{Origin, Secret, Target};
 
 /// RFC 3986 §2.3: what needs no encoding.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -23,6 +25,9 @@ pub enum InjectError {
     /// It has characters that cannot stand there.
     #[error("what the provider gives cannot stand in {0}; look at the secret for blanks and line ends")]
     Characters(String),
+    /// The request cannot be signed anew.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// It is of another kind.
     #[error("the provider gives {given}, which cannot go into {place}; change `place` or `provider`")]
     Kind {
@@ -33,15 +38,29 @@ pub enum InjectError {
     },
 }
 
+/// A request, as far as a credential can stand in it or rest on it.
+pub struct Outgoing<'a> {
+    /// Where it goes.
+    pub origin: &'a Origin,
+    /// The method.
+    pub method: &'a Method,
+    /// Its fields.
+    pub headers: &'a mut HeaderMap,
+    /// Path and query.
+    pub target: &'a mut Target,
+}
+
 /// Puts `material` into `place`.
 pub(super) fn put(
     place: &Place,
     material: &Material,
     placeholders: &Placeholders,
-    headers: &mut HeaderMap,
-    target: &mut Target,
+    outgoing: Outgoing<'_>,
+    sent: Sent<'_>,
 ) -> Result<(), InjectError> {
+    let Outgoing { origin, method, headers, target } = outgoing;
     match (place, material) {
+        (Place::SignAws, Material::Aws { .. }) => Ok(sign(material, origin, method, headers, target, sent)?),
         (Place::Header { name, format }, Material::Token(token)) => {
             let text = Zeroizing::new(format.replacen("{}", token.reveal(), 1));
             header(headers, name, &text)

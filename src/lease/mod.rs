@@ -34,7 +34,7 @@ pub use broker::Broker;
 pub use entry::Entry;
 pub use examine::Misplaced;
 pub use grip::Grip;
-pub use inject::InjectError;
+pub use inject::{InjectError, Outgoing};
 pub use meters::Meters;
 pub use place::{Place, Spot};
 pub use placeholder::Look;

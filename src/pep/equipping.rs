@@ -6,11 +6,15 @@ use std::sync::{Arc, OnceLock};
 use http::StatusCode;
 
 use super::{Pep, refusals};
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::call::{Attributed, Call, Credentialed, Decision, Leased, Peek, Refusal};
 use crate::intent::Place;
-use crate::lease::{Grip, LeaseError};
+use crate::lease::sign::Payload;
+use crate::lease::{Grip, LeaseError, Outgoing};
 use crate::origin::{self, Answer, OriginError, Scrubber};
+
+/// As much of a body is read to be signed, where its sender has not said its digest.
+const SIGNED_BYTES: usize = 1 << 20;
 
 /// Why a call did not get an answer.
 pub(super) enum Unsent {
@@ -61,10 +65,10 @@ impl Pep {
     pub(super) async fn send(
         &self,
         call: Call<Credentialed>,
-        body: Body,
+        mut body: Body,
         carried: &Carried,
     ) -> Result<Answer, Unsent> {
-        let (call, grip) = self.equip(call).await.map_err(Unsent::Lease)?;
+        let (call, grip) = self.equip(call, &mut body).await?;
         let Some(grip) = grip else {
             return self.upstream.send(call, body).await.map_err(Unsent::Origin);
         };
@@ -83,7 +87,8 @@ impl Pep {
     async fn equip(
         &self,
         call: Call<Credentialed>,
-    ) -> Result<(Call<Credentialed>, Option<Grip>), LeaseError> {
+        body: &mut Body,
+    ) -> Result<(Call<Credentialed>, Option<Grip>), Unsent> {
         if !self.leases.has_entries() {
             return Ok((call, None));
         }
@@ -93,18 +98,27 @@ impl Pep {
         }
         if !self.upstream.is_fit_for_secrets(&head.origin) {
             let why = "a credential is sent over verified TLS alone; use https://, or map the name under [upstream.resolve]";
-            return Err(LeaseError::Refused(why.to_owned()));
+            return Err(Unsent::Lease(LeaseError::Refused(why.to_owned())));
         }
-        let Some(grip) = self.leases.grip(head, &stage.task, &stage.operations).await? else {
-            return Ok((call, None));
+        let grip = self.leases.grip(head, &stage.task, &stage.operations).await.map_err(Unsent::Lease)?;
+        let Some(grip) = grip else { return Ok((call, None)) };
+        let seen = match grip.wants_body(head) {
+            false => Peek { whole: http_body::Body::is_end_stream(body), ..Peek::default() },
+            true => body.peek(SIGNED_BYTES).await.map_err(broke)?,
         };
+        let payload = if seen.whole { Payload::Whole(&seen.bytes) } else { Payload::Streaming };
         let carrying = call.carrying(grip.as_used(), |to, method, headers, target| {
             origin::ask_searchable(headers);
-            grip.put(to, method, headers, target)
+            grip.put(Outgoing { origin: to, method, headers, target }, payload)
         });
-        let call = carrying.map_err(|error| LeaseError::Refused(error.to_string()))?;
+        let call = carrying.map_err(|error| Unsent::Lease(LeaseError::Refused(error.to_string())))?;
         Ok((call, Some(grip)))
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which hands errors over")]
+fn broke(error: BodyError) -> Unsent {
+    Unsent::Origin(OriginError::AgentBody { why: error.to_string() })
 }
 
 /// What becomes of a call that got no answer.

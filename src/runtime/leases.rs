@@ -114,6 +114,7 @@ fn entry(
         service: service.as_str().into(),
         classes: classes.clone(),
         place,
+        signing_name: default.and_then(|usual| usual.signing_name),
         look,
         env,
         provider: made(provider),
@@ -128,7 +129,7 @@ fn made(provider: &LeaseProvider) -> Arc<dyn Provider> {
 
 /// Where the catalog says that the service wants to see it.
 fn usual_place(usual: &Credential) -> Option<Place> {
-    if usual.aws {
+    if usual.signing_name.is_some() {
         return Some(Place::SignAws);
     }
     if let Some(name) = &usual.query {

@@ -254,6 +254,7 @@ impl House {
             service: service.into(),
             classes: Vec::new(),
             place,
+            signing_name: None,
             look: Look::of(look),
             env: vec!["KEY".to_owned()],
             provider: giver.clone(),

@@ -5,9 +5,10 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::ground::{House, operations, task};
-use crate::call::{Class, Head, Host, Origin, Scheme, Secret, Target, TaskId, TraceContext};
+use crate::call::{Class, Head, Host, Origin, Scheme, Secret, Target, TaskId, Timestamp, TraceContext};
 use crate::lease::inject::{InjectError, put};
 use crate::lease::placeholder::Placeholders;
+use crate::lease::sign::{Payload, Sent};
 use crate::lease::*;
 
 fn placeholders() -> Placeholders {
@@ -34,7 +35,10 @@ fn put_into(
     target: &str,
 ) -> Result<(HeaderMap, String), InjectError> {
     let (mut headers, mut target) = (headers(sent), Target::parse(target).unwrap());
-    put(place, material, &placeholders(), &mut headers, &mut target)?;
+    let (to, method) = (origin("api.things.test"), Method::GET);
+    let outgoing = Outgoing { origin: &to, method: &method, headers: &mut headers, target: &mut target };
+    let sent = Sent { payload: Payload::Whole(b""), signing_name: None, now: Timestamp::default() };
+    put(place, material, &placeholders(), outgoing, sent)?;
     Ok((headers, target.raw().to_owned()))
 }
 
@@ -204,6 +208,7 @@ fn an_entry_serves_its_service_and_classes_alone() {
         service: "api.things.test".into(),
         classes: vec![Class::Read],
         place: Place::default(),
+        signing_name: None,
         look: Look::default(),
         env: Vec::new(),
         provider: entry.provider.clone(),
