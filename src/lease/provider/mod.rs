@@ -3,13 +3,37 @@
 //! A provider MUST NOT keep what it gave: whoever asked keeps it, and brings back the [`Minted::handle`] when it is to be
 //! revoked, perhaps from another process. It MUST NOT put a secret into an error. It asks the world through
 //! [`Fetch`](crate::call::Fetch) alone.
+//!
+//! | file | `provider` | gives | takes back |
+//! |---|---|---|---|
+//! | [`oauth`] | `oauth` | access tokens: RFC 6749 §4.4 and §6, RFC 8693, RFC 7523 §2.1; bound by RFC 9449 if asked | RFC 7009, where `revocation_url` is set |
+//! | [`github_app`] | `github_app` | installation tokens for named repositories and permissions | `DELETE /installation/token` |
+//! | [`google`] | `google` | access tokens of a service account, of its own or of one that it may act as | `revocation_url`; what Google does not end, ends by itself |
+//! | [`vault`] | `vault` | dynamic secrets of Vault and OpenBao | `/sys/leases/revoke`, and the login token itself |
+//!
+//! What they share: [`ask`] (one request, and how its failures read), [`endpoint`] (where secrets may be sent), [`jwt`]
+//! (what is signed), [`dpop`] (proofs), [`narrow`] (what a class may ask for).
 
+pub mod ask;
 pub mod aws_sts;
+pub mod dpop;
+pub mod endpoint;
 pub mod fixed;
+pub mod github_app;
+pub mod google;
+pub mod jwt;
+pub mod narrow;
+pub mod oauth;
+pub mod vault;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::call::{Class, Operations, Secret, ServiceName, Task, Timestamp};
+use crate::call::{Class, Clock, Entropy, Fetch, Operations, Secret, ServiceName, Task, Timestamp};
 
 /// One way of obtaining credentials, set up as the operator wrote it down.
 pub trait Provider: Send + Sync {
@@ -130,5 +154,52 @@ pub struct Given(pub Secret<String>);
 impl SecretSource for Given {
     fn read(&self) -> BoxFuture<'_, Result<Secret<String>, MintError>> {
         Box::pin(std::future::ready(Ok(self.0.clone())))
+    }
+}
+
+impl SecretSource for Arc<dyn SecretSource> {
+    fn read(&self) -> BoxFuture<'_, Result<Secret<String>, MintError>> {
+        self.as_ref().read()
+    }
+}
+
+/// This node's own JWT-SVIDs (SPIFFE Workload API §6).
+pub trait SvidSource: Send + Sync {
+    /// A fresh one for `audience`.
+    fn jwt_svid<'a>(&'a self, audience: &'a str) -> BoxFuture<'a, Result<Secret<String>, MintError>>;
+}
+
+/// One secret of a provider's own that has to outlive the process: a refresh token that the server replaced.
+pub trait Keeper: Send + Sync {
+    /// What was kept last.
+    fn kept(&self) -> BoxFuture<'_, Result<Option<Secret<String>>, MintError>>;
+    /// Keeps this instead. It is durable when this returns.
+    fn keep<'a>(&'a self, secret: &'a Secret<String>) -> BoxFuture<'a, Result<(), MintError>>;
+}
+
+/// What of the world a provider asks.
+#[derive(Clone)]
+pub struct Ports {
+    /// Servers that the operator named.
+    pub fetch: Arc<dyn Fetch>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Keys and ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// The Workload API, where there is one.
+    pub svids: Option<Arc<dyn SvidSource>>,
+    /// For refresh tokens that servers replace; without it, such a server locks the node out at its next start.
+    pub keeper: Option<Arc<dyn Keeper>>,
+}
+
+impl Ports {
+    /// This node's JWT-SVID for `audience`.
+    pub async fn jwt_svid(&self, audience: &str) -> Result<Secret<String>, MintError> {
+        match &self.svids {
+            Some(svids) => svids.jwt_svid(audience).await,
+            None => Err(MintError::Refused(
+                "a JWT-SVID is wanted and no Workload API is named; set `identity.workload_api`".to_owned(),
+            )),
+        }
     }
 }
