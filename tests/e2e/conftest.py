@@ -19,11 +19,15 @@ from standins.authority import Authority  # noqa: E402
 from standins.crates import Crates  # noqa: E402
 from standins.front import Front, Watch  # noqa: E402
 from standins.git import GitOrigin  # noqa: E402
+from standins.github_app import GithubApp  # noqa: E402
 from standins.grpc_origin import GrpcOrigin  # noqa: E402
+from standins.oidc import Oidc  # noqa: E402
+from standins.openapi import Description  # noqa: E402
 from standins.origin import Origin  # noqa: E402
 from standins.otlp import Receiver  # noqa: E402
 from standins.process import free_port  # noqa: E402
 from standins.services import Emulate, Llm, Phoenix, consecutive_ports, gcs, mcp_everything, moto  # noqa: E402
+from standins.vault import Vault  # noqa: E402
 from standins.websocket import WebSocketOrigin  # noqa: E402
 
 REPOSITORY = HERE.parent.parent
@@ -193,6 +197,40 @@ def storage(workdir, authority, ports):
     served = gcs(SCRIPTS, workdir, authority, ports["gcs"])
     yield served
     served.kill()
+
+
+@pytest.fixture(scope="session")
+def published(npm) -> Description:
+    """GitHub's OpenAPI document."""
+    return Description(npm / "node_modules/@octokit/openapi/generated/api.github.com.json")
+
+
+@pytest.fixture
+def github_app(published):
+    served = GithubApp(published)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def vault():
+    served = Vault()
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
+def oidc(workdir, node24, npm):
+    served = Oidc(node24, npm, workdir / "oidc")
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
+def oidc_with_nonces(workdir, node24, npm):
+    served = Oidc(node24, npm, workdir / "oidc-nonces", nonces=True)
+    yield served
+    served.close()
 
 
 @pytest.fixture(scope="session")
