@@ -12,12 +12,20 @@ use http::header::AUTHORIZATION;
 
 use super::config::{self, LeaseProvider};
 use super::error::StartError;
-use crate::call::{Clock, Entropy, Lease, Secret, TaskId, Timestamp};
+use super::workload::OwnSvids;
+use crate::call::{Clock, Entropy, Fetch, Lease, Secret, TaskId, Timestamp};
 use crate::catalog::{Catalog, Credential};
 use crate::identity::private_file;
 use crate::intent::{TaskEnd, Tasks};
+use crate::lease::provider;
 use crate::lease::provider::fixed::{Fixed, Source};
-use crate::lease::{Broker, Entry, LeaseBook as _, Look, Place, Ports, Provider, TaskEnds, Told, Witness};
+use crate::lease::provider::github_app::GithubApp;
+use crate::lease::provider::google::Google;
+use crate::lease::provider::oauth::Oauth;
+use crate::lease::provider::vault::Vault;
+use crate::lease::{
+    Broker, Entry, LeaseBook as _, Look, OwnSecrets, Place, Ports, Provider, TaskEnds, Told, Witness,
+};
 use crate::record::{Event, Journal};
 use crate::store::Sqlite;
 
@@ -33,6 +41,10 @@ pub(super) struct Around<'a> {
     pub(super) store: &'a Arc<Sqlite>,
     pub(super) journal: &'a Arc<Journal>,
     pub(super) tasks: &'a Arc<Tasks>,
+    /// For what providers ask of servers.
+    pub(super) fetch: Arc<dyn Fetch>,
+    /// Where this node's own JWT-SVIDs come from.
+    pub(super) workload_api: Option<&'a str>,
 }
 
 /// The broker, with what the store kept taken up.
@@ -42,9 +54,26 @@ pub(super) async fn start(
     dir: &Path,
     around: Around<'_>,
 ) -> Result<Arc<Broker>, StartError> {
-    let entries = entries(leases, catalog)?;
-    let Around { clock, entropy, store, journal, tasks } = around;
+    let Around { clock, entropy, store, journal, tasks, fetch, workload_api } = around;
     let key = private_file::load_or_make(&dir.join("lease.key"), || fresh_key(&**entropy))?;
+    let since = Timestamp::from_unix_s(clock.now().unix_s().saturating_sub(SHOWN.as_secs()));
+    let book = store.clone();
+    let kept = tokio::task::spawn_blocking(move || book.load(since)).await;
+    let kept = kept.map_err(|_| StartError::Interrupted)?;
+    let kept = kept.map_err(|error| StartError::Leases { why: error.to_string() })?;
+    let short = || StartError::Leases {
+        why: "`lease.key` is too short to be a key; put the one back that was there".into(),
+    };
+    let own = OwnSecrets::new(store.clone(), &key, entropy.clone(), &kept.own).ok_or_else(short)?;
+    let asking = provider::Ports {
+        fetch,
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        svids: workload_api.map(|endpoint| Arc::new(OwnSvids(endpoint.to_owned())) as _),
+        keeper: None,
+    };
+    let entries =
+        entries(leases, catalog, |name| provider::Ports { keeper: Some(own.of(name)), ..asking.clone() })?;
     let ports = Ports {
         clock: clock.clone(),
         entropy: entropy.clone(),
@@ -52,26 +81,18 @@ pub(super) async fn start(
         witness: Arc::new(Diary(journal.clone())),
         tasks: Arc::new(Ends(tasks.clone())),
     };
-    let short = || StartError::Leases {
-        why: "`lease.key` is too short to be a key; put the one back that was there".into(),
-    };
     let broker = Broker::new(entries, &key, ports).ok_or_else(short)?;
-    let since = Timestamp::from_unix_s(clock.now().unix_s().saturating_sub(SHOWN.as_secs()));
-    let book = store.clone();
-    let kept = tokio::task::spawn_blocking(move || book.load(since)).await;
-    let kept = kept.map_err(|_| StartError::Interrupted)?;
-    let kept = kept.map_err(|error| StartError::Leases { why: error.to_string() })?;
     broker.resume(kept).await;
     Ok(broker)
 }
 
 /// The variables of the node's own environment that hold secrets: no agent may inherit them.
 pub(super) fn hidden(leases: &[config::Lease]) -> Vec<String> {
-    let name = |lease: &config::Lease| match &lease.provider {
-        LeaseProvider::Fixed(Source::Env(name)) => Some(name.clone()),
-        LeaseProvider::Fixed(Source::File(_) | Source::Command(_)) => None,
+    let name = |source: &Source| match source {
+        Source::Env(name) => Some(name.clone()),
+        Source::File(_) | Source::Command(_) => None,
     };
-    leases.iter().filter_map(name).collect()
+    leases.iter().flat_map(|lease| lease.provider.sources()).filter_map(name).collect()
 }
 
 fn fresh_key(entropy: &dyn Entropy) -> Secret<Vec<u8>> {
@@ -81,17 +102,22 @@ fn fresh_key(entropy: &dyn Entropy) -> Secret<Vec<u8>> {
     Secret::new(hex.into_bytes())
 }
 
-fn entries(leases: &[config::Lease], catalog: &Catalog) -> Result<Vec<Entry>, StartError> {
+fn entries(
+    leases: &[config::Lease],
+    catalog: &Catalog,
+    ports: impl Fn(&str) -> provider::Ports,
+) -> Result<Vec<Entry>, StartError> {
     let mut named: BTreeMap<String, usize> = BTreeMap::new();
-    leases.iter().map(|lease| entry(lease, catalog, &mut named)).collect()
+    leases.iter().map(|lease| entry(lease, catalog, &mut named, &ports)).collect()
 }
 
 fn entry(
     lease: &config::Lease,
     catalog: &Catalog,
     named: &mut BTreeMap<String, usize>,
+    ports: impl Fn(&str) -> provider::Ports,
 ) -> Result<Entry, StartError> {
-    let config::Lease { service, provider, place, classes, env, look } = lease;
+    let config::Lease { service, provider: given, place, classes, env, look } = lease;
     let is_host = service.contains(['.', ':']);
     if !is_host && !catalog.services().any(|known| *known.0 == **service) {
         let why = format!("no service of the catalog is called `{service}`; `remit catalog list` names them");
@@ -104,11 +130,12 @@ fn entry(
     };
     let look = look.clone().or_else(|| default.as_ref()?.look.as_deref().map(Look::of)).unwrap_or_default();
     let env = env.clone().or_else(|| default.as_ref().map(|usual| usual.env.clone())).unwrap_or_default();
-    let kind = provider.kind();
+    let kind = given.kind();
     let many = named.entry(format!("{service}/{kind}")).or_default();
     *many += 1;
     // What is in the store and in agents' hands goes by this name, so it does not depend on other entries than those alike.
     let name = if *many == 1 { format!("{service}/{kind}") } else { format!("{service}/{kind}/{many}") };
+    let provider = made(given, ports(&name));
     Ok(Entry {
         name: name.into(),
         service: service.as_str().into(),
@@ -117,13 +144,17 @@ fn entry(
         signing_name: default.and_then(|usual| usual.signing_name),
         look,
         env,
-        provider: made(provider),
+        provider,
     })
 }
 
-fn made(provider: &LeaseProvider) -> Arc<dyn Provider> {
+fn made(provider: &LeaseProvider, ports: provider::Ports) -> Arc<dyn Provider> {
     match provider {
         LeaseProvider::Fixed(source) => Arc::new(Fixed::new(source.clone())),
+        LeaseProvider::Oauth(settings) => Arc::new(Oauth::new((**settings).clone(), ports)),
+        LeaseProvider::GithubApp(settings) => Arc::new(GithubApp::new((**settings).clone(), ports)),
+        LeaseProvider::Google(settings) => Arc::new(Google::new((**settings).clone(), ports)),
+        LeaseProvider::Vault(settings) => Arc::new(Vault::new((**settings).clone(), ports)),
     }
 }
 

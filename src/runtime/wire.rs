@@ -62,8 +62,15 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
     let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
-    let around =
-        leases::Around { clock: &clock, entropy: &entropy, store: &store, journal: &journal, tasks: &tasks };
+    let around = leases::Around {
+        clock: &clock,
+        entropy: &entropy,
+        store: &store,
+        journal: &journal,
+        tasks: &tasks,
+        fetch: Arc::new(upstream.clone()),
+        workload_api: config.identity.workload_api.as_deref(),
+    };
     let leases = leases::start(&config.leases, &law.catalog, &dir, around).await?;
     let (law, current) = watch::channel(law);
     let reload = Arc::new(Reload::new(config.clone(), loaders, law, journal.clone(), read));

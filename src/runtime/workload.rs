@@ -8,18 +8,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::Either;
+use futures_util::future::{BoxFuture, Either};
 use spiffe::{JwtBundleSet, WorkloadApiClient, X509BundleSet};
 
 use crate::accept::ca::Ca;
-use crate::call::TrustDomain;
+use crate::call::{Secret, TrustDomain};
 use crate::identity::{Bundle, Bundles, ByDomain};
+use crate::lease::provider::{MintError, SvidSource};
 
 /// For connecting, and for the first answer of each stream.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Between two attempts, at first and at most; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// This node's own JWT-SVIDs, from the API at an address; a connection for each, since they are asked for once a lease.
+pub(super) struct OwnSvids(pub(super) String);
+
+impl SvidSource for OwnSvids {
+    fn jwt_svid<'a>(&'a self, audience: &'a str) -> BoxFuture<'a, Result<Secret<String>, MintError>> {
+        Box::pin(async move {
+            let lost = |why: String| {
+                let text = format!(
+                    "the Workload API gives no JWT-SVID for `{audience}`: {why}; check `identity.workload_api` and that this node is registered there"
+                );
+                MintError::Unavailable(text)
+            };
+            let client = connect(&self.0).await.map_err(lost)?;
+            let asked = tokio::time::timeout(ANSWER_WITHIN, client.fetch_jwt_svid([audience], None));
+            let svid = asked.await.map_err(|_| lost(late()))?.map_err(|error| lost(error.to_string()))?;
+            Ok(Secret::new(svid.token().to_owned()))
+        })
+    }
+}
 
 /// Follows the API at `endpoint` (`unix:/path`, `tcp://address:port`) for as long as the node runs.
 pub(super) async fn follow(endpoint: Option<String>, bundles: Arc<Bundles>) {

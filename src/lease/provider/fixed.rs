@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::io::AsyncReadExt as _;
 use zeroize::Zeroize as _;
 
-use super::{Material, MintError, Minted, Need, Provider, Returned};
+use super::{Material, MintError, Minted, Need, Provider, Returned, SecretSource};
 use crate::call::Secret;
 
 /// Longest secret that is read, bytes.
@@ -35,6 +35,12 @@ pub enum Source {
     File(PathBuf),
     /// What a program prints; the program and its arguments.
     Command(Vec<String>),
+}
+
+impl SecretSource for Source {
+    fn read(&self) -> BoxFuture<'_, Result<Secret<String>, MintError>> {
+        Source::read(self).boxed()
+    }
 }
 
 impl Source {

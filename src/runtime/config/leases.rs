@@ -1,6 +1,12 @@
 //! `[[leases]]`: the credentials that remit holds, what they are for, and where they come from. Secrets are named here and never
 //! written: in the environment, in a file, or told by a command.
 
+mod github_app;
+mod google;
+mod oauth;
+mod vault;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use http::HeaderName;
@@ -8,7 +14,10 @@ use http::header::AUTHORIZATION;
 
 use super::read::{Section, Value, not_one_of};
 use crate::call::{Class, Host};
+use crate::lease::provider::endpoint::Endpoint;
 use crate::lease::provider::fixed::Source;
+use crate::lease::provider::narrow::ByClass;
+use crate::lease::provider::{github_app as github, google as gcp, oauth as oauth2, vault as vaults};
 use crate::lease::{Look, Place};
 
 /// One credential.
@@ -33,19 +42,45 @@ pub struct Lease {
 pub enum LeaseProvider {
     /// Nobody: it is there already.
     Fixed(Source),
+    /// An authorization server.
+    Oauth(Box<oauth2::Settings<Source>>),
+    /// A GitHub App.
+    GithubApp(Box<github::Settings<Source>>),
+    /// A service account of Google's.
+    Google(Box<gcp::Settings<Source>>),
+    /// Vault or OpenBao.
+    Vault(Box<vaults::Settings<Source>>),
 }
+
+/// Reads the name of a file.
+pub(super) type Path<'a> = &'a dyn Fn(Value<'_>) -> Result<PathBuf, String>;
 
 impl LeaseProvider {
     /// As the configuration names it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Fixed(_) => "fixed",
+            Self::Oauth(_) => "oauth",
+            Self::GithubApp(_) => "github_app",
+            Self::Google(_) => "google",
+            Self::Vault(_) => "vault",
+        }
+    }
+
+    /// Where its secrets are.
+    pub fn sources(&self) -> Vec<&Source> {
+        match self {
+            Self::Fixed(source) => vec![source],
+            Self::Oauth(settings) => settings.secrets(),
+            Self::GithubApp(settings) => vec![&settings.key],
+            Self::Google(settings) => vec![&settings.key],
+            Self::Vault(settings) => settings.login.secret().into_iter().collect(),
         }
     }
 }
 
 /// The providers that there are.
-const KINDS: [&str; 1] = ["fixed"];
+const KINDS: [&str; 5] = ["fixed", "oauth", "github_app", "google", "vault"];
 
 /// Reads one of `[[leases]]`; `path` reads the name of a file.
 pub(super) fn lease(
@@ -74,6 +109,12 @@ pub(super) fn lease(
     });
     let provider = match kind {
         Some("fixed") => secret(&mut section, &path).map(LeaseProvider::Fixed),
+        Some("oauth") => oauth::settings(&mut section, &path).map(Box::new).map(LeaseProvider::Oauth),
+        Some("github_app") => {
+            github_app::settings(&mut section, &path).map(Box::new).map(LeaseProvider::GithubApp)
+        }
+        Some("google") => google::settings(&mut section, &path).map(Box::new).map(LeaseProvider::Google),
+        Some("vault") => vault::settings(&mut section, &path).map(Box::new).map(LeaseProvider::Vault),
         _ => {
             // What else stands there is the provider's, whichever was meant.
             return None;
@@ -113,18 +154,19 @@ fn variable(name: &str) -> Result<String, String> {
     }
 }
 
+/// Where `secret` is.
+fn secret(section: &mut Section<'_>, path: Path<'_>) -> Option<Source> {
+    source(section, "secret", path)
+}
+
 /// Where a secret is.
-pub(super) fn secret(
-    section: &mut Section<'_>,
-    path: impl Fn(Value<'_>) -> Result<PathBuf, String>,
-) -> Option<Source> {
-    let is_there = section.has("secret");
-    // A secret that was written here is a mistake that must not be repeated in the complaint.
-    let mut secret = section.section("secret");
-    if !is_there {
-        section.lacks("secret");
+fn source(section: &mut Section<'_>, key: &'static str, path: Path<'_>) -> Option<Source> {
+    if !section.has(key) {
+        section.lacks(key);
         return None;
     }
+    // A secret that was written here is a mistake that must not be repeated in the complaint.
+    let mut secret = section.section(key);
     let env = secret.take("env", |value| variable(value.text()?)).map(Source::Env);
     let file = secret.take("file", path).map(Source::File);
     let command = secret.take("command", |value| {
@@ -143,6 +185,29 @@ pub(super) fn secret(
 
 fn truth(value: Value<'_>) -> Result<bool, String> {
     value.truth()
+}
+
+/// An address to send secrets to.
+fn endpoint(section: &mut Section<'_>, key: &'static str) -> Option<Endpoint> {
+    section.take(key, |value| Endpoint::parse(value.text()?).map_err(|error| error.to_string()))
+}
+
+/// Texts that are not empty.
+fn texts(value: Value<'_>) -> Result<Vec<String>, String> {
+    value.each(text)
+}
+
+/// One thing for all classes, or one for each.
+fn by_class<T>(value: Value<'_>, one: impl Fn(Value<'_>) -> Result<T, String>) -> Result<ByClass<T>, String> {
+    let Some(members) = value.members() else { return one(value).map(ByClass::Same) };
+    let known = Class::ALL.map(Class::as_str);
+    let mut each = BTreeMap::new();
+    for (name, value) in members {
+        let class = Class::ALL.into_iter().find(|class| class.as_str() == name);
+        let class = class.ok_or_else(|| not_one_of(name, &known))?;
+        each.insert(class, one(value).map_err(|why| format!("`{name}`: {why}"))?);
+    }
+    Ok(ByClass::Each(each))
 }
 
 fn text(value: Value<'_>) -> Result<String, String> {

@@ -79,6 +79,11 @@ impl<'d> Section<'d> {
         self.find(key).is_some()
     }
 
+    /// Whether the key holds a table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.find(key).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
     /// Notes that a key without which the table means nothing is absent.
     pub(super) fn lacks(&self, key: &str) {
         self.problems.anywhere(format!("`{}` is missing in one of the [[{}]]", key, self.path));
@@ -170,6 +175,16 @@ impl<'d> Value<'d> {
         match u64::from_str_radix(number.as_str(), number.radix()) {
             Ok(value) if (least..=most).contains(&value) => Ok(value),
             _ => Err(format!("{wanted}, not {}", number.as_str())),
+        }
+    }
+
+    /// Each key and value, if this is a table whose keys are of one kind.
+    pub(super) fn members(self) -> Option<Vec<(&'d str, Value<'d>)>> {
+        match self.0.get_ref() {
+            DeValue::Table(table) => {
+                Some(table.iter().map(|(key, value)| (&**key.get_ref(), Value(value))).collect())
+            }
+            _ => None,
         }
     }
 

@@ -102,6 +102,9 @@ provider.use(async (ctx, next) => {
   }
 });
 
+// For the log of a test that fails.
+provider.on('grant.error', (_, error) => console.error(error.error, error.error_description, error.error_detail));
+
 async function loggedIn() {
   const clientId = config.clients.find((client) => client.grant_types.includes('refresh_token')).client_id;
   const client = await provider.Client.find(clientId);

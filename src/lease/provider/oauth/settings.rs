@@ -125,6 +125,16 @@ pub enum Proven {
     Dpop,
 }
 
+impl<S> Source<S> {
+    fn secret(&self) -> Option<&S> {
+        match self {
+            Self::Task { key, .. } => Some(key),
+            Self::Configured { token, .. } => Some(token),
+            Self::Svid => None,
+        }
+    }
+}
+
 impl Kind {
     /// Its name on the wire.
     pub const fn urn(self) -> &'static str {
@@ -190,6 +200,22 @@ impl<S> Settings<S> {
             | Flow::Exchange { .. }
             | Flow::JwtBearer { .. } => Ok(()),
         }
+    }
+
+    /// Where its secrets are.
+    pub fn secrets(&self) -> Vec<&S> {
+        let client = match &self.client {
+            ClientAuth::Basic(secret) | ClientAuth::Post(secret) => Some(secret),
+            ClientAuth::PrivateKeyJwt { key, .. } => Some(key),
+            ClientAuth::Public | ClientAuth::Svid => None,
+        };
+        let (one, other) = match &self.flow {
+            Flow::ClientCredentials => (None, None),
+            Flow::Refresh { token } => (Some(token), None),
+            Flow::Exchange { subject, actor } => (subject.secret(), actor.as_ref().and_then(Source::secret)),
+            Flow::JwtBearer { assertion } => (assertion.secret(), None),
+        };
+        client.into_iter().chain(one).chain(other).collect()
     }
 
     pub(super) fn scopes_of(&self, class: Class) -> Result<Option<&[String]>, MintError> {

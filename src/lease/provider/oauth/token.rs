@@ -130,7 +130,7 @@ impl Error {
             "invalid_client" => "check `client_id`, `client_auth` and the secret",
             "invalid_grant" => match settings.flow {
                 Flow::Refresh { .. } => {
-                    "log in again and put the new refresh token where `refresh_token` points to"
+                    "log in again and put the new refresh token where `refresh_token` points to; if this came after the end of a task, the server ends refresh tokens with access tokens, and `revocation_url` has to go"
                 }
                 Flow::ClientCredentials => "see the server's log",
                 Flow::Exchange { .. } | Flow::JwtBearer { .. } => {

@@ -43,6 +43,17 @@ pub enum Login<S> {
     },
 }
 
+impl<S> Login<S> {
+    /// Where its secret is.
+    pub fn secret(&self) -> Option<&S> {
+        match self {
+            Self::Token(secret) | Self::Jwt { jwt: secret, .. } => Some(secret),
+            Self::AppRole { secret_id, .. } => secret_id.as_ref(),
+            Self::Svid { .. } => None,
+        }
+    }
+}
+
 /// A token, and whether it was made for this one use.
 pub(super) struct Token {
     pub(super) token: Secret<String>,
