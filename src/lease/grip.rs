@@ -81,8 +81,8 @@ impl Grip {
 
     /// What the caller makes of [`Grip::leaks`] once and wants to have at hand for as long as the lease is in use.
     pub fn kept_beside<T: Send + Sync + 'static>(&self, make: impl Fn(Vec<Leak>) -> T) -> Arc<T> {
-        let made = || -> Arc<dyn Any + Send + Sync> { Arc::new(make(self.leaks())) };
-        let kept = self.held.beside.get_or_init(made).clone();
+        let first = || -> Arc<dyn Any + Send + Sync> { Arc::new(make(self.leaks())) };
+        let kept = self.held.beside.get_or_init(first).clone();
         // Another caller may have kept something else there.
         kept.downcast().unwrap_or_else(|_| Arc::new(make(self.leaks())))
     }

@@ -102,9 +102,10 @@ impl Pep {
         }
         let grip = self.leases.grip(head, &stage.task, &stage.operations).await.map_err(Unsent::Lease)?;
         let Some(grip) = grip else { return Ok((call, None)) };
-        let seen = match grip.wants_body(head) {
-            false => Peek { whole: http_body::Body::is_end_stream(body), ..Peek::default() },
-            true => body.peek(SIGNED_BYTES).await.map_err(broke)?,
+        let seen = if grip.wants_body(head) {
+            body.peek(SIGNED_BYTES).await.map_err(broke)?
+        } else {
+            Peek { whole: http_body::Body::is_end_stream(body), ..Peek::default() }
         };
         let payload = if seen.whole { Payload::Whole(&seen.bytes) } else { Payload::Streaming };
         let carrying = call.carrying(grip.as_used(), |to, method, headers, target| {
