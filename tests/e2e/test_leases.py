@@ -11,8 +11,8 @@ import pytest
 from conftest import HERE, SCRIPTS, need
 from journal import Watch as JournalWatch
 from node import AGENT, run
-from standins.process import until
-from standins.services import GITHUB_TOKEN
+from standins.process import free_port, until
+from standins.services import GITHUB_TOKEN, Llm
 from wire import client
 
 OPENAI_KEY = "sk-real-0a8f3e5d7c9b1f2e4d6a"
@@ -37,16 +37,24 @@ env = "UP_KEY"
 """
 
 
+@pytest.fixture(scope="session")
+def strict_llm(workdir, node24, npm):
+    """A model provider that takes one key alone."""
+    served = Llm(node24, npm, workdir / "strict", free_port(), keys=[OPENAI_KEY])
+    yield served
+    served.close()
+
+
 @pytest.fixture
-def leased(own_remit, tmp_path, monkeypatch):
+def leased(own_remit, tmp_path, resolve, strict_llm):
     """A node that holds the credentials of three services."""
-    monkeypatch.setenv("REAL_OPENAI_KEY", OPENAI_KEY)
     (tmp_path / "github.token").write_text(GITHUB_TOKEN + "\n")
-    return own_remit(extra=LEASES.format(folder=tmp_path), wrapper=["env", f"REAL_OPENAI_KEY={OPENAI_KEY}"])
+    return own_remit(extra=LEASES.format(folder=tmp_path), wrapper=["env", f"REAL_OPENAI_KEY={OPENAI_KEY}"],
+                     resolve=resolve | {"api.openai.com": f"http://127.0.0.1:{strict_llm.port}"})
 
 
-def test_python_clients_work_with_placeholders(leased, emulate, llm, reached):
-    journal, before = JournalWatch(leased.journal), len(llm.journal())
+def test_python_clients_work_with_placeholders(leased, emulate, strict_llm, reached):
+    journal, before = JournalWatch(leased.journal), len(strict_llm.journal())
     told = leased.run(SCRIPTS / "python", HERE / "clients" / "py_leased.py",
                       env={"OPENAI_API_KEY": "sk-inherited", "REAL_OPENAI_KEY": OPENAI_KEY}).json()
     assert told["token"].startswith("ghp_rem1t") and told["key"].startswith("sk-rem1t"), told
@@ -54,9 +62,13 @@ def test_python_clients_work_with_placeholders(leased, emulate, llm, reached):
     assert (told["login"], told["issue"]) == ("alice", "by a lease"), told
     assert all(said.startswith("Hi from the stand-in") for said in told["said"]), told
 
-    seen = json.dumps(llm.journal()[before:])
-    assert seen.count(f"Bearer {OPENAI_KEY}") >= 2, seen
-    assert "agents-own" not in seen and told["key"] not in seen, "what the agent had there did not leave"
+    # It takes the real key alone: neither the placeholder nor the agent's own came there.
+    asked = strict_llm.journal()[before:]
+    assert [entry["response"]["status"] for entry in asked] == [200, 200], asked
+    assert "agents-own" not in json.dumps(asked) and told["key"] not in json.dumps(asked)
+    own = run([need("curl"), "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", "authorization: Bearer sk-the-agents-own-key",
+               "-H", "content-type: application/json", "-d", "{}", f"http://127.0.0.1:{strict_llm.port}/v1/chat/completions"])
+    assert own.out == "401", own
     sent = {request.headers["authorization"] for request in reached("api.github.com", at_least=2)}
     assert sent == {f"Bearer {GITHUB_TOKEN}"}, sent
 
@@ -109,7 +121,7 @@ def test_a_placeholder_is_worth_nothing_elsewhere(leased, emulate, origin, reach
     assert not origin.seen("stolen-1") and not origin.seen("stolen-2")
 
 
-def test_no_secret_is_kept_or_told(leased, emulate, llm):
+def test_no_secret_is_kept_or_told(leased, emulate):
     leased.run(SCRIPTS / "python", HERE / "clients" / "py_leased.py").json()
     metrics = run([need("curl"), "-s", f"{leased.admin}/metrics"]).out
     assert 'remit_leases{state="expired"} 2' in metrics and 'remit_lease_mints_total{result="given"} 2' in metrics, metrics

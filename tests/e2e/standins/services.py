@@ -84,20 +84,25 @@ def moto(scripts: Path, folder: Path, port: int) -> Process:
 
 
 class Llm:
-    """OpenAI and Anthropic. `journal` is its own record of what it was asked, headers included."""
+    """OpenAI and Anthropic. `journal` is its own record of what it was asked, headers included, but for keys. With `keys` it
+    takes these and answers all others with 401."""
 
-    def __init__(self, node: Path, npm: Path, folder: Path, port: int):
+    def __init__(self, node: Path, npm: Path, folder: Path, port: int, keys: list[str] | None = None):
+        folder.mkdir(parents=True, exist_ok=True)
         fixtures = folder / "llm.json"
         fixtures.write_text(json.dumps(LLM_FIXTURES))
-        self.port = port
+        self.port, self._keys = port, keys
         self._process = Process(
             "llmock", [node, npm / "node_modules/.bin/llmock", "-p", str(port), "-f", fixtures, "--latency", "20",
                        "--chunk-size", "4"],
-            folder / "llm.log", lambda: answers(f"http://127.0.0.1:{port}/health"), cwd=folder)
+            folder / "llm.log", lambda: answers(f"http://127.0.0.1:{port}/health"), cwd=folder,
+            env={"AIMOCK_API_KEYS": ",".join(keys)} if keys else None)
 
     def journal(self) -> list[dict]:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-                f"http://127.0.0.1:{self.port}/__aimock/journal", timeout=5) as answer:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/__aimock/journal")
+        if self._keys:
+            request.add_header("authorization", f"Bearer {self._keys[0]}")
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
             found = json.load(answer)
         return found if isinstance(found, list) else found.get("entries", found.get("requests", []))
 
