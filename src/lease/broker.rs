@@ -19,6 +19,7 @@ use super::ledger::{Ledger, Record};
 use super::meters::Meters;
 use super::placeholder::Placeholders;
 use super::ports::{LeaseError, Ports, Told};
+use super::possession::Possession;
 use super::provider::{MintError, Minted, Need};
 use super::revoke;
 use super::seal::{Seal, Sealed, derived};
@@ -225,6 +226,7 @@ impl Broker {
             expires,
             generation,
             short_lived,
+            possession: Possession::default(),
             beside: OnceLock::new(),
         });
         let now = held.minted;

@@ -3,6 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
 use super::broker::Broker;
 use super::held::Held;
 use super::inject::{self, InjectError, Outgoing};
@@ -10,7 +13,7 @@ use super::place::Place;
 use super::ports::LeaseError;
 use super::provider::Material;
 use super::sign::{self, Payload, Sent};
-use crate::call::{Head, Leak, Lease, Leased, Operations, Secret, Task, TaskId};
+use crate::call::{Head, Leak, Lease, Leased, Operations, Origin, Secret, Task, TaskId};
 
 /// A credential for one call.
 pub struct Grip {
@@ -60,6 +63,12 @@ impl Grip {
     pub fn put(&self, outgoing: Outgoing<'_>, payload: Payload<'_>) -> Result<(), InjectError> {
         let Some(entry) = self.broker.entries.get(self.entry) else { return Ok(()) };
         let now = self.broker.ports.clock.now();
+        if let (Place::Header { name: AUTHORIZATION, .. }, Material::Dpop { token, key }) =
+            (&entry.place, &self.held.material)
+        {
+            let entropy = &*self.broker.ports.entropy;
+            return self.held.possession.put((token, key), outgoing, now, entropy);
+        }
         let sent = Sent { payload, signing_name: entry.signing_name.as_deref(), now };
         inject::put(&entry.place, &self.held.material, &self.broker.placeholders, outgoing, sent)
     }
@@ -85,6 +94,11 @@ impl Grip {
         let kept = self.held.beside.get_or_init(first).clone();
         // Another caller may have kept something else there.
         kept.downcast().unwrap_or_else(|_| Arc::new(make(self.leaks())))
+    }
+
+    /// Hears what the service says. Whether it says no more than that it wants a nonce in the next proof (RFC 9449 §9).
+    pub fn hear(&self, origin: &Origin, headers: &HeaderMap) -> bool {
+        self.held.possession.hear(origin, headers)
     }
 
     /// The service did not take it.

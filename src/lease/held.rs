@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::possession::Possession;
 use super::provider::Material;
 use crate::call::{LeaseId, Leased, Timestamp};
 
@@ -22,6 +23,8 @@ pub(super) struct Held {
     /// The provider's when it was asked for.
     pub(super) generation: u64,
     pub(super) short_lived: bool,
+    /// Of a token that is bound to a key.
+    pub(super) possession: Possession,
     /// What its user makes of it and wants to have at hand.
     pub(super) beside: OnceLock<Arc<dyn Any + Send + Sync>>,
 }

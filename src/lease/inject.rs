@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::place::{Place, is_named};
 use super::placeholder::{Placeholders, basic};
-use super::provider::Material;
+use super::provider::{Material, MintError};
 use super::sign::{Sent, SignError, sign};
 use crate::call::{Origin, Secret, Target};
 
@@ -28,6 +28,9 @@ pub enum InjectError {
     /// The request cannot be signed anew.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// That whoever sends it has its key could not be proven.
+    #[error(transparent)]
+    Proof(#[from] MintError),
     /// It is of another kind.
     #[error("the provider gives {given}, which cannot go into {place}; change `place` or `provider`")]
     Kind {
@@ -87,7 +90,7 @@ fn kind(material: &Material) -> &'static str {
     }
 }
 
-fn header(headers: &mut HeaderMap, name: &HeaderName, text: &str) -> Result<(), InjectError> {
+pub(super) fn header(headers: &mut HeaderMap, name: &HeaderName, text: &str) -> Result<(), InjectError> {
     let refused = |_| InjectError::Characters(format!("the header field `{name}`"));
     let mut value = HeaderValue::from_str(text).map_err(refused)?;
     value.set_sensitive(true);

@@ -22,6 +22,7 @@ mod own;
 mod place;
 mod placeholder;
 mod ports;
+mod possession;
 pub mod provider;
 mod resume;
 mod revoke;

@@ -6,6 +6,7 @@ use super::book::{Kept, Row};
 use super::broker::Broker;
 use super::held::Held;
 use super::ledger::Record;
+use super::possession::Possession;
 use super::revoke;
 use crate::call::{Lease, LeaseState};
 
@@ -53,6 +54,7 @@ impl Broker {
                     expires: lease.until,
                     generation: 0,
                     short_lived: lease.short_lived,
+                    possession: Possession::default(),
                     beside: OnceLock::new(),
                 });
                 if !held.is_some_and(|held| self.goes_on(&lease, &entry, held)) {

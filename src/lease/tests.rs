@@ -4,3 +4,4 @@ mod ground;
 mod lives;
 mod model;
 mod placing;
+mod possession;

@@ -74,9 +74,11 @@ impl Pep {
         };
         let scrubber = grip.kept_beside(|leaks| Scrubber::new(&leaks));
         let _first = carried.0.set((grip.as_used(), scrubber.clone()));
+        let to = call.head().origin.clone();
         let Answer { call, response, upgraded } =
             self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
-        if response.status() == StatusCode::UNAUTHORIZED {
+        let wants_nonce = grip.hear(&to, response.headers());
+        if response.status() == StatusCode::UNAUTHORIZED && !wants_nonce {
             grip.rejected().await;
         }
         // What says the credential back does not reach the agent with it.

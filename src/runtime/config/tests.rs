@@ -1,5 +1,7 @@
 //! What a configuration means, and how mistakes in one are told.
 
+mod providers;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
