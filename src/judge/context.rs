@@ -74,7 +74,7 @@ pub(super) fn of(
             ],
         )
     };
-    let whole: [(&str, &dyn Fn(&Leaves) -> Value); 11] = [
+    let whole: [Part<'_>; 11] = [
         ("agent", &|leaves| agent_record(leaves, profile, history)),
         ("task", &|leaves| task_record(leaves, task)),
         ("history", &|leaves| history_record(leaves, history)),
@@ -87,9 +87,9 @@ pub(super) fn of(
         ("evidence", &|_| text(stage.principal.evidence.as_str())),
         ("approved", &|_| Value::from(approved == Approved::AsIf)),
     ];
-    let asked = whole.into_iter().filter_map(|(name, value)| Some((name, value(read.leaves(name)?))));
+    let wanted = whole.into_iter().filter_map(|(name, value)| Some((name, value(read.leaves(name)?))));
     let time = read.reads("time").then(|| time(head.at)).transpose()?;
-    let all = asked.chain(time.map(|time| ("time", time)));
+    let all = wanted.chain(time.map(|time| ("time", time)));
     let context = all.map(|(name, value)| (name.into(), value)).collect();
     Ok(ast::Context::Value(Arc::new(context)).into())
 }
@@ -190,6 +190,9 @@ fn time(at: Timestamp) -> Result<Value, NoTime> {
 fn labels(labels: &BTreeMap<String, String>) -> Value {
     Value::set_of_lits(labels.iter().map(|(key, value)| Literal::from(format!("{key}={value}"))), None)
 }
+
+/// An attribute of the context itself, and how it is made of what is wanted of it.
+type Part<'a> = (&'static str, &'a dyn Fn(&Leaves) -> Value);
 
 /// An attribute, and how it is made if it is wanted.
 type Field<'a> = (&'static str, &'a dyn Fn() -> Value);

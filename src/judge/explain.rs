@@ -96,25 +96,25 @@ impl Rules {
     /// Permits whose scope is true and whose condition is not; behind them those with one part of the scope that is not.
     fn near(&self, question: &Question) -> Vec<NearMiss> {
         let permits = self.index.policies().filter(|policy| policy.effect() == Effect::Permit);
-        let mut misses: Vec<_> = permits.filter_map(|policy| self.miss(policy, question)).collect();
+        let mut misses: Vec<_> = permits.filter_map(|policy| miss(policy, question)).collect();
         misses.sort_by(|a, b| (a.0, &a.1.policy).cmp(&(b.0, &b.1.policy)));
         misses.into_iter().take(TOLD).map(|(_, miss)| miss).collect()
     }
+}
 
-    /// How far off a permit is (0: by its condition, 1: by one part of its scope), and by what.
-    fn miss(&self, policy: &Policy, question: &Question) -> Option<(u8, NearMiss)> {
-        let name = PolicyId(policy.id().to_string().into());
-        let mut unmet = scope(policy).into_iter().filter(|part| !holds(part, question));
-        if let Some(part) = unmet.next() {
-            if unmet.next().is_some() {
-                return None;
-            }
-            let variable = part.split([' ', '.']).next().unwrap_or_default().to_owned();
-            return Some((1, NearMiss { policy: name, values: values(&variable, question), unmet: part }));
+/// How far off a permit is (0: by its condition, 1: by one part of its scope), and by what.
+fn miss(policy: &Policy, question: &Question) -> Option<(u8, NearMiss)> {
+    let name = PolicyId(policy.id().to_string().into());
+    let mut unmet = scope(policy).into_iter().filter(|part| !holds(part, question));
+    if let Some(part) = unmet.next() {
+        if unmet.next().is_some() {
+            return None;
         }
-        let part = conditions(policy).into_iter().find(|part| !holds(part, question))?;
-        Some((0, NearMiss { policy: name, values: values(&part, question), unmet: part }))
+        let variable = part.split([' ', '.']).next().unwrap_or_default().to_owned();
+        return Some((1, NearMiss { policy: name, values: values(&variable, question), unmet: part }));
     }
+    let part = conditions(policy).into_iter().find(|part| !holds(part, question))?;
+    Some((0, NearMiss { policy: name, values: values(&part, question), unmet: part }))
 }
 
 /// What the scope demands, as expressions.

@@ -22,7 +22,7 @@ use super::groups::Groups;
 use super::names;
 use super::request::{Asker, Untranslatable, unfit};
 use super::schema::{Actions, Judged};
-use super::slice::{Index, Shelf, Slice};
+use super::slice::{Index, Rack, Slice};
 
 /// A stage: who does what, at which service.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Stage {
     service: EntityUid,
     catalogued: bool,
     entities: Entities,
-    shelf: Shelf,
+    rack: Rack,
     /// Of what is about no object.
     slice: Slice,
 }
@@ -166,9 +166,9 @@ impl Cast {
         entities.retain(|entity| known.insert(entity.uid()));
         let entities = Entities::from_entities(entities, None).map_err(unfit)?;
         let (action, like) = (self.action.clone(), judged.like.clone());
-        let shelf = index.shelf(&principal, &action, &entities);
-        let slice = index.taken(&shelf, &service, &entities);
-        Ok(Stage { principal, action, like, service, catalogued, entities, shelf, slice })
+        let rack = index.rack(&principal, &action, &entities);
+        let slice = index.taken(&rack, &service, &entities);
+        Ok(Stage { principal, action, like, service, catalogued, entities, rack, slice })
     }
 }
 
@@ -205,7 +205,7 @@ impl Scene {
             Extensions::all_available(),
         );
         let entities = Entities::from(all.map_err(unfit)?);
-        let slice = index.taken(&stage.shelf, &is, &entities);
+        let slice = index.taken(&stage.rack, &is, &entities);
         Ok(Self { stage, object: Some(Object { is, entities, slice }) })
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Slice(Box<[u32]>);
 
 /// What can be said of one principal and one action, by the parts that scopes name of resources.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shelf(HashMap<Key, Vec<u32>>);
+pub(super) struct Rack(HashMap<Key, Vec<u32>>);
 
 /// No slice can be made: principal, action or resource is missing. Denies.
 #[derive(Debug, thiserror::Error)]
@@ -80,28 +80,28 @@ impl Index {
         else {
             return Err(Unspecific);
         };
-        Ok(self.taken(&self.shelf(principal, action, entities), resource, entities))
+        Ok(self.taken(&self.rack(principal, action, entities), resource, entities))
     }
 
     /// The policies whose scope can be true where this principal does this, to whatever.
-    pub(super) fn shelf(&self, principal: &EntityUid, action: &EntityUid, entities: &Entities) -> Shelf {
+    pub(super) fn rack(&self, principal: &EntityUid, action: &EntityUid, entities: &Entities) -> Rack {
         let (principals, actions) = (self.keys(principal, entities), self.keys(action, entities));
-        let mut shelf = Shelf::default();
+        let mut rack = Rack::default();
         for &principal in &principals {
             for &action in &actions {
                 for (resource, policies) in self.cells.get(&(principal, action)).into_iter().flatten() {
-                    shelf.0.entry(*resource).or_default().extend_from_slice(policies);
+                    rack.0.entry(*resource).or_default().extend_from_slice(policies);
                 }
             }
         }
-        shelf
+        rack
     }
 
     /// Those of them whose scope can be true for this resource.
-    pub(super) fn taken(&self, shelf: &Shelf, resource: &EntityUid, entities: &Entities) -> Slice {
+    pub(super) fn taken(&self, rack: &Rack, resource: &EntityUid, entities: &Entities) -> Slice {
         let mut found = Vec::new();
         for key in self.keys(resource, entities) {
-            found.extend_from_slice(shelf.0.get(&key).map_or(&[], Vec::as_slice));
+            found.extend_from_slice(rack.0.get(&key).map_or(&[], Vec::as_slice));
         }
         found.sort_unstable();
         // `action in [a, b]` is filed under both.
@@ -133,8 +133,8 @@ impl Index {
             ActionConstraint::In(uids) => uids.into_iter().map(|uid| self.thing_key(uid)).collect(),
         };
         for action in actions {
-            let shelf = self.cells.entry((principal, action)).or_default();
-            shelf.entry(resource).or_default().push(at);
+            let rack = self.cells.entry((principal, action)).or_default();
+            rack.entry(resource).or_default().push(at);
         }
     }
 

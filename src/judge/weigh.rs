@@ -101,13 +101,21 @@ pub(super) fn weigh<'w>(
     let mut answer = Answer::default();
     for weight in policies {
         let Weight { policy, permits, condition, .. } = weight;
-        let applies = condition.as_ref().map(|condition| evaluator.interpret(condition, &no_slots));
-        match applies.map(|said| said.map(|value| truth(&value))) {
-            Some(Ok(Some(false))) => {}
-            None | Some(Ok(Some(true))) if *permits => answer.permits.push(weight),
-            None | Some(Ok(Some(true))) => answer.forbids.push(weight),
-            Some(Ok(None)) => answer.fail(policy.id(), "it is neither true nor false".to_owned()),
-            Some(Err(error)) => answer.fail(policy.id(), error.to_string()),
+        let applies = match condition {
+            None => Some(true),
+            Some(condition) => match evaluator.interpret(condition, &no_slots) {
+                Ok(value) => truth(&value),
+                Err(error) => {
+                    answer.fail(policy.id(), error.to_string());
+                    continue;
+                }
+            },
+        };
+        match applies {
+            Some(false) => {}
+            Some(true) if *permits => answer.permits.push(weight),
+            Some(true) => answer.forbids.push(weight),
+            None => answer.fail(policy.id(), "it is neither true nor false".to_owned()),
         }
     }
     answer
