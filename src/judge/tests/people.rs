@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::ground::{Given, OTHER, load_files, operation};
 use crate::call::{
-    AgentProfile, Attributed, Call, Class, Decision, IntentName, Link, Operations, Subject, Task, Terms,
+    AgentProfile, Attributed, Call, Class, Decision, History, IntentName, Link, Operations, Subject, Task,
+    Terms,
 };
 
 const GROUPS: &str = "people = [\"user:ada@example.org\"]\n";
@@ -30,7 +31,7 @@ fn given(intent: &'static str, user: Option<&str>) -> Call<Attributed> {
 fn below(call: Call<Attributed>, above: &str) -> Call<Attributed> {
     let intent = IntentName::parse(above).unwrap();
     let task = Task { id: OTHER.parse().unwrap(), intent, ..(*call.stage().task).clone() };
-    let link = Link { task: Arc::new(task), profile: Arc::default(), history: Default::default() };
+    let link = Link { task: Arc::new(task), profile: Arc::default(), history: History::default() };
     let profile = call.stage().profile.clone();
     call.standing_in(profile, vec![link])
 }
