@@ -37,8 +37,8 @@ pub struct Broker {
     pub(super) seal: Seal,
     pub(super) ports: Ports,
     pub(super) ledger: Mutex<Ledger>,
-    /// How many leases are being taken back.
-    pub(super) returning: watch::Sender<usize>,
+    /// How much is under way with providers.
+    pub(super) busy: watch::Sender<usize>,
     /// What was counted.
     pub meters: Meters,
     tasks: RwLock<HashMap<TaskId, Arc<OfTask>>>,
@@ -86,7 +86,7 @@ impl Broker {
             seal,
             ports,
             ledger: Mutex::default(),
-            returning: watch::Sender::new(0),
+            busy: watch::Sender::new(0),
             meters: Meters::default(),
             tasks: RwLock::default(),
         }))
@@ -141,6 +141,7 @@ impl Broker {
         order: Order,
         _turn: OwnedMutexGuard<()>,
     ) -> Result<Arc<Held>, LeaseError> {
+        let _busy = revoke::Busy::with(self.clone());
         let minted = self.ask(&order).await;
         let refused = minted.as_ref().err().cloned().map(|error| (self.ports.clock.now(), error));
         *order.slot.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
@@ -289,10 +290,11 @@ impl Broker {
         }
     }
 
-    /// Tasks that do not survive the node.
-    pub(super) fn endless_tasks(&self) -> Vec<TaskId> {
+    /// Tasks that do not survive the node, and those whose end nobody had the time to hear of yet.
+    pub(super) fn tasks_to_end(&self) -> Vec<TaskId> {
+        let is_over = |task| self.ports.tasks.ended(task).is_none_or(|ended| ended.now_or_never().is_some());
         let tasks = self.tasks.read().unwrap_or_else(PoisonError::into_inner);
-        tasks.values().filter(|of| of.endless).map(|of| of.id).collect()
+        tasks.values().filter(|of| of.endless || is_over(of.id)).map(|of| of.id).collect()
     }
 
     /// Has a lease end that is in use. From here on nobody uses it.

@@ -34,19 +34,23 @@ pub(super) fn when(broker: Arc<Broker>, ended: BoxFuture<'static, ()>, task: Tas
 
 /// Takes one lease back.
 pub(super) fn deliver(broker: Arc<Broker>, id: LeaseId, entry: Arc<str>, handle: Secret<String>) {
-    broker.returning.send_modify(|count| *count += 1);
-    tokio::spawn(async move {
-        let returning = Returning(broker);
-        returning.0.deliver(id, &entry, &handle).await;
-    });
+    let busy = Busy::with(broker);
+    tokio::spawn(async move { busy.0.deliver(id, &entry, &handle).await });
 }
 
-/// Counts a lease that is being taken back, until it is.
-struct Returning(Arc<Broker>);
+/// Counts what is under way with a provider, until it is not.
+pub(super) struct Busy(pub(super) Arc<Broker>);
 
-impl Drop for Returning {
+impl Busy {
+    pub(super) fn with(broker: Arc<Broker>) -> Self {
+        broker.busy.send_modify(|count| *count += 1);
+        Self(broker)
+    }
+}
+
+impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.returning.send_modify(|count| *count = count.saturating_sub(1));
+        self.0.busy.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -109,11 +113,11 @@ impl Broker {
     /// The node stops: takes back what belongs to tasks that end with it, and waits for what is under way, for at most `patience`.
     /// Leases of tasks that go on with the next start stay; so does what is not taken back by then, which the next start goes on with.
     pub async fn close(self: &Arc<Self>, patience: Duration) {
-        for task in self.endless_tasks() {
+        for task in self.tasks_to_end() {
             self.end_task(task).await;
         }
-        let mut returning = self.returning.subscribe();
-        let all = returning.wait_for(|count| *count == 0);
+        let mut busy = self.busy.subscribe();
+        let all = busy.wait_for(|count| *count == 0);
         if timeout(patience, all).await.is_err() {
             tracing::warn!("some leases are not taken back yet; the next start goes on with it");
         }

@@ -123,6 +123,53 @@ fn what_an_open_task_rests_on_is_not_forgotten() {
 }
 
 #[test]
+fn leases_are_kept_as_they_were_told_last_and_old_ends_go() {
+    use crate::call::{Lease, LeaseId, LeaseState, ServiceName};
+    use crate::lease::{LeaseBook, Row};
+    let dir = TempDir::new().unwrap();
+    let since = Timestamp::from_unix_s(1_800_000_100);
+    let row = |n: u64, state, at: u64| {
+        let id: LeaseId = format!("01ARZ3NDEKTSV4RRFFQ69G5F{n:02}").parse().unwrap();
+        let at = Timestamp::from_unix_s(1_800_000_000 + at);
+        let lease = Lease {
+            id,
+            task: task(1, None).id,
+            service: ServiceName("github".into()),
+            provider: "oauth".into(),
+            scope: "it's \"read\"".into(),
+            state,
+            since: at,
+            minted: at,
+            until: Some(at),
+            short_lived: true,
+            why: None,
+        };
+        Row { lease, entry: "github/oauth".into(), sealed: Some(vec![0, 255, 7]) }
+    };
+    let (old, lost, active) =
+        (row(1, LeaseState::Revoked, 1), row(2, LeaseState::Lost, 200), row(3, LeaseState::Active, 1));
+    {
+        let store = Sqlite::open(dir.path()).unwrap();
+        for row in [
+            row(3, LeaseState::Minting, 0),
+            old,
+            lost.clone(),
+            row(4, LeaseState::Minting, 0),
+            active.clone(),
+        ] {
+            wait(store.keep(row)).unwrap();
+        }
+        wait(LeaseBook::forget(&store, row(4, LeaseState::Minting, 0).lease.id)).unwrap();
+        wait(store.keep_own("github/oauth".into(), vec![1])).unwrap();
+        wait(store.keep_own("github/oauth".into(), vec![2])).unwrap();
+    }
+    let store = Sqlite::open(dir.path()).unwrap();
+    let kept = LeaseBook::load(&store, since).unwrap();
+    assert_eq!(kept.leases, [lost, active]);
+    assert_eq!(kept.own, [("github/oauth".into(), vec![2])]);
+}
+
+#[test]
 fn a_store_of_a_later_remit_is_left_alone() {
     let dir = TempDir::new().unwrap();
     drop(Sqlite::open(dir.path()).unwrap());

@@ -45,6 +45,11 @@ pub(super) fn left(task: &Value) -> Option<String> {
     Some(format!("its credentials: everything gone? {}", gone(task)))
 }
 
+/// Whether something of a task that is over is still in use or being taken back.
+pub(super) fn is_under_way(task: &Value) -> bool {
+    !leases(task).is_empty() && text(task.get("gone").unwrap_or(&Value::Null), "answer") == "no"
+}
+
 fn leases(task: &Value) -> Vec<&Value> {
     task.get("leases").and_then(Value::as_array).into_iter().flatten().collect()
 }
@@ -68,3 +73,6 @@ fn gone(task: &Value) -> String {
         _ => "nobody knows: look at the leases that are lost".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

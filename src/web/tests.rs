@@ -275,6 +275,52 @@ fn read() -> Operations {
 }
 
 #[tokio::test]
+async fn a_task_shows_its_leases_and_its_agent_gets_placeholders() {
+    let stand = stand().await;
+    assert_eq!(stand.open(json!({"agent": "coder", "intent": "triage"})).await.json().get("env"), None);
+    let dummy = |name: &str| Dummy {
+        service: ServiceName(name.into()),
+        env: [("KEY".to_owned(), format!("of {name}"))].into(),
+        placeholder: format!("of {name}"),
+    };
+    *stand.node.dummies.lock().unwrap() = vec![dummy("one"), dummy("two")];
+    let opened = stand.open(json!({"agent": "coder", "intent": "triage"})).await.json();
+    assert_eq!((&opened["env"], &opened["hidden_env"]), (&json!({"KEY": "of one"}), &json!(["REAL_KEY"])));
+    assert_eq!(
+        opened["placeholders"][1],
+        json!({"service": "two", "env": {"KEY": "of two"}, "placeholder": "of two"})
+    );
+
+    let (task, at) = (opened["id"].as_str().unwrap().parse().unwrap(), Timestamp::from_unix_s(START_S - 6));
+    let lease = Lease {
+        id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+        task,
+        service: ServiceName("one".into()),
+        provider: "oauth".into(),
+        scope: "read".into(),
+        state: crate::call::LeaseState::Revoking,
+        since: at,
+        minted: at,
+        until: None,
+        short_lived: true,
+        why: Some("away".into()),
+    };
+    *stand.node.leases.lock().unwrap() = vec![lease];
+    let shown = stand.ask(&format!("GET /v1/tasks/{task}")).await.json();
+    assert_eq!(shown["gone"], json!({"answer": "no"}));
+    let lease = &shown["leases"][0];
+    assert_eq!(
+        (&lease["state"], &lease["overdue"], &lease["why"]),
+        (&json!("revoking"), &json!(true), &json!("away"))
+    );
+    let all = stand.ask("GET /v1/leases").await.json();
+    assert_eq!(all["leases"].as_array().map(Vec::len), Some(1));
+    let active = stand.ask("GET /v1/leases?state=active").await.json();
+    assert_eq!(active["leases"], json!([]));
+    stand.ask("GET /v1/leases?stat=active").await.is_problem(400, "bad_query");
+}
+
+#[tokio::test]
 async fn a_task_lives_from_opening_to_end() {
     let stand = stand().await;
     let answer = stand

@@ -132,13 +132,13 @@ async fn a_call_without_a_credential_does_not_go_out_and_says_why() {
 
 #[tokio::test]
 async fn a_secret_that_was_replaced_is_used_and_a_restart_changes_nothing_for_the_agent() {
-    let house = house(Some("ghp_old")).await;
+    let house = house(Some("ghp_before")).await;
     let task = house.task().await;
     let dummy = format!("Bearer {}", text(&task["env"], "GITHUB_TOKEN"));
     let sent = |house: &House| house.origin.seen().last().unwrap().headers["authorization"].clone();
     let mut github = agent(&house, "api.github.com", &task).await;
     github.ask("GET", ISSUES, &[("authorization", &dummy)]).await;
-    assert_eq!(sent(&house), "Bearer ghp_old");
+    assert_eq!(sent(&house), "Bearer ghp_before");
     std::fs::write(house.dir.path().join("github.token"), "ghp_newer").unwrap();
     let began = std::time::Instant::now();
     while sent(&house) != "Bearer ghp_newer" {
@@ -152,11 +152,34 @@ async fn a_secret_that_was_replaced_is_used_and_a_restart_changes_nothing_for_th
 }
 
 #[tokio::test]
+async fn what_says_a_credential_back_does_not_reach_the_agent_with_it() {
+    let house = house(Some("ghp_real")).await;
+    let task = house.task().await;
+    let mut github = agent(&house, "api.github.com", &task).await;
+    let (status, headers, body) = github.ask("GET", "https://api.github.com/mirror", &[]).await;
+    assert_eq!((status, house.origin.seen().len()), (StatusCode::OK, 1));
+    let told = format!("{headers:?} {body}");
+    assert!(!told.contains("ghp_real") && headers["x-mirrored"] != "Bearer ghp_real", "{told}");
+    assert!(body.contains("rem1t") || body.contains("****"), "{body}");
+}
+
+#[tokio::test]
+async fn a_secret_that_is_too_short_to_be_searched_for_is_not_sent() {
+    let house = house(Some("short")).await;
+    let task = house.task().await;
+    let mut github = agent(&house, "api.github.com", &task).await;
+    let (_, headers, text) = github.ask("GET", ISSUES, &[]).await;
+    assert_eq!(headers["remit-refusal"], "lease_refused");
+    assert!(text.contains("less than 8 characters") && !text.contains("short\n"), "{text}");
+    assert!(house.origin.seen().is_empty());
+}
+
+#[tokio::test]
 async fn other_places_and_classes_are_as_the_operator_says() {
     let more = "[[leases]]\nservice = \"api.test\"\nprovider = \"fixed\"\nclasses = [\"read\"]\nplace = { query = \"key\" }\n\
         secret = { command = [\"printf\", \"real key\"] }\nenv = \"TEST_KEY\"\nplaceholder = \"sk-\"\n\
         [[leases]]\nservice = \"api.test\"\nprovider = \"fixed\"\nplace = { basic = true, user = \"bot\" }\n\
-        secret = { command = [\"printf\", \"pass\"] }\n";
+        secret = { command = [\"printf\", \"password\"] }\n";
     let house = House::start(PERMIT_ALL, more).await;
     let task = house.task().await;
     assert!(text(&task["env"], "TEST_KEY").starts_with("sk-rem1t"));
@@ -167,5 +190,5 @@ async fn other_places_and_classes_are_as_the_operator_says() {
     agent.ask("POST", "https://api.test/x", &[("authorization", "Basic b3duOm93bg==")]).await;
     let seen = house.origin.seen();
     assert_eq!(seen[0].target, "/x?a=1&key=real%20key");
-    assert_eq!(seen[1].headers["authorization"], "Basic Ym90OnBhc3M=");
+    assert_eq!(seen[1].headers["authorization"], "Basic Ym90OnBhc3N3b3Jk");
 }

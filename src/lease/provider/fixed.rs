@@ -17,6 +17,9 @@ use zeroize::Zeroize as _;
 use super::{Material, MintError, Minted, Need, Provider, Returned, SecretSource};
 use crate::call::Secret;
 
+/// Shortest secret that is put into requests, bytes: a shorter one could not be told from other text in an answer, and would
+/// reach the agent with it.
+const LEAST_BYTES: usize = 8;
 /// Longest secret that is read, bytes.
 const LIMIT_BYTES: u64 = 64 * 1024;
 /// How long a command may take.
@@ -161,6 +164,13 @@ impl Provider for Fixed {
     fn mint<'a>(&'a self, _need: &'a Need<'a>) -> BoxFuture<'a, Result<Minted, MintError>> {
         async move {
             let secret = self.source.read().await?;
+            if secret.reveal().len() < LEAST_BYTES {
+                let why = format!(
+                    "{} has less than {LEAST_BYTES} characters, so answers could not be searched for it",
+                    self.source.told()
+                );
+                return Err(MintError::Refused(why));
+            }
             Ok(Minted { material: Material::Token(secret), expires: None, handle: None })
         }
         .boxed()

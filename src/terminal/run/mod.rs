@@ -16,7 +16,7 @@ mod truststore;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -26,10 +26,15 @@ use super::find::{self, NodeArguments};
 use super::screen::{self, Paint};
 use super::scroll::Scroll;
 use super::terms::Terms;
-use super::{arguments, task};
+use super::{arguments, leases, task};
 use environment::{Environment, Given};
 use files::Files;
 use node::Host;
+
+/// How long the end waits for credentials to be taken back. It goes on in the node, or with the next start.
+const TAKEN_BACK: Duration = Duration::from_secs(5);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How often the token is renewed where the node does not tell how long it lives.
 const RENEW_EVERY: Duration = Duration::from_secs(60);
@@ -114,7 +119,15 @@ async fn in_task(arguments: &Arguments, host: &Host) -> Result<(ExitCode, Value)
 
 async fn end(admin: &Admin, id: &str) -> Result<Value, Failure> {
     admin.post(&task::path(id, "/end")?, &json!({})).await?;
-    admin.get(&task::path(id, "")?).await
+    let began = Instant::now();
+    loop {
+        let task = admin.get(&task::path(id, "")?).await?;
+        // Its credentials are taken back by now, or nearly so: whoever reads what is told at the end wants to know.
+        if !leases::is_under_way(&task) || began.elapsed() > TAKEN_BACK {
+            return Ok(task);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn behind(arguments: &Arguments, host: &Host, task: &Value) -> Result<ExitCode, Failure> {

@@ -27,7 +27,8 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
 }
 
-/// A plain-HTTP origin that answers everything: `/stream` without end, all else with a short text.
+/// A plain-HTTP origin that answers everything: `/stream` without end, `/mirror` with the credential that it got, all else with a
+/// short text.
 #[derive(Clone, Default)]
 pub(crate) struct Origin {
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -59,7 +60,13 @@ impl Origin {
         let _read_to_its_end = body.collect().await;
         let target = head.uri.to_string();
         let endless = target.starts_with("/stream");
+        let mirrored =
+            target.starts_with("/mirror").then(|| head.headers.get("authorization").cloned()).flatten();
         self.seen.lock().unwrap().push(Seen { target, headers: head.headers });
+        if let Some(value) = mirrored {
+            let body = Full::new(Bytes::copy_from_slice(value.as_bytes())).map_err(|never| match never {});
+            return Response::builder().header("x-mirrored", value).body(body.boxed()).unwrap();
+        }
         if endless {
             let ticks = futures_util::stream::unfold((), |()| async {
                 tokio::time::sleep(Duration::from_millis(10)).await;
