@@ -33,12 +33,11 @@ impl Possession {
         now: Timestamp,
         entropy: &dyn Entropy,
     ) -> Result<(), InjectError> {
-        let prover = match self.prover.get() {
-            Some(prover) => prover,
-            None => {
-                let made = Prover::new(key)?;
-                self.prover.get_or_init(|| made)
-            }
+        let prover = if let Some(prover) = self.prover.get() {
+            prover
+        } else {
+            let made = Prover::new(key)?;
+            self.prover.get_or_init(|| made)
         };
         let Outgoing { origin, method, headers, target } = outgoing;
         let url = format!("{origin}{}", target.raw());

@@ -1,7 +1,6 @@
 //! The leases of a node: what the configuration says, completed by the catalog, with the world around.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use futures_util::future::BoxFuture;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use super::config::{self, LeaseProvider};
+use super::config::{self, Config, LeaseProvider};
 use super::error::StartError;
 use super::workload::OwnSvids;
 use crate::call::{Clock, Entropy, Fetch, Lease, Secret, TaskId, Timestamp};
@@ -43,19 +42,16 @@ pub(super) struct Around<'a> {
     pub(super) tasks: &'a Arc<Tasks>,
     /// For what providers ask of servers.
     pub(super) fetch: Arc<dyn Fetch>,
-    /// Where this node's own JWT-SVIDs come from.
-    pub(super) workload_api: Option<&'a str>,
 }
 
 /// The broker, with what the store kept taken up.
 pub(super) async fn start(
-    leases: &[config::Lease],
+    config: &Config,
     catalog: &Catalog,
-    dir: &Path,
     around: Around<'_>,
 ) -> Result<Arc<Broker>, StartError> {
-    let Around { clock, entropy, store, journal, tasks, fetch, workload_api } = around;
-    let key = private_file::load_or_make(&dir.join("lease.key"), || fresh_key(&**entropy))?;
+    let Around { clock, entropy, store, journal, tasks, fetch } = around;
+    let key = private_file::load_or_make(&config.state_dir.join("lease.key"), || fresh_key(&**entropy))?;
     let since = Timestamp::from_unix_s(clock.now().unix_s().saturating_sub(SHOWN.as_secs()));
     let book = store.clone();
     let kept = tokio::task::spawn_blocking(move || book.load(since)).await;
@@ -69,11 +65,13 @@ pub(super) async fn start(
         fetch,
         clock: clock.clone(),
         entropy: entropy.clone(),
-        svids: workload_api.map(|endpoint| Arc::new(OwnSvids(endpoint.to_owned())) as _),
+        svids: config.identity.workload_api.clone().map(|endpoint| Arc::new(OwnSvids(endpoint)) as _),
         keeper: None,
     };
-    let entries =
-        entries(leases, catalog, |name| provider::Ports { keeper: Some(own.of(name)), ..asking.clone() })?;
+    let entries = entries(&config.leases, catalog, |name| provider::Ports {
+        keeper: Some(own.of(name)),
+        ..asking.clone()
+    })?;
     let ports = Ports {
         clock: clock.clone(),
         entropy: entropy.clone(),

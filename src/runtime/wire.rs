@@ -69,9 +69,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         journal: &journal,
         tasks: &tasks,
         fetch: Arc::new(upstream.clone()),
-        workload_api: config.identity.workload_api.as_deref(),
     };
-    let leases = leases::start(&config.leases, &law.catalog, &dir, around).await?;
+    let leases = leases::start(&config, &law.catalog, around).await?;
     let (law, current) = watch::channel(law);
     let reload = Arc::new(Reload::new(config.clone(), loaders, law, journal.clone(), read));
     let pep = Pep {

@@ -28,8 +28,8 @@ fn the_samples_of_all_providers_are_right() {
     let mut kinds = Vec::new();
     for block in sample.split("# [[leases]]\n").skip(1) {
         let lines = block.lines().take_while(|line| line.starts_with("# ")).map(|line| &line[2..]);
-        let text: String =
-            lines.filter(|line| !line.starts_with("What other")).map(|line| format!("{line}\n")).collect();
+        let lines: Vec<_> = lines.take_while(|line| !line.starts_with("What other")).collect();
+        let text = lines.join("\n");
         let config = parse(&format!("[[leases]]\n{text}")).unwrap_or_else(|error| panic!("{error}\n{text}"));
         kinds.push(config.leases[0].provider.kind());
     }
