@@ -8,13 +8,18 @@ import os
 import signal
 import time
 import uuid
+from concurrent import futures
 
 import jwt
 import pytest
 
-from standins.oidc import REMIT, RESOURCE
+from standins.oidc import REMIT, RESOURCE, Key, Oidc
 from standins.process import until
 from wire import client
+
+pb2 = pytest.importorskip("spiffe._proto.workload_pb2", reason="PyPI `spiffe` is not in this environment")
+pb2_grpc = pytest.importorskip("spiffe._proto.workload_pb2_grpc")
+grpc = pytest.importorskip("grpc")
 
 HOST = "plain.up.test"
 # The promise.
@@ -120,6 +125,35 @@ def test_a_jwt_of_the_task_is_a_grant_and_the_client_shows_a_key(own_remit, oidc
     assert told["subject"] == "spiffe://example.org/agent/e2e" and told["client_id"] == "remit-key", told
     end(node, task)
     oidc.inactive_within(token, GONE_WITHIN)
+
+
+def test_the_nodes_own_svid_is_a_grant(own_remit, node24, npm, origin, tmp_path):
+    key, issuer, agent = Key("svid-1"), "https://spire.example.org", "spiffe://example.org/remit"
+    server = Oidc(node24, npm, tmp_path / "oidc", issuers={issuer: [key.jwk]})
+
+    class WorkloadApi(pb2_grpc.SpiffeWorkloadAPIServicer):
+        def FetchJWTSVID(self, request, context):  # noqa: N802, the name is the protocol's
+            assert dict(context.invocation_metadata()).get("workload.spiffe.io") == "true"
+            claims = {"iss": issuer, "sub": agent, "aud": list(request.audience), "exp": int(time.time()) + 60, "iat": int(time.time())}
+            token = jwt.encode(claims, key.pem, algorithm="ES256", headers={"kid": "svid-1"})
+            return pb2.JWTSVIDResponse(svids=[pb2.JWTSVID(spiffe_id=agent, svid=token)])
+
+    api = grpc.server(futures.ThreadPoolExecutor(8))
+    pb2_grpc.add_SpiffeWorkloadAPIServicer_to_server(WorkloadApi(), api)
+    endpoint = f"unix:{tmp_path}/api.sock"
+    api.add_insecure_port(endpoint)
+    api.start()
+    try:
+        more = {"grant": '"jwt_bearer"', "subject": '"svid"'}
+        node = own_remit(extra=oauth(server, tmp_path, **more), identity=f"workload_api = {json.dumps(endpoint)}")
+        task = node.task()
+        token = bearer(call(node, task, origin))
+        assert server.introspect(token)["subject"] == agent
+        end(node, task)
+        server.inactive_within(token, GONE_WITHIN)
+    finally:
+        api.stop(None)
+        server.close()
 
 
 def test_a_refresh_token_that_the_server_replaces_outlives_the_node(own_remit, oidc, origin, tmp_path):
