@@ -65,6 +65,7 @@ pub mod decision;
 pub mod facts;
 pub mod grant;
 pub mod handed;
+pub mod hmac;
 pub mod host;
 pub mod id;
 pub mod lease;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::Fault;
 use super::manifest::About;
+use crate::call::hmac::HmacScheme;
 
 /// `[credential]` of `overrides.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -21,6 +22,8 @@ pub struct Credential {
     /// What signatures of AWS's for this service name; absent: it wants none. Follows from `signing_name` in `service.toml`.
     #[serde(skip)]
     pub signing_name: Option<String>,
+    /// Ways of signing requests with a shared secret, for entries of `[[leases]]` that name one.
+    pub hmac: Vec<HmacScheme>,
     /// How keys of the service begin; some clients look at that.
     pub look: Option<String>,
     /// The environment variables in which its clients look for one, the key itself first.
@@ -37,6 +40,10 @@ impl Credential {
 
     /// A header field that can be one, and one place in it.
     pub(super) fn check(&self) -> Result<(), Fault> {
+        for scheme in &self.hmac {
+            let remedy = "see `src/call/hmac.rs` for what a scheme is";
+            scheme.check().map_err(|error| Fault::new(1, format!("`[credential]`: {error}"), remedy))?;
+        }
         let format = self.format.as_deref().unwrap_or("{}");
         let header = self.header.as_deref().unwrap_or("authorization");
         if format.matches("{}").count() == 1 && http::HeaderName::try_from(header).is_ok() {

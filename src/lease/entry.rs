@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::place::Place;
 use super::placeholder::Look;
 use super::provider::Provider;
+use crate::call::hmac::HmacScheme;
 use crate::call::{Class, Head, Operations};
 
 /// One credential that remit holds.
@@ -19,6 +20,8 @@ pub struct Entry {
     pub place: Place,
     /// What signatures of AWS's for this service name; none: nobody knows.
     pub signing_name: Option<String>,
+    /// How requests are signed with a shared secret, where `place` names a scheme.
+    pub scheme: Option<HmacScheme>,
     /// What its placeholder looks like.
     pub look: Look,
     /// The variables in which a client looks for it; the first gets the placeholder of that look, further ones get one of the

@@ -8,11 +8,13 @@ use http::header::AUTHORIZATION;
 
 use super::broker::Broker;
 use super::held::Held;
+use super::hmac;
 use super::inject::{self, InjectError, Outgoing};
 use super::place::Place;
 use super::ports::LeaseError;
 use super::provider::Material;
 use super::sign::{self, Payload, Sent};
+use crate::call::hmac::HmacScheme;
 use crate::call::{Head, Leak, Lease, Leased, Operations, Origin, Secret, Task, TaskId};
 
 /// A credential for one call.
@@ -55,8 +57,12 @@ impl Grip {
 
     /// Whether the whole body has to be there for [`Grip::put`].
     pub fn wants_body(&self, head: &Head) -> bool {
-        let place = self.broker.entries.get(self.entry).map(|entry| &entry.place);
-        place == Some(&Place::SignAws) && sign::wants_body(&head.headers, &head.target)
+        let Some(entry) = self.broker.entries.get(self.entry) else { return false };
+        match &entry.place {
+            Place::SignAws => sign::wants_body(&head.headers, &head.target),
+            Place::Hmac { .. } => entry.scheme.as_ref().is_some_and(HmacScheme::wants_body),
+            _ => false,
+        }
     }
 
     /// Puts the credential where the service wants to see it.
@@ -68,6 +74,11 @@ impl Grip {
         {
             let entropy = &*self.broker.ports.entropy;
             return self.held.possession.put((token, key), outgoing, now, entropy);
+        }
+        if let (Place::Hmac { .. }, Some(scheme)) = (&entry.place, &entry.scheme) {
+            let Outgoing { origin, method, headers, target } = outgoing;
+            let request = hmac::Request { origin, method, target, payload, now };
+            return Ok(hmac::sign(scheme, &self.held.material, request, headers)?);
         }
         let sent = Sent { payload, signing_name: entry.signing_name.as_deref(), now };
         inject::put(&entry.place, &self.held.material, &self.broker.placeholders, outgoing, sent)

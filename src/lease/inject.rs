@@ -10,6 +10,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
+use super::hmac::HmacError;
 use super::place::{Place, is_named};
 use super::placeholder::{Placeholders, basic};
 use super::provider::{Material, MintError};
@@ -28,6 +29,9 @@ pub enum InjectError {
     /// The request cannot be signed anew.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// The request cannot be signed with a shared secret.
+    #[error(transparent)]
+    Hmac(#[from] HmacError),
     /// That whoever sends it has its key could not be proven.
     #[error(transparent)]
     Proof(#[from] MintError),

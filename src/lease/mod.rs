@@ -15,6 +15,7 @@ mod examine;
 pub mod formats;
 mod grip;
 mod held;
+pub mod hmac;
 mod inject;
 mod ledger;
 mod meters;

@@ -123,8 +123,8 @@ pub fn presented_key(headers: &HeaderMap, target: &Target) -> Option<String> {
 
 /// Whether the whole body has to be there for [`sign`].
 pub fn wants_body(headers: &HeaderMap, target: &Target) -> bool {
-    let presented = Presented::of(headers, target).is_ok_and(|presented| presented.place == Where::Headers);
-    presented && !headers.contains_key(CONTENT_SHA256)
+    let hashed = |presented: &Presented| presented.place == Where::Headers || !presented.is_s3();
+    !headers.contains_key(CONTENT_SHA256) && Presented::of(headers, target).as_ref().is_ok_and(hashed)
 }
 
 /// Signs `headers` and `target`, which are the call's own as they are to be sent, with `material`.
@@ -153,7 +153,7 @@ pub fn sign(
 /// Signs a POST of remit's own with version 4: the fields to add. `url` has no query.
 pub(super) fn own(
     keys: &Material,
-    url: &url::Url,
+    url: &str,
     content_type: &str,
     body: &[u8],
     scope: (&str, &str),
@@ -161,8 +161,7 @@ pub(super) fn own(
 ) -> Result<HeaderMap, SignError> {
     let presented = Presented::own(scope.0, scope.1);
     let headers = [("content-type", content_type)].into_iter();
-    let request =
-        SignableRequest::new("POST", url.as_str(), headers, SignableBody::Bytes(body)).map_err(malformed)?;
+    let request = SignableRequest::new("POST", url, headers, SignableBody::Bytes(body)).map_err(malformed)?;
     let instructions = instructions(keys, &presented, SigningSettings::default(), request, now)?;
     let mut headers = HeaderMap::new();
     apply_fields(&instructions, &mut headers)?;

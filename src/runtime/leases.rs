@@ -12,11 +12,13 @@ use http::header::AUTHORIZATION;
 use super::config::{self, Config, LeaseProvider};
 use super::error::StartError;
 use super::workload::OwnSvids;
+use crate::call::hmac::HmacScheme;
 use crate::call::{Clock, Entropy, Fetch, Lease, Secret, TaskId, Timestamp};
 use crate::catalog::{Catalog, Credential};
 use crate::identity::private_file;
 use crate::intent::{TaskEnd, Tasks};
 use crate::lease::provider;
+use crate::lease::provider::aws_sts::AwsSts;
 use crate::lease::provider::fixed::{Fixed, Source};
 use crate::lease::provider::github_app::GithubApp;
 use crate::lease::provider::google::Google;
@@ -126,6 +128,7 @@ fn entry(
         Some(place) => place.clone(),
         None => default.as_ref().and_then(usual_place).unwrap_or_default(),
     };
+    let scheme = scheme(&place, service, default.as_ref())?;
     let look = look.clone().or_else(|| default.as_ref()?.look.as_deref().map(Look::of)).unwrap_or_default();
     let env = env.clone().or_else(|| default.as_ref().map(|usual| usual.env.clone())).unwrap_or_default();
     let kind = given.kind();
@@ -140,6 +143,7 @@ fn entry(
         classes: classes.clone(),
         place,
         signing_name: default.and_then(|usual| usual.signing_name),
+        scheme,
         look,
         env,
         provider,
@@ -152,8 +156,27 @@ fn made(provider: &LeaseProvider, ports: provider::Ports) -> Arc<dyn Provider> {
         LeaseProvider::Oauth(settings) => Arc::new(Oauth::new((**settings).clone(), ports)),
         LeaseProvider::GithubApp(settings) => Arc::new(GithubApp::new((**settings).clone(), ports)),
         LeaseProvider::Google(settings) => Arc::new(Google::new((**settings).clone(), ports)),
+        LeaseProvider::AwsSts(settings) => Arc::new(AwsSts::new((**settings).clone(), ports)),
         LeaseProvider::Vault(settings) => Arc::new(Vault::new((**settings).clone(), ports)),
     }
+}
+
+/// The way of signing that a place names.
+fn scheme(
+    place: &Place,
+    service: &str,
+    default: Option<&Credential>,
+) -> Result<Option<HmacScheme>, StartError> {
+    let Place::Hmac { scheme: wanted } = place else { return Ok(None) };
+    let schemes = default.map(|usual| usual.hmac.as_slice()).unwrap_or_default();
+    let found = schemes.iter().find(|scheme| scheme.name == *wanted).cloned();
+    let why = || {
+        format!(
+            "`{service}` has no way of signing that is called `{wanted}`; put it down as [[credential.hmac]] in the service's \
+             overrides.toml"
+        )
+    };
+    found.map(Some).ok_or_else(|| StartError::Leases { why: why() })
 }
 
 /// Where the catalog says that the service wants to see it.

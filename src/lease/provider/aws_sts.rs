@@ -10,7 +10,6 @@ pub mod policy;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,11 +17,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
-use url::form_urlencoded::Serializer;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use self::policy::{Narrowing, scope};
-use super::{Material, MintError, Minted, Need, Provider, Returned, SecretSource};
-use crate::call::{Clock, Fetch, Secret, Timestamp};
+use super::endpoint::Endpoint;
+use super::{Material, MintError, Minted, Need, Ports, Provider, Returned, SecretSource};
+use crate::call::{Secret, Timestamp};
 use crate::lease::sign;
 
 /// The least that STS gives.
@@ -31,17 +31,21 @@ const SHORTEST: Duration = Duration::from_secs(900);
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// What is asked for where a task is long: keys are renewed, and those in use have a near end.
 const USUAL: Duration = Duration::from_secs(60 * 60);
+/// RFC 3986 §2.3: AWS's clients encode all else, unlike browsers, and there are servers that encode anew what they verify.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The longest answer that is looked at.
 const ANSWER_BYTES: usize = 64 * 1024;
 
 /// As the operator wrote it down. No secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct Settings<S> {
+    /// The operator's secret access key, or the token that is exchanged.
+    pub secret: S,
     /// The role, `arn:aws:iam::123456789012:role/agents`.
     pub role_arn: String,
-    /// Where STS listens: an https URL.
-    pub sts_url: url::Url,
+    /// Where STS listens.
+    pub sts_url: Endpoint,
     /// For which region that is signed.
     pub region: String,
     /// The operator's access key id; its secret is the entry's `secret`. None: the secret is a token, for
@@ -55,7 +59,7 @@ pub struct Settings {
     pub narrowing: Narrowing,
 }
 
-impl Settings {
+impl<S> Settings<S> {
     /// What is wrong with them, for the operator.
     pub fn check(&self) -> Result<(), String> {
         if !self.role_arn.starts_with("arn:") || !self.role_arn.contains(":role/") {
@@ -64,44 +68,33 @@ impl Settings {
                 self.role_arn
             ));
         }
-        let near = self.sts_url.host_str().is_some_and(|host| host == "localhost" || host == "127.0.0.1");
-        if self.sts_url.scheme() != "https" && !near {
-            return Err("`sts_url` has to be https: keys come from there".to_owned());
-        }
-        if self.sts_url.query().is_some() || self.sts_url.fragment().is_some() {
-            return Err("`sts_url` has a query or fragment; an address is wanted".to_owned());
+        if self.sts_url.as_str().contains('?') {
+            return Err("`sts_url` has a query; an address is wanted".to_owned());
         }
         if self.duration.is_some_and(|duration| !(SHORTEST..=LONGEST).contains(&duration)) {
-            return Err("`duration` has to be from 15m to 12h: STS gives nothing else".to_owned());
+            return Err("`duration_s` has to be from 900 to 43200: STS gives nothing else".to_owned());
         }
         self.narrowing.check()
     }
 }
 
 /// STS.
-pub struct AwsSts {
-    settings: Settings,
-    secret: Arc<dyn SecretSource>,
-    fetch: Arc<dyn Fetch>,
-    clock: Arc<dyn Clock>,
+pub struct AwsSts<S> {
+    settings: Settings<S>,
+    ports: Ports,
 }
 
-impl AwsSts {
-    /// `secret` is the operator's secret access key, or the token that is exchanged.
-    pub fn new(
-        settings: Settings,
-        secret: Arc<dyn SecretSource>,
-        fetch: Arc<dyn Fetch>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { settings, secret, fetch, clock }
+impl<S: SecretSource> AwsSts<S> {
+    /// With the world around.
+    pub fn new(settings: Settings<S>, ports: Ports) -> Self {
+        Self { settings, ports }
     }
 
     async fn obtain(&self, need: &Need<'_>) -> Result<Minted, MintError> {
         let policy = self.settings.narrowing.policy(need, &self.settings.role_arn)?;
-        let secret = self.secret.read().await?;
+        let secret = self.settings.secret.read().await?;
         let request = self.request(need, &policy, &secret)?;
-        let answer = self.fetch.fetch(request).await.map_err(|error| {
+        let answer = self.ports.fetch.fetch(request).await.map_err(|error| {
             if error.reached {
                 MintError::Unknown(format!("STS was asked for keys and its answer is lost: {error}"))
             } else {
@@ -128,22 +121,23 @@ impl AwsSts {
         let duration = self.duration(need).as_secs().to_string();
         let session = need.task.id.to_string();
         let action = if access_key_id.is_some() { "AssumeRole" } else { "AssumeRoleWithWebIdentity" };
-        let mut form = Serializer::new(String::new());
-        form.extend_pairs([
+        let mut form = vec![
             ("Action", action),
             ("Version", "2011-06-15"),
             ("RoleArn", role_arn.as_str()),
             ("RoleSessionName", session.as_str()),
             ("DurationSeconds", duration.as_str()),
             ("Policy", policy),
-        ]);
+        ];
         if let (Some(id), Some(_)) = (external_id, access_key_id) {
-            form.append_pair("ExternalId", id);
+            form.push(("ExternalId", id));
         }
         if access_key_id.is_none() {
-            form.append_pair("WebIdentityToken", secret.reveal().trim());
+            form.push(("WebIdentityToken", secret.reveal().trim()));
         }
-        let body = form.finish();
+        let field =
+            |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, UNRESERVED));
+        let body = form.iter().map(field).collect::<Vec<_>>().join("&");
         let mut request = Request::post(sts_url.as_str())
             .header(CONTENT_TYPE, FORM)
             .header(ACCEPT, HeaderValue::from_static("application/xml"))
@@ -155,7 +149,14 @@ impl AwsSts {
                 secret_access_key: Secret::new(secret.reveal().trim().to_owned()),
                 session_token: None,
             };
-            let signed = sign::own(&keys, sts_url, FORM, request.body(), ("sts", region), self.clock.now());
+            let signed = sign::own(
+                &keys,
+                sts_url.as_str(),
+                FORM,
+                request.body(),
+                ("sts", region),
+                self.ports.clock.now(),
+            );
             let signed =
                 signed.map_err(|error| MintError::Refused(format!("STS cannot be asked: {error}")))?;
             request.headers_mut().extend(signed);
@@ -171,7 +172,7 @@ impl AwsSts {
     }
 }
 
-impl Provider for AwsSts {
+impl<S: SecretSource> Provider for AwsSts<S> {
     fn kind(&self) -> &'static str {
         "aws_sts"
     }
@@ -188,7 +189,7 @@ impl Provider for AwsSts {
     /// STS has no way of taking keys back.
     fn revoke<'a>(&'a self, handle: &'a Secret<String>) -> BoxFuture<'a, Result<Returned, MintError>> {
         let until = handle.reveal().parse().ok().map(Timestamp::from_unix_s);
-        let gone = until.is_some_and(|until| until <= self.clock.now());
+        let gone = until.is_some_and(|until| until <= self.ports.clock.now());
         let returned = if gone { Returned::Revoked } else { Returned::Until(until) };
         std::future::ready(Ok(returned)).boxed()
     }

@@ -9,6 +9,7 @@
 //! | [`oauth`] | `oauth` | access tokens: RFC 6749 §4.4 and §6, RFC 8693, RFC 7523 §2.1; bound by RFC 9449 if asked | RFC 7009, where `revocation_url` is set |
 //! | [`github_app`] | `github_app` | installation tokens for named repositories and permissions | `DELETE /installation/token` |
 //! | [`google`] | `google` | access tokens of a service account, of its own or of one that it may act as | `revocation_url`; what Google does not end, ends by itself |
+//! | [`aws_sts`] | `aws_sts` | temporary keys of AWS, with a session policy | nothing: they end with the task's deadline |
 //! | [`vault`] | `vault` | dynamic secrets of Vault and OpenBao | `/sys/leases/revoke`, and the login token itself |
 //!
 //! What they share: [`ask`] (one request, and how its failures read), [`endpoint`] (where secrets may be sent), [`jwt`]

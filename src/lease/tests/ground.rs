@@ -255,6 +255,7 @@ impl House {
             classes: Vec::new(),
             place,
             signing_name: None,
+            scheme: None,
             look: Look::of(look),
             env: vec!["KEY".to_owned()],
             provider: giver.clone(),

@@ -209,6 +209,7 @@ fn an_entry_serves_its_service_and_classes_alone() {
         classes: vec![Class::Read],
         place: Place::default(),
         signing_name: None,
+        scheme: None,
         look: Look::default(),
         env: Vec::new(),
         provider: entry.provider.clone(),

@@ -1,6 +1,7 @@
 //! `[[leases]]`: the credentials that remit holds, what they are for, and where they come from. Secrets are named here and never
 //! written: in the environment, in a file, or told by a command.
 
+mod aws_sts;
 mod github_app;
 mod google;
 mod oauth;
@@ -17,7 +18,9 @@ use crate::call::{Class, Host};
 use crate::lease::provider::endpoint::Endpoint;
 use crate::lease::provider::fixed::Source;
 use crate::lease::provider::narrow::ByClass;
-use crate::lease::provider::{github_app as github, google as gcp, oauth as oauth2, vault as vaults};
+use crate::lease::provider::{
+    aws_sts as sts, github_app as github, google as gcp, oauth as oauth2, vault as vaults,
+};
 use crate::lease::{Look, Place};
 
 /// One credential.
@@ -44,6 +47,8 @@ pub enum LeaseProvider {
     Fixed(Source),
     /// An authorization server.
     Oauth(Box<oauth2::Settings<Source>>),
+    /// AWS STS.
+    AwsSts(Box<sts::Settings<Source>>),
     /// A GitHub App.
     GithubApp(Box<github::Settings<Source>>),
     /// A service account of Google's.
@@ -61,6 +66,7 @@ impl LeaseProvider {
         match self {
             Self::Fixed(_) => "fixed",
             Self::Oauth(_) => "oauth",
+            Self::AwsSts(_) => "aws_sts",
             Self::GithubApp(_) => "github_app",
             Self::Google(_) => "google",
             Self::Vault(_) => "vault",
@@ -72,6 +78,7 @@ impl LeaseProvider {
         match self {
             Self::Fixed(source) => vec![source],
             Self::Oauth(settings) => settings.secrets(),
+            Self::AwsSts(settings) => vec![&settings.secret],
             Self::GithubApp(settings) => vec![&settings.key],
             Self::Google(settings) => vec![&settings.key],
             Self::Vault(settings) => settings.login.secret().into_iter().collect(),
@@ -80,7 +87,7 @@ impl LeaseProvider {
 }
 
 /// The providers that there are.
-const KINDS: [&str; 5] = ["fixed", "oauth", "github_app", "google", "vault"];
+const KINDS: [&str; 6] = ["fixed", "aws_sts", "oauth", "github_app", "google", "vault"];
 
 /// Reads one of `[[leases]]`; `path` reads the name of a file.
 pub(super) fn lease(
@@ -110,6 +117,7 @@ pub(super) fn lease(
     let provider = match kind {
         Some("fixed") => secret(&mut section, &path).map(LeaseProvider::Fixed),
         Some("oauth") => oauth::settings(&mut section, &path).map(Box::new).map(LeaseProvider::Oauth),
+        Some("aws_sts") => aws_sts::settings(&mut section, &path).map(Box::new).map(LeaseProvider::AwsSts),
         Some("github_app") => {
             github_app::settings(&mut section, &path).map(Box::new).map(LeaseProvider::GithubApp)
         }

@@ -13,10 +13,11 @@ use super::{AwsSts, Settings};
 use crate::call::grant::Pattern;
 use crate::call::port::Fetched;
 use crate::call::{
-    Class, Clock, Facts, Fetch, FetchError, Grant, IntentName, Operation, OperationId, Operations,
+    Class, Clock, Entropy, Facts, Fetch, FetchError, Grant, IntentName, Operation, OperationId, Operations,
     Recognition, Secret, ServiceName, SpiffeId, Task, Terms, Timestamp,
 };
-use crate::lease::provider::Given;
+use crate::lease::provider::endpoint::Endpoint;
+use crate::lease::provider::{Given, Ports};
 use crate::lease::{Material, MintError, Need, Provider, Returned};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/agents";
@@ -40,6 +41,18 @@ impl Fetch for Sts {
             Response::builder().status(status).body(Bytes::from_static(text.as_bytes())).unwrap()
         });
         Box::pin(std::future::ready(answer))
+    }
+}
+
+fn ports(fetch: Arc<Sts>, now: Timestamp) -> Ports {
+    Ports { fetch, clock: Arc::new(Still(now)), entropy: Arc::new(Zeroes), svids: None, keeper: None }
+}
+
+struct Zeroes;
+
+impl Entropy for Zeroes {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0);
     }
 }
 
@@ -77,10 +90,11 @@ fn operations(service: &str, class: Class) -> Operations {
     })
 }
 
-fn settings() -> Settings {
+fn settings() -> Settings<Given> {
     Settings {
+        secret: Given(Secret::new("operators-own-secret".to_owned())),
         role_arn: ROLE.to_owned(),
-        sts_url: "https://sts.test/".parse().unwrap(),
+        sts_url: Endpoint::parse("https://sts.test/").unwrap(),
         region: "us-east-1".to_owned(),
         access_key_id: Some("AKIAOPERATOR".to_owned()),
         external_id: None,
@@ -107,14 +121,13 @@ impl Asked {
 }
 
 fn ask(
-    settings: Settings,
+    settings: Settings<Given>,
     task: &Task,
     class: Class,
     answer: Result<(u16, &'static str), FetchError>,
 ) -> Asked {
     let sts = Arc::new(Sts { answer, asked: Mutex::default() });
-    let secret = Arc::new(Given(Secret::new("operators-own-secret".to_owned())));
-    let provider = AwsSts::new(settings, secret, sts.clone(), Arc::new(Still(NOW)));
+    let provider = AwsSts::new(settings, ports(sts.clone(), NOW));
     let service = ServiceName("aws-s3".into());
     let operations = operations("aws-s3", class);
     let need =
@@ -257,23 +270,22 @@ fn keys_are_not_taken_back_and_it_is_told_until_when() {
         [(NOW, Returned::Until(minted.expires)), (NOW.plus(Duration::from_secs(900)), Returned::Revoked)]
     {
         let sts = Arc::new(Sts { answer: Ok((500, "")), asked: Mutex::default() });
-        let secret = Arc::new(Given(Secret::new(String::new())));
-        let provider = AwsSts::new(settings(), secret, sts, Arc::new(Still(now)));
+        let provider = AwsSts::new(settings(), ports(sts, now));
         assert_eq!(provider.revoke(&handle).now_or_never().unwrap(), Ok(returned));
     }
 }
 
 #[test]
 fn settings_are_checked() {
-    let wrong = |change: &dyn Fn(&mut Settings)| {
+    let wrong = |change: &dyn Fn(&mut Settings<Given>)| {
         let mut settings = settings();
         change(&mut settings);
         settings.check().unwrap_err()
     };
-    assert_eq!(settings().check(), Ok(()));
+    settings().check().unwrap();
     assert!(wrong(&|s| s.role_arn = "agents".to_owned()).contains("role_arn"));
-    assert!(wrong(&|s| s.sts_url = "http://sts.test/".parse().unwrap()).contains("https"));
-    assert!(wrong(&|s| s.duration = Some(Duration::from_secs(60))).contains("15m"));
+    assert!(wrong(&|s| s.sts_url = Endpoint::parse("https://sts.test/?a").unwrap()).contains("query"));
+    assert!(wrong(&|s| s.duration = Some(Duration::from_secs(60))).contains("900"));
     assert!(wrong(&|s| s.narrowing.session_policy = Some("{".to_owned())).contains("JSON"));
     assert!(wrong(&|s| s.narrowing.iam_prefix = Some("s3:*".to_owned())).contains("iam_prefix"));
 }
