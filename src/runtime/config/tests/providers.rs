@@ -33,7 +33,7 @@ fn the_samples_of_all_providers_are_right() {
         let config = parse(&format!("[[leases]]\n{text}")).unwrap_or_else(|error| panic!("{error}\n{text}"));
         kinds.push(config.leases[0].provider.kind());
     }
-    assert_eq!(kinds, ["fixed", "oauth", "github_app", "google", "vault"]);
+    assert_eq!(kinds, ["fixed", "oauth", "aws_sts", "github_app", "google", "vault"]);
 }
 
 #[test]
