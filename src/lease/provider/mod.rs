@@ -2,7 +2,7 @@
 //!
 //! A provider MUST NOT keep what it gave: whoever asked keeps it, and brings back the [`Minted::handle`] when it is to be
 //! revoked, perhaps from another process. It MUST NOT put a secret into an error. It asks the world through
-//! [`Fetch`](crate::call::Fetch) alone.
+//! [`Fetch`] alone.
 //!
 //! | file | `provider` | gives | takes back |
 //! |---|---|---|---|
