@@ -1,6 +1,6 @@
 //! What a lease adds to a call: `cargo bench --bench lease`.
 //!
-//! Signing with AWS version 4 and a body of 4 KB that is hashed here, signing with the hash that the agent sent, and the look for
+//! A warm lease found and its token put into a header, signing with AWS version 4 and a body of 4 KB that is hashed here, signing with the hash that the agent sent, and the look for
 //! keys that an agent brought, each again and again on one core. Method and figures: benches/README.md.
 
 #![allow(
@@ -11,13 +11,25 @@
     reason = "a bench that cannot run says why by panicking, and its figures are no exact ones"
 )]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, pending, ready};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use remit::call::{CallId, Head, Origin, Scheme, Secret, SpanId, Target, Timestamp, TraceContext, TraceId};
+use remit::call::task::IntentName;
+use remit::call::{
+    CallId, Class, Clock, Entropy, Facts, Head, Lease, LeaseId, Operation, OperationId, Operations, Origin,
+    Recognition, Scheme, Secret, ServiceName, SpanId, SpiffeId, Target, Task, TaskId, Terms, Timestamp,
+    TraceContext, TraceId,
+};
 use remit::lease::sign::{Payload, Sent, sign};
-use remit::lease::{Material, formats};
+use remit::lease::{
+    Broker, Entry, Kept, LeaseBook, LeaseBookError, Look, Material, MintError, Minted, Need, Outgoing, Place,
+    Ports, Provider, Returned, Row, TaskEnds, Told, Witness, formats,
+};
 
 const LEAST: Duration = Duration::from_secs(2);
 
@@ -48,12 +60,150 @@ fn measured(name: &str, mut once: impl FnMut()) {
         once();
         each.push(now.elapsed());
     }
+    tell(name, each);
+}
+
+fn tell(name: &str, mut each: Vec<Duration>) {
     each.sort_unstable();
     let at = |percent: usize| each[(each.len() - 1) * percent / 100].as_nanos() as f64 / 1e3;
     println!("lease {name:<40} p50 {:>7.2} µs   p99 {:>7.2} µs", at(50), at(99));
 }
 
+/// A world in which nothing is kept and no task ends.
+struct Nothing;
+
+impl Clock for Nothing {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_s(1_767_225_600)
+    }
+}
+
+impl Entropy for Nothing {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(7);
+    }
+}
+
+impl LeaseBook for Nothing {
+    fn keep(&self, _: Row) -> BoxFuture<'_, Result<(), LeaseBookError>> {
+        ready(Ok(())).boxed()
+    }
+    fn forget(&self, _: LeaseId) -> BoxFuture<'_, Result<(), LeaseBookError>> {
+        ready(Ok(())).boxed()
+    }
+    fn keep_own(&self, _: Arc<str>, _: Vec<u8>) -> BoxFuture<'_, Result<(), LeaseBookError>> {
+        ready(Ok(())).boxed()
+    }
+    fn load(&self, _: Timestamp) -> Result<Kept, LeaseBookError> {
+        Ok(Kept::default())
+    }
+}
+
+impl Witness for Nothing {
+    fn tell<'a>(&'a self, _: &'a Lease, _: Told) -> BoxFuture<'a, Result<(), String>> {
+        ready(Ok(())).boxed()
+    }
+}
+
+impl TaskEnds for Nothing {
+    fn ended(&self, _: TaskId) -> Option<BoxFuture<'static, ()>> {
+        Some(pending().boxed())
+    }
+}
+
+impl Provider for Nothing {
+    fn kind(&self) -> &'static str {
+        "bench"
+    }
+    fn scope(&self, need: &Need<'_>) -> Result<String, MintError> {
+        Ok(need.class.as_str().to_owned())
+    }
+    fn mint<'a>(&'a self, _: &'a Need<'a>) -> BoxFuture<'a, Result<Minted, MintError>> {
+        let material = Material::Token(Secret::new("ghs_0123456789abcdefghijklmnopqrstuvwxyz".to_owned()));
+        let expires = Some(self.now().plus(Duration::from_secs(3_600)));
+        ready(Ok(Minted { material, expires, handle: None })).boxed()
+    }
+    fn revoke<'a>(&'a self, _: &'a Secret<String>) -> BoxFuture<'a, Result<Returned, MintError>> {
+        ready(Ok(Returned::Revoked)).boxed()
+    }
+}
+
+/// Everything that a lease adds to a call but its minting: the look for placeholders, the entry, the lease, the header field.
+fn header() {
+    let world = Arc::new(Nothing);
+    let entry = Entry {
+        name: "github/bench".into(),
+        service: "github".into(),
+        classes: Vec::new(),
+        place: Place::default(),
+        signing_name: None,
+        scheme: None,
+        look: Look::of("ghp_"),
+        env: Vec::new(),
+        provider: world.clone(),
+    };
+    let ports = Ports {
+        clock: world.clone(),
+        entropy: world.clone(),
+        book: world.clone(),
+        witness: world.clone(),
+        tasks: world.clone(),
+    };
+    let key = Secret::new(vec![7; 32]);
+    let broker = Broker::new(vec![entry], &key, ports).expect("a key that is long enough");
+    let task = Arc::new(Task {
+        id: TaskId::fresh(&Nothing, &Nothing),
+        agent: SpiffeId::parse("spiffe://example.org/agent/a").expect("an agent"),
+        intent: IntentName::parse("bench").expect("an intent"),
+        labels: BTreeMap::new(),
+        opened: Nothing.now(),
+        deadline: Nothing.now().plus(Duration::from_secs(3_600)),
+        terms: Terms::default(),
+    });
+    let operations = Operations::one(Operation {
+        id: OperationId("github:issues/create".into()),
+        service: ServiceName("github".into()),
+        class: Class::Act,
+        resource: None,
+        how: Recognition::Exact,
+        facts: Facts::default(),
+        ai: None,
+        because: "bench".into(),
+    });
+    let dummy = broker.dummies(task.id).remove(0).placeholder;
+    let bearer = format!("Bearer {dummy}");
+    let fields = [
+        ("user-agent", "octokit/5.0 node/24"),
+        ("accept", "application/vnd.github+json"),
+        ("authorization", bearer.as_str()),
+        ("x-github-api-version", "2022-11-28"),
+    ];
+    let call = head(Method::POST, "api.github.com", "/repos/octo/hello/issues?per_page=100", &fields);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let mut each = Vec::new();
+        let began = Instant::now();
+        while began.elapsed() < LEAST {
+            let now = Instant::now();
+            broker.examine(&call, b"", task.id, &operations).expect("it stands where it belongs");
+            let grip = broker.grip(&call, &task, &operations).await.expect("a lease").expect("an entry");
+            let (mut headers, mut target) = (call.headers.clone(), call.target.clone());
+            let outgoing = Outgoing {
+                origin: &call.origin,
+                method: &call.method,
+                headers: &mut headers,
+                target: &mut target,
+            };
+            grip.put(outgoing, Payload::Whole(b"")).expect("a place");
+            each.push(now.elapsed());
+            black_box((headers, target));
+        }
+        tell("header, a warm lease", each);
+    });
+}
+
 fn main() {
+    header();
     let keys = Material::Aws {
         access_key_id: "ASIAEXAMPLE".to_owned(),
         secret_access_key: Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned()),

@@ -9,8 +9,8 @@ use http::{HeaderMap, Method, Version};
 use remit::call::principal::Entrance;
 use remit::call::{
     Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
-    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Scheme, ServiceName,
-    SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
+    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme,
+    ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
 };
 use remit::judge::{PolicySource, SourceFile, Vocabulary};
 
@@ -142,15 +142,19 @@ impl Asked {
             id: OperationId(format!("s{service}:op{operation}").into()),
             service: ServiceName(format!("s{service}").into()),
             class: class(operation),
-            resource: None,
+            resource: at.is_multiple_of(2).then(|| thing("thing", at)),
             how: Recognition::Exact,
-            facts: Facts::default(),
+            facts: Facts { ancestors: vec![thing("shelf", at / 10)], ..Facts::default() },
             ai: None,
             because: "bench".into(),
         };
         let (request, entities) = bare(&agent, &operation, spread(at + 3, GROUPS));
         Self { call: call(&agent, operation), request, entities }
     }
+}
+
+fn thing(kind: &str, at: usize) -> Resource {
+    Resource { kind: kind.into(), id: at.to_string() }
 }
 
 fn call(agent: &str, operation: Operation) -> Call<Attributed> {

@@ -1,8 +1,8 @@
 //! Test cases in the form of Cedar's own `run-tests`: a request in Cedar's words, entities, and what is expected.
 //!
 //! What a node adds to a request is added here: the action with its groups, the agent with its groups where the case does not list
-//! it, and the task as an entity where the case only says its id. Everything else is the case's business, and held against the schema. The ruling is remit's: where
-//! Cedar would pass by a policy that fails, remit denies.
+//! it, and the task as an entity where the case only says its id. Everything else is the case's business, and held against the
+//! schema. The ruling is remit's: where Cedar would pass by a policy that fails, remit denies.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -28,7 +28,7 @@ pub(super) struct Shape {
     like: EntityUid,
     at_object: bool,
     /// Which of the attributes that may be absent are there, a bit each.
-    there: u8,
+    there: u16,
 }
 
 impl Shape {
@@ -46,7 +46,7 @@ impl Shape {
             rows.is_some(),
             task.terms.on_behalf_of.is_some(),
         ];
-        let there = there.into_iter().fold(0, |bits, there| (bits << 1) | u8::from(there));
+        let there = there.into_iter().fold(0, |bits, there| (bits << 1) | u16::from(there));
         Self { like: like.clone(), at_object: names::is_object(resource), there }
     }
 }

@@ -133,7 +133,7 @@ impl Actions {
         self.fitting.read().unwrap_or_else(PoisonError::into_inner).contains(shape)
     }
 
-    /// A request of this shape fits the schema. There are six actions, two types of resource and seven optional fields.
+    /// A request of this shape fits the schema. There are six actions, two types of resource and eight optional fields.
     pub(super) fn note_fit(&self, shape: Shape) {
         self.fitting.write().unwrap_or_else(PoisonError::into_inner).insert(shape);
     }

@@ -16,4 +16,3 @@ mod ruling;
 mod shapes;
 mod shipped;
 mod slicing;
-mod speed;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwapOption;
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::book::{LeaseBookError, Row};
@@ -27,6 +27,8 @@ use crate::call::{Lease, LeaseId, LeaseState, Operations, Secret, Task, TaskId, 
 
 /// Bytes of the key in the file, at least.
 const KEY_BYTES: usize = 32;
+/// Scopes of one task.
+const MOST_SCOPES: usize = 256;
 /// How long a refusal of a provider's answers for it, milliseconds: a burst of calls asks once.
 const REFUSAL_MS: u64 = 1_000;
 
@@ -104,7 +106,12 @@ impl Broker {
         let now = self.ports.clock.now();
         let scope = entry.provider.scope(&need(task, operations, now)).map_err(refused)?;
         let of = self.of_task(task)?;
-        let slot = of.slot(at, &scope);
+        let slot = of.slot(at, &scope).ok_or_else(|| {
+            let why = format!(
+                "the task has leases of {MOST_SCOPES} scopes, which is as many as one may; name in its grant what it is about"
+            );
+            LeaseError::Refused(why)
+        })?;
         let generation = entry.provider.generation();
         match slot.fit(now, generation) {
             Fit::Good(held) => return Ok(held),
@@ -190,8 +197,8 @@ impl Broker {
         self.meters.minted(&minted);
         match minted {
             Ok(minted) => self.keep(id, entry, generation, minted).await,
-            Err(error @ MintError::Unknown(_)) => {
-                tracing::error!(lease = %id, %error, "nobody knows whether a credential was given");
+            Err(error @ (MintError::Unknown(_) | MintError::Stray(_))) => {
+                tracing::error!(lease = %id, %error, "a credential may be out there that nobody takes back");
                 self.turn(id, LeaseState::Lost, Some(error.to_string())).await;
                 Err(refused(error))
             }
@@ -285,9 +292,8 @@ impl Broker {
             of.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         let theirs = self.lock().active_of(task);
-        for lease in theirs {
-            self.take_back(lease).await;
-        }
+        // At once: one provider that is slow, or a disk, must not keep the others waiting.
+        join_all(theirs.into_iter().map(|lease| self.take_back(lease))).await;
     }
 
     /// Tasks that do not survive the node, and those whose end nobody had the time to hear of yet.
@@ -332,7 +338,8 @@ impl Broker {
     /// Puts a lease back that the book kept, of a task that is open.
     pub(super) fn put_back(self: &Arc<Self>, at: usize, scope: &str, task: TaskId, held: Held) -> bool {
         let Some(of) = self.watch_task(task, false) else { return false };
-        of.slot(at, scope).current.store(Some(Arc::new(held)));
+        let Some(slot) = of.slot(at, scope) else { return false };
+        slot.current.store(Some(Arc::new(held)));
         true
     }
 
@@ -367,14 +374,18 @@ impl Broker {
 }
 
 impl OfTask {
-    fn slot(&self, entry: usize, scope: &str) -> Arc<Slot> {
+    /// None: there are as many as there may be. Scopes can follow what an agent writes into its requests.
+    fn slot(&self, entry: usize, scope: &str) -> Option<Arc<Slot>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((.., slot)) = slots.iter().find(|(at, named, _)| *at == entry && named == scope) {
-            return slot.clone();
+            return Some(slot.clone());
+        }
+        if slots.len() >= MOST_SCOPES {
+            return None;
         }
         let slot = Arc::new(Slot::default());
         slots.push((entry, scope.to_owned(), slot.clone()));
-        slot
+        Some(slot)
     }
 
     fn slots_now(&self) -> Vec<Arc<Slot>> {
@@ -403,6 +414,6 @@ fn need<'a>(task: &'a Task, operations: &'a Operations, now: Timestamp) -> Need<
 fn refused(error: MintError) -> LeaseError {
     match error {
         MintError::Unavailable(why) | MintError::Unknown(why) => LeaseError::Unavailable(why),
-        MintError::Refused(why) | MintError::TooWide(why) => LeaseError::Refused(why),
+        MintError::Refused(why) | MintError::TooWide(why) | MintError::Stray(why) => LeaseError::Refused(why),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::{self, HeaderName};
 use percent_encoding::percent_decode_str;
 
@@ -173,6 +173,7 @@ pub fn brought(head: &Head, body: &[u8], ours: impl Fn(&str) -> bool) -> Option<
     let (path, query) = raw.split_once('?').unwrap_or((raw, ""));
     formats
         .find(path.as_bytes(), Place::Anywhere, &ours)
+        .or_else(|| formats.find(head.target.path().as_bytes(), Place::Anywhere, &ours))
         .or_else(|| query.split('&').find_map(in_query))
         .or_else(|| formats.find(body, Place::Anywhere, &ours))
 }
@@ -193,5 +194,8 @@ fn basic(value: &[u8]) -> Option<Vec<u8>> {
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    STANDARD.decode(rest.trim_ascii()).ok()
+    // As lenient as whoever reads it: without padding, and in either alphabet.
+    let text: Vec<u8> =
+        rest.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != b'=').copied().collect();
+    STANDARD_NO_PAD.decode(&text).or_else(|_| URL_SAFE_NO_PAD.decode(&text)).ok()
 }

@@ -66,6 +66,10 @@ pub(super) fn put(
     sent: Sent<'_>,
 ) -> Result<(), InjectError> {
     let Outgoing { origin, method, headers, target } = outgoing;
+    // Else a key of the agent's own would act beside the lease that the call is told to be made with.
+    if !matches!(place, Place::SignAws | Place::Basic { .. }) {
+        headers.remove(AUTHORIZATION);
+    }
     match (place, material) {
         (Place::SignAws, Material::Aws { .. }) => Ok(sign(material, origin, method, headers, target, sent)?),
         (Place::Header { name, format }, Material::Token(token)) => {

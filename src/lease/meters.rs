@@ -22,7 +22,7 @@ impl Meters {
             Err(MintError::Unavailable(_)) => 1,
             Err(MintError::Refused(_)) => 2,
             Err(MintError::TooWide(_)) => 3,
-            Err(MintError::Unknown(_)) => 4,
+            Err(MintError::Unknown(_) | MintError::Stray(_)) => 4,
         };
         if let Some(counter) = self.mints.get(at) {
             counter.add();

@@ -6,7 +6,7 @@
 //! tasks, places or agents. When the task ends, its leases are taken back from the outbox ([`revoke`]), through outages and
 //! kills.
 //!
-//! It must not see bodies, nor decide whether a call may go on, nor speak to anybody but through a provider.
+//! Of a body it sees what is looked through for placeholders and keys, or signed, and keeps nothing of it. It must not decide whether a call may go on, nor speak to anybody but through a provider.
 
 mod book;
 mod broker;

@@ -19,8 +19,9 @@ use crate::call::{LeaseId, LeaseState, Secret, TaskId, Timestamp};
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a provider may take to answer.
-const ANSWER_TIME: Duration = Duration::from_secs(20);
+/// How long a provider may take to answer; then it is asked again, since one answer that is lost must not cost the five seconds in
+/// which a credential is to be gone.
+const ANSWER_TIME: Duration = Duration::from_secs(3);
 /// How often leases are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -59,11 +60,6 @@ impl Broker {
         let provider = self.entries.iter().find(|one| &*one.name == entry).map(|one| one.provider.clone());
         let mut pause = FIRST_PAUSE;
         loop {
-            let until = self.lock().lease(id).and_then(|lease| lease.until);
-            if until.is_some_and(|until| until <= self.ports.clock.now()) {
-                self.turn(id, LeaseState::Expired, None).await;
-                return;
-            }
             match attempt(provider.as_deref(), entry, handle).await {
                 Ok(Returned::Revoked) => {
                     self.turn(id, LeaseState::Revoked, None).await;
@@ -80,6 +76,12 @@ impl Broker {
                     self.lock().hindered(id, &error.to_string());
                 }
             }
+            // Only after it was asked: what takes a lease back may end more than the credential that was in use.
+            let until = self.lock().lease(id).and_then(|lease| lease.until);
+            if until.is_some_and(|until| until <= self.ports.clock.now()) {
+                self.turn(id, LeaseState::Expired, None).await;
+                return;
+            }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -94,10 +96,10 @@ impl Broker {
         }
     }
 
-    pub(super) async fn look(&self, now: Timestamp) {
+    pub(super) async fn look(self: &Arc<Self>, now: Timestamp) {
         let run_out = self.lock().run_out(now);
         for id in run_out {
-            self.turn(id, LeaseState::Expired, None).await;
+            self.take_back(id).await;
         }
         let overdue = self.lock().overdue(now);
         for lease in overdue {

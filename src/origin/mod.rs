@@ -113,10 +113,12 @@ impl Upstream {
         fetch::post(&self.inner, url, headers, body).await
     }
 
-    /// Whether a secret can be sent there: what is spoken is TLS, or the operator says where the name leads.
+    /// Whether a secret can be sent there: what is spoken is TLS, or the operator said `http://` of the name. That the agent said so is
+    /// no word of the operator's, wherever the name leads.
     pub fn is_fit_for_secrets(&self, origin: &Origin) -> bool {
-        let route = self.inner.table.route(origin);
-        route.wire == resolve::Wire::Tls || route.mapped.is_some()
+        let table = &self.inner.table;
+        table.route(origin).wire == resolve::Wire::Tls
+            || table.find(&origin.host, origin.port).is_some_and(|mapped| mapped.plain)
     }
 
     /// How the kept connections are doing.

@@ -114,6 +114,8 @@ impl Frames {
 /// Takes from a request what would have its answer packed so that it cannot be searched as it streams. For calls that carry
 /// a lease, before they are signed.
 pub fn ask_searchable(headers: &mut HeaderMap) {
+    // UTF-16 would spell a credential in other bytes.
+    headers.remove(header::ACCEPT_CHARSET);
     if headers.contains_key(GRPC_ACCEPT_ENCODING) {
         headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }

@@ -8,12 +8,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
+use sha2::{Digest as _, Sha256};
 
 use super::config::{self, Config, LeaseProvider};
 use super::error::StartError;
 use super::workload::OwnSvids;
 use crate::call::hmac::HmacScheme;
-use crate::call::{Clock, Entropy, Fetch, Lease, Secret, TaskId, Timestamp};
+use crate::call::{Class, Clock, Entropy, Fetch, Lease, Secret, TaskId, Timestamp};
 use crate::catalog::{Catalog, Credential};
 use crate::identity::private_file;
 use crate::intent::{TaskEnd, Tasks};
@@ -132,10 +133,11 @@ fn entry(
     let look = look.clone().or_else(|| default.as_ref()?.look.as_deref().map(Look::of)).unwrap_or_default();
     let env = env.clone().or_else(|| default.as_ref().map(|usual| usual.env.clone())).unwrap_or_default();
     let kind = given.kind();
-    let many = named.entry(format!("{service}/{kind}")).or_default();
+    let known = format!("{service}/{kind}{}", whose(given, classes));
+    let many = named.entry(known.clone()).or_default();
     *many += 1;
-    // What is in the store and in agents' hands goes by this name, so it does not depend on other entries than those alike.
-    let name = if *many == 1 { format!("{service}/{kind}") } else { format!("{service}/{kind}/{many}") };
+    // What is in the store goes by this name, so it does not depend on other entries than those alike.
+    let name = if *many == 1 { known } else { format!("{known}/{many}") };
     let provider = made(given, ports(&name));
     Ok(Entry {
         name: name.into(),
@@ -223,4 +225,19 @@ impl TaskEnds for Ends {
         };
         Some(wait.boxed())
     }
+}
+
+/// Who gave a lease, in eight digits: what was obtained from one server, client or account is never shown to another that came into
+/// its place in the configuration, nor taken for that one's. Nothing of a key that was there before.
+fn whose(given: &LeaseProvider, classes: &[Class]) -> String {
+    let who = match given {
+        LeaseProvider::Fixed(_) => return String::new(),
+        LeaseProvider::Oauth(of) => format!("{:?} {}", of.token_url, of.client_id),
+        LeaseProvider::AwsSts(of) => format!("{:?} {}", of.sts_url, of.role_arn),
+        LeaseProvider::GithubApp(of) => format!("{:?} {} {}", of.api, of.app_id, of.installation_id),
+        LeaseProvider::Google(of) => format!("{:?} {:?}", of.token_url, of.impersonate),
+        LeaseProvider::Vault(of) => format!("{:?} {:?}", of.api, of.namespace),
+    };
+    let digest = Sha256::digest(format!("{who} {classes:?}"));
+    digest.iter().take(4).fold("@".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }

@@ -100,7 +100,9 @@ pub struct Node {
     drain: watch::Sender<bool>,
     /// The listeners of the proxy; they end when their connections have.
     proxy: Vec<JoinHandle<()>>,
-    /// The task ports' keeper, the admin API, the reaper, the reload.
+    /// Ends tasks; told to stop, and waited for, since an end that is kept has to be in the journal too.
+    reaper: (watch::Sender<bool>, JoinHandle<()>),
+    /// The task ports' keeper, the admin API, the reload.
     around: Vec<JoinHandle<()>>,
 }
 
@@ -130,7 +132,8 @@ impl Node {
     /// Stops in order: takes nothing new, lets calls finish until the deadline, cuts the rest, flushes the spans and
     /// the journal. A call that is cut is recorded as such.
     pub async fn stop(self, deadline: Duration) {
-        let Self { facts, pep, store, reload: _, followers, listening: _, drain, proxy, around } = self;
+        let Self { facts, pep, store, reload: _, followers, listening: _, drain, proxy, reaper, around } =
+            self;
         drain.send_replace(true);
         let mut done = Box::pin(async {
             for listener in proxy {
@@ -143,6 +146,9 @@ impl Node {
             pep.tasks.cut_all();
             let _or_abandoned = timeout(AFTER_CUT, done).await;
         }
+        let (stop, reaping) = reaper;
+        stop.send_replace(true);
+        let _or_abandoned = timeout(AFTER_CUT, reaping).await;
         pep.leases.close(RETURN).await;
         for task in around {
             task.abort();
@@ -165,11 +171,30 @@ async fn record_end(journal: &Journal, task: crate::call::TaskId, why: TaskEnd) 
     }
 }
 
+/// Starts whoever ends tasks; it stops between two rounds, once it is told to.
+fn reaper(
+    tasks: Arc<Tasks>,
+    journal: Arc<Journal>,
+    clock: Arc<dyn crate::call::Clock>,
+) -> (watch::Sender<bool>, JoinHandle<()>) {
+    let (stop, stopping) = watch::channel(false);
+    (stop, tokio::spawn(reap(tasks, journal, clock, stopping)))
+}
+
 /// Ends tasks when their time is up or their budget is, so that their streams are cut.
-async fn reap(tasks: Arc<Tasks>, journal: Arc<Journal>, clock: Arc<dyn crate::call::Clock>) {
+async fn reap(
+    tasks: Arc<Tasks>,
+    journal: Arc<Journal>,
+    clock: Arc<dyn crate::call::Clock>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut tick = tokio::time::interval(REAP_EVERY);
     loop {
-        tick.tick().await;
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = tick.tick() => {}
+        }
         match tasks.expire(clock.now()).await {
             Ok(ended) => {
                 for (task, why) in ended {

@@ -19,7 +19,7 @@ use super::config::{self, Config};
 use super::measure::Measured;
 use super::ports::TaskPorts;
 use super::reload::{self, Loaders, Reload};
-use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reap, write_node_file};
+use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reaper, write_node_file};
 use super::{kept, leases, peers, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
@@ -109,17 +109,17 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
     let _first = late.set(followers.clone());
+    let reaper = reaper(tasks, journal.clone(), clock);
     let mut around = vec![
         tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
-        tokio::spawn(reap(tasks.clone(), journal.clone(), clock)),
         tokio::spawn(leases.look_after()),
     ];
     around.extend(follow_identities(&config, &bundles, ca));
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
-    Ok(Node { facts, pep, store, reload, followers, listening, drain, proxy, around })
+    Ok(Node { facts, pep, store, reload, followers, listening, drain, proxy, reaper, around })
 }
 
 /// The issuing CA, and its fingerprint if it was made just now.

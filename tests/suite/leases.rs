@@ -192,3 +192,27 @@ async fn other_places_and_classes_are_as_the_operator_says() {
     assert_eq!(seen[0].target, "/x?a=1&key=real%20key");
     assert_eq!(seen[1].headers["authorization"], "Basic Ym90OnBhc3N3b3Jk");
 }
+
+/// A key that would work without remit is one that remit cannot take back.
+#[tokio::test]
+async fn a_long_lived_key_that_an_agent_brings_is_a_fact_for_policies() {
+    let policies = format!(
+        "{PERMIT_ALL}@id(\"no-keys\") forbid (principal, action, resource) when {{ context.brought_key }};\n"
+    );
+    let house = House::start(&policies, LEASE).await;
+    std::fs::write(house.dir.path().join("github.token"), "ghp_real\n").unwrap();
+    let task = house.task().await;
+    let mut agent = agent(&house, "api.github.com", &task).await;
+    let own = format!("Bearer ghp_{}", "a1B2".repeat(9));
+    let (status, headers, _) = agent.ask("GET", ISSUES, &[("authorization", &own)]).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(headers["remit-refusal"], "policy_denied");
+    assert!(house.origin.seen().is_empty(), "it went out");
+    let dummy = format!("Bearer {}", text(&task["env"], "GITHUB_TOKEN"));
+    let (status, ..) = agent.ask("GET", ISSUES, &[("authorization", &dummy)]).await;
+    assert_eq!(status, StatusCode::OK, "a placeholder is no key");
+    let journal = house.journal().await;
+    let refused = of_kind(&journal, "refused");
+    assert_eq!(refused[0]["policies"][0], "no-keys");
+    assert!(!serde_json::to_string(&journal).unwrap().contains("a1B2a1B2"), "the key itself is nowhere");
+}

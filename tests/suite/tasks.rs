@@ -512,10 +512,10 @@ async fn what_used_up_its_budget_ends() {
         if shown["state"] == "ended" {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let journal = house.journal().await;
-    assert_eq!(of_kind(&journal, "task_ended")[0]["why"], "budget");
+    assert_eq!(of_kind(&journal, "task_ended")[0]["why"], "budget", "what is over is recorded, stop or not");
 }
 
 #[tokio::test]

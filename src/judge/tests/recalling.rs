@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::ground::{Given, load_files, on, operation, rules};
+use super::ground::{Given, OTHER, load_files, on, operation, rules};
 use super::slicing::{Dice, GROUPS};
 use crate::call::{
     AgentHistory, AgentKind, AgentProfile, Attributed, Call, Class, Decision, History, Link, Operations,
+    Subject, Task, Terms,
 };
 use crate::judge::footprint::{Footprint, Leaves};
 
-const CONDITIONS: [&str; 26] = [
+const CONDITIONS: [&str; 31] = [
     "context.history.acts > 2",
     "context.history.reads > 2",
     "context.history.delegates > 2",
@@ -38,8 +39,17 @@ const CONDITIONS: [&str; 26] = [
     "context.task.intent == \"other\"",
     "context.http.path like \"/a*\"",
     "context.evidence == \"task-token\" && resource.catalogued",
+    "context.task.entity in Intent::\"other\"",
+    "context.task has user && context.task.user in Group::\"people\"",
+    "principal.hasTag(\"team\") && principal.getTag(\"team\") == \"a\"",
+    "principal.tenant == \"acme\"",
+    "context.args has amount && context.args.amount > 3",
     "(if context.approved then context else context) has nothing || context.history.acts > 3",
 ];
+
+fn said((key, value): (&str, &str)) -> (String, String) {
+    (key.to_owned(), value.to_owned())
+}
 
 fn call(dice: &mut Dice) -> Call<Attributed> {
     let count = |dice: &mut Dice| u64::try_from(dice.below(5)).unwrap();
@@ -73,6 +83,11 @@ fn call(dice: &mut Dice) -> Call<Attributed> {
     let profile = |dice: &mut Dice| AgentProfile {
         registered: flag(dice),
         kind: dice.of(&[AgentKind::Agent, AgentKind::Integration]),
+        labels: dice
+            .of(&[None, Some(("team", "a")), Some(("tenant", "acme"))])
+            .map(said)
+            .into_iter()
+            .collect(),
         ..AgentProfile::default()
     };
     let (id, class) = dice.of(&[
@@ -80,19 +95,25 @@ fn call(dice: &mut Dice) -> Call<Attributed> {
         ("github:issues/create", Class::Act),
         ("slack:x", Class::Act),
     ]);
-    let asked = on(operation(id, class), "repo", dice.of(&["a", "b"]));
+    let mut asked = on(operation(id, class), "repo", dice.of(&["a", "b"]));
+    asked.facts.args.amount = dice.of(&[None, Some(3), Some(4)]);
+    let user = dice.of(&[None, Some("user:ada@example.org"), Some("user:eve@example.org")]);
+    let terms = Terms { on_behalf_of: user.map(|name| Subject::parse(name).unwrap()), ..Terms::default() };
     let given = Given {
         agent: dice.of(&["spiffe://example.org/agent/a", "spiffe://example.org/agent/b"]),
         intent: dice.of(&["test", "other"]),
         path: dice.of(&["/a", "/b"]).into(),
         history: history(dice),
+        terms,
         ..Given::default()
     };
     let call = given.call(Operations::one(asked));
-    let above = Given { agent: "spiffe://example.org/agent/c", ..Given::default() }
+    let intent = dice.of(&["test", "other"]);
+    let above = Given { agent: "spiffe://example.org/agent/c", intent, ..Given::default() }
         .call(call.stage().operations.clone());
+    let above = Task { id: OTHER.parse().unwrap(), ..(*above.stage().task).clone() };
     let links = if flag(dice) {
-        vec![Link { task: above.stage().task.clone(), profile: profile(dice).into(), history: history(dice) }]
+        vec![Link { task: Arc::new(above), profile: profile(dice).into(), history: history(dice) }]
     } else {
         Vec::new()
     };
@@ -103,7 +124,7 @@ fn call(dice: &mut Dice) -> Call<Attributed> {
 fn what_is_recalled_is_what_would_be_ruled() {
     let mut dice = Dice(11);
     let (mut allowed, mut calls) = (0, 0);
-    for set in 0..24 {
+    for set in 0..CONDITIONS.len() {
         let mut text = String::from("@id(\"all\") permit (principal, action, resource);\n");
         for at in 0..=set % 3 {
             let (condition, who) = (

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 
 use super::ground::{Given, OPERATIONS, Small, call, file, load_files, on, operation, rules, unknown};
 use crate::call::{Class, Decision, Evidence, History, Operation, Operations, Recognition, Ruling};
-use crate::judge::{PolicySource, Rules, Vocabulary};
+use crate::judge::schema::Types;
+use crate::judge::vocabulary::Named;
+use crate::judge::{PolicySource, Rules, SourceFile, Vocabulary};
 
 const PERMIT_ALL: &str = "@id(\"all\") permit (principal, action, resource);\n";
 
@@ -412,4 +414,20 @@ fn recognition_reaches_the_policies_for_each_operation() {
     vague.how = Recognition::Unknown;
     let batch = Operations::batch(operation("github:issues/get", Class::Read), vec![vague]);
     assert_eq!(rules.rule(&Given::default().call(batch)).decision(), Decision::Deny);
+}
+
+/// A schema that does not fit what calls bring is not loaded; should one come into force all the same, nothing passes by it.
+#[test]
+fn what_does_not_fit_the_schema_fails_closed() {
+    let mut rules = rules(r#"@id("all") permit (principal, action, resource);"#);
+    let source = PolicySource::embedded();
+    let file = SourceFile {
+        name: "other.cedarschema".into(),
+        text: source.schema.text.replace("port: Long,", "port: String,"),
+    };
+    assert_ne!(file.text, source.schema.text);
+    rules.actions = Types::parse(&file).unwrap().actions(&[], &Named::default()).unwrap();
+    let ruling = rules.rule(&call(operation("github:issues/get", Class::Read)));
+    assert_eq!(ruling.decision(), Decision::Deny);
+    assert_eq!(ruling.note(), Some("what is known of the call does not fit the schema"));
 }

@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, PolicySet, Response};
+use cedar_policy::{Authorizer, Entities, PolicySet, Response};
 
 use super::ground::{Given, OPERATIONS, load_files, on, operation, unknown};
-use crate::call::{AgentProfile, Attributed, Call, Class, History, Operation, Operations, Subject, Terms};
+use crate::call::{
+    AgentProfile, Attributed, Call, Class, History, Operation, Operations, Resource, Subject, Terms,
+};
 use crate::judge::Rules;
 use crate::judge::request::{Approved, Asker};
 use crate::judge::weigh::{Answer, Failure};
@@ -77,6 +79,10 @@ pub(super) fn roll(dice: &mut Dice, at: usize) -> Rolled {
     };
     if dice.below(2) == 0 {
         operation = on(operation, "repo", dice.of(&["octo/hello", "octo/other"]));
+        let thing = |(kind, id): (&str, &str)| Resource { kind: kind.into(), id: id.into() };
+        let inside: &[(&str, &str)] =
+            dice.of(&[&[], &[("owner", "octo")], &[("team", "a"), ("owner", "octo")]]);
+        operation.facts.ancestors = inside.iter().copied().map(thing).collect();
     }
     let service = operation.service.clone();
     let resource = match (dice.below(6), &operation.resource) {
@@ -85,6 +91,7 @@ pub(super) fn roll(dice: &mut Dice, at: usize) -> Rolled {
         (2, None) => "resource is Service".to_owned(),
         (3, Some(object)) => format!("resource == Resource::\"{service}/repo/{}\"", object.id),
         (4, Some(_)) => format!("resource is Resource in Service::\"{service}\""),
+        (4, None) | (5, Some(_)) => format!("resource in Resource::\"{service}/owner/octo\""),
         (3, None) => format!("resource == Service::\"{service}\""),
         _ => format!("resource in Service::\"{service}\""),
     };
@@ -159,7 +166,9 @@ fn a_slice_says_what_the_whole_set_says() {
             let operation = call.stage().operations.strongest();
             let question = rules.question(&call, Asker::own(&call), operation, Approved::No).unwrap();
             let sliced = rules.say(&call, Asker::own(&call), operation, Approved::No).unwrap();
-            let entire = Authorizer::new().is_authorized(&question.request, &whole, &question.entities);
+            // What lies in what is concluded anew: the engine only puts down what it knows to be the whole of it.
+            let things = Entities::from_entities(question.entities.iter().cloned(), None).unwrap();
+            let entire = Authorizer::new().is_authorized(&question.request, &whole, &things);
             assert_eq!(said(&sliced), told(&entire), "set {set}: {operation:?} under\n{text}");
             decided += usize::from(entire.diagnostics().reason().next().is_some());
             erred += usize::from(entire.diagnostics().errors().next().is_some());

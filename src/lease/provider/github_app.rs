@@ -143,16 +143,13 @@ impl<S: SecretSource> GithubApp<S> {
                 expires: Some(end),
                 handle: Some(token),
             }),
-            Err(why) => {
-                let end = match self.take_back(&token).await {
-                    Ok(_) => "it was taken back".to_owned(),
-                    Err(error) => format!("it could not be taken back and holds for an hour: {error}"),
-                };
-                Err(match why {
-                    MintError::TooWide(text) => MintError::TooWide(format!("{text}; {end}")),
-                    other => MintError::Refused(format!("{other}; {end}")),
-                })
-            }
+            Err(why) => Err(match (self.take_back(&token).await, why) {
+                (Ok(_), MintError::TooWide(text)) => MintError::TooWide(format!("{text}; it was taken back")),
+                (Ok(_), other) => MintError::Refused(format!("{other}; it was taken back")),
+                (Err(error), why) => MintError::Stray(format!(
+                    "{why}; it could not be taken back and holds for an hour: {error}"
+                )),
+            }),
         }
     }
 

@@ -140,6 +140,9 @@ pub enum MintError {
     /// Whether the provider gave anything is not known: the answer was lost.
     #[error("{0}")]
     Unknown(String),
+    /// Something was given that is of no use here, and it could not be taken back. Asking again would give more of it.
+    #[error("{0}")]
+    Stray(String),
 }
 
 /// Where the operator's secret comes from: the environment, a file, a command. It is asked each time, so that what was

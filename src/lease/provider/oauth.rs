@@ -223,17 +223,21 @@ impl<S: SecretSource> Oauth<S> {
 
     async fn throw_away(&self, handle: &Handle, why: MintError) -> MintError {
         let end = match self.take_back(handle).await {
-            Ok(Returned::Revoked) => "it was taken back".to_owned(),
+            Ok(Returned::Revoked) => {
+                let back = "it was taken back";
+                return match why {
+                    MintError::TooWide(text) => MintError::TooWide(format!("{text}; {back}")),
+                    MintError::Unavailable(text) => MintError::Unavailable(format!("{text}; {back}")),
+                    MintError::Refused(text) | MintError::Unknown(text) | MintError::Stray(text) => {
+                        MintError::Refused(format!("{text}; {back}"))
+                    }
+                };
+            }
             Ok(Returned::Until(Some(end))) => format!("it cannot be taken back and holds until {end}"),
             Ok(Returned::Until(None)) => "it cannot be taken back".to_owned(),
             Err(error) => format!("it could not be taken back: {error}"),
         };
-        match why {
-            MintError::TooWide(text) => MintError::TooWide(format!("{text}; {end}")),
-            MintError::Refused(text) => MintError::Refused(format!("{text}; {end}")),
-            MintError::Unavailable(text) => MintError::Unavailable(format!("{text}; {end}")),
-            MintError::Unknown(text) => MintError::Unknown(format!("{text}; {end}")),
-        }
+        MintError::Stray(format!("{why}; {end}"))
     }
 
     /// RFC 7009 §2.1: the refresh token first, with which servers are to end the access tokens too.

@@ -168,11 +168,10 @@ impl<S: SecretSource> Vault<S> {
                 }
                 Err(_) => MintError::Unknown(text),
             },
-            (Some(own), error) => {
-                // It runs out by itself, within the life that the role gives it.
-                drop(self.end_login(&own).await);
-                error
-            }
+            (Some(own), error) => match self.end_login(&own).await {
+                Ok(()) => error,
+                Err(end) => MintError::Stray(format!("{error}; and its login could not be ended: {end}")),
+            },
             (None, error) => error,
         }
     }
@@ -244,11 +243,21 @@ impl<S: SecretSource> Vault<S> {
         let ask = Ask::bare(Method::POST, &to, VAULT, Effect::Repeatable)?;
         let answer = self.dressed(ask, Some(token))?.send(&*self.ports.fetch).await?;
         match answer.status {
-            // A token that is not known any more is refused, and its leases went with it.
-            StatusCode::NO_CONTENT | StatusCode::OK | StatusCode::FORBIDDEN => Ok(()),
-            _ => Err(refused(&answer, "")),
+            StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
+            // A token that is not known any more is refused, and its leases went with it; one whose policies do not let it end itself
+            // is refused too, and lives.
+            StatusCode::FORBIDDEN if is_unknown(&answer) => Ok(()),
+            _ => Err(refused(
+                &answer,
+                "let the policies of the login `update` at `auth/token/revoke-self`, as the default policy does",
+            )),
         }
     }
+}
+
+fn is_unknown(answer: &Answer) -> bool {
+    let said: SaidError = answer.json_if_any().unwrap_or_default();
+    said.errors.iter().any(|error| error.contains("invalid token") || error.contains("bad token"))
 }
 
 /// A secret without a lease has a `lease_duration` all the same, which only says how often to look again.

@@ -133,6 +133,8 @@ pub(super) enum Does {
     BeAway,
     /// It gives, and the answer is lost.
     LoseTheAnswer,
+    /// It takes connections and never answers.
+    Hang,
 }
 
 /// Gives numbered tokens and remembers which of them work.
@@ -176,7 +178,7 @@ impl Provider for Giver {
             match does {
                 Does::Refuse => return Err(MintError::Refused("no".into())),
                 Does::BeAway => return Err(MintError::Unavailable("away".into())),
-                Does::Give | Does::LoseTheAnswer => {}
+                Does::Give | Does::LoseTheAnswer | Does::Hang => {}
             }
             let token = format!("real-{number}");
             self.working.lock().unwrap().insert(token.clone());
@@ -198,6 +200,7 @@ impl Provider for Giver {
                 self.working.lock().unwrap().remove(handle.reveal());
                 Ok(Returned::Revoked)
             }
+            Does::Hang => return std::future::pending().boxed(),
             Does::Refuse | Does::BeAway | Does::LoseTheAnswer => Err(MintError::Unavailable("away".into())),
         };
         std::future::ready(told).boxed()

@@ -107,6 +107,19 @@ async fn a_provider_that_is_away_is_told_until_it_hears_and_that_is_late() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_never_answers_is_asked_again_in_time() {
+    let house = House::new();
+    let task = house.task(1);
+    house.token(&task, Class::Read).await.unwrap();
+    house.giver.set(Does::Hang);
+    house.tasks.end(task.id);
+    house.settle().await;
+    house.giver.set(Does::Give);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!((house.states(), house.giver.working()), (vec![LeaseState::Revoked], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_dies_between_the_end_and_the_answer_goes_on_in_the_next_process() {
     let house = House::new();
     let task = house.task(1);

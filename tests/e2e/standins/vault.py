@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 DENIED = "1 error occurred:\n\t* permission denied\n\n"
+UNKNOWN = "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
 
 
 @dataclass
@@ -115,7 +116,7 @@ class Vault:
             return self._login(body)
         token = next((token for token in self.tokens if token.value == headers.get("x-vault-token") and token.alive()), None)
         if not token:
-            raise Refused(403, DENIED if headers.get("x-vault-token") else "missing client token")
+            raise Refused(403, UNKNOWN if headers.get("x-vault-token") else "missing client token")
         if method == "GET" and path == "auth/token/lookup-self":
             return 200, self._said(data={
                 "id": token.value, "accessor": token.accessor, "policies": sorted(token.policies), "ttl": int(token.expires - time.time()),

@@ -31,8 +31,19 @@ const READS: [&str; 12] = [
 /// Reads by their verb that hand out what opens other doors.
 const HANDS_OUT: [&str; 4] = ["Get*Credential*", "Get*Password*", "Get*Token*", "Get*AccessKey*"];
 /// Changes of who may do what.
-const AUTHORITY: [&str; 6] =
-    ["*Grant*", "*Permission*", "*Policy*", "Put*Acl", "*AccessKey*", "*Credential*"];
+const AUTHORITY: [&str; 11] = [
+    "*Grant*",
+    "*Permission*",
+    "*Policy*",
+    "Put*Acl",
+    "*AccessKey*",
+    "*Credential*",
+    "Assume*",
+    "Pass*",
+    "*LoginProfile*",
+    "*UserToGroup*",
+    "*FederationToken*",
+];
 
 /// How session policies are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
