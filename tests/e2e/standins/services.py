@@ -119,7 +119,7 @@ class A2aAgent:
         agent = {"name": name, "description": "adds up", "version": "1", "url": f"http://127.0.0.1:{port}/a2a",
                  "messages": [{"pattern": "sum", "parts": [{"text": "42"}]}]}
         config.write_text(json.dumps({"a2a": {"path": "/a2a", "agents": [agent]}}))
-        self.port = port
+        self.port, self._keys = port, ()
         self._process = Process(
             "a2a agent", [node, npm / "node_modules/.bin/aimock", "-c", config, "-p", str(port)],
             folder / "a2a.log", lambda: listening(port), cwd=folder)

@@ -299,7 +299,7 @@ async fn what_must_not_be_a_lease_is_taken_back_at_once() {
     let (oauth, _) = oauth(settings(), server);
     let error = oauth.mint(&Wanted::of(Class::Read).need()).await.unwrap_err();
     assert!(
-        matches!(&error, MintError::TooWide(text) if text.contains("could not be taken back")),
+        matches!(&error, MintError::Stray(text) if text.contains("could not be taken back")),
         "{error:?}"
     );
 }
