@@ -1,13 +1,15 @@
 //! What a task may touch, and how much of it: the grant and the budget that a task carries.
 //!
 //! Both only ever narrow: an empty part of a [`Grant`] restricts nothing, an absent line of a [`Budget`] limits nothing,
-//! and what lies inside a parent's stays inside it (INVARIANT I6). Pure: nothing is counted here.
+//! and what lies inside a parent's stays inside it (INVARIANT I6). Links of policy templates are the other way round: they let
+//! policies permit more, so none is none, and none is taken over. Pure: nothing is counted here.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::link::TemplateLink;
 use super::money::{Currency, Money};
 use super::operation::{Class, Operation};
 
@@ -85,9 +87,12 @@ pub struct Grant {
     /// Objects as `service/kind/id`: `github/repo/octo/hello`. An operation whose object the catalog cannot tell is outside.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub resources: BTreeSet<Pattern>,
+    /// Policy templates that permit for this task, each for one service or object.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub links: BTreeSet<TemplateLink>,
 }
 
-/// Which part of a grant an operation is outside of.
+/// Which part of a grant something is outside of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
     /// Its class.
@@ -98,6 +103,8 @@ pub enum Part {
     Operation,
     /// The object that it touches.
     Resource,
+    /// A policy template, and what it is linked for.
+    Links,
 }
 
 impl fmt::Display for Part {
@@ -107,12 +114,13 @@ impl fmt::Display for Part {
             Self::Service => "services",
             Self::Operation => "operations",
             Self::Resource => "resources",
+            Self::Links => "links",
         })
     }
 }
 
 impl Grant {
-    /// Whether nothing is restricted.
+    /// Whether nothing is said.
     pub fn is_everything(&self) -> bool {
         *self == Self::default()
     }
@@ -120,6 +128,7 @@ impl Grant {
     /// Whether no part is longer than [`MAX_NAMES`].
     pub fn check(&self) -> Result<(), BadGrant> {
         let longest = self.services.len().max(self.operations.len()).max(self.resources.len());
+        let longest = longest.max(self.links.len());
         if longest > MAX_NAMES { Err(BadGrant::Names(longest)) } else { Ok(()) }
     }
 
@@ -145,6 +154,7 @@ impl Grant {
     }
 
     /// This grant inside `outer`: what this one leaves open is taken over from there, and what it names has to lie inside.
+    /// Links are not taken over: who is to have one is named.
     pub fn within(&self, outer: &Self) -> Result<Self, Part> {
         let classes = match (self.classes.is_empty(), outer.classes.is_empty()) {
             (true, _) => outer.classes.clone(),
@@ -152,11 +162,16 @@ impl Grant {
             (false, false) if self.classes.is_subset(&outer.classes) => self.classes.clone(),
             (false, false) => return Err(Part::Class),
         };
+        let linked = |link: &TemplateLink| outer.links.iter().any(|wide| wide.contains(link));
+        if !self.links.iter().all(linked) {
+            return Err(Part::Links);
+        }
         Ok(Self {
             classes,
             services: narrower(&self.services, &outer.services).ok_or(Part::Service)?,
             operations: narrower(&self.operations, &outer.operations).ok_or(Part::Operation)?,
             resources: narrower(&self.resources, &outer.resources).ok_or(Part::Resource)?,
+            links: self.links.clone(),
         })
     }
 }
@@ -338,6 +353,11 @@ pub enum BadGrant {
         "`{0}` is no name for a grant: 1 to {MAX_NAME_BYTES} printable bytes, with `*` at the end or nowhere"
     )]
     Name(String),
+    /// A link of a template that could mean more than it says.
+    #[error(
+        "`{0}` is no link of a policy template: `TEMPLATE=SERVICE` or `TEMPLATE=SERVICE/KIND/ID`, without `*`"
+    )]
+    Link(String),
     /// Too many.
     #[error("a grant holds at most {MAX_NAMES} names of each kind, not {0}")]
     Names(usize),

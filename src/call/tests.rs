@@ -246,3 +246,49 @@ fn a_measurement_is_in_the_bucket_of_its_bound() {
     assert_eq!(&measured.buckets[..2], [2, 1]);
     assert_eq!(&measured.buckets[16..], [1, 1]);
 }
+
+#[test]
+fn links_of_templates_name_one_thing_and_lie_inside_one_another() {
+    let link = |text: &str| TemplateLink::parse(text);
+    for text in ["t=github", "t=wiki.example.org", "t:x=github/repo/octo/hello", "a.b=s3/object/b/k=v"] {
+        assert_eq!(link(text).map(|link| link.to_string()), Ok(text.to_owned()));
+    }
+    for text in [
+        "",
+        "t",
+        "t=",
+        "=github",
+        "t=github/",
+        "t=github/repo",
+        "t=github/repo/",
+        "t=/repo/x",
+        "t=github/*",
+        "t=a b",
+    ] {
+        assert!(link(text).is_err(), "{text:?} was taken for a link");
+    }
+    let inside = |wide: &str, narrow: &str| link(wide).unwrap().contains(&link(narrow).unwrap());
+    assert!(inside("t=github", "t=github/repo/octo/hello") && inside("t=github", "t=github"));
+    assert!(!inside("t=github/repo/octo/hello", "t=github"));
+    assert!(!inside("t=git", "t=github/repo/octo/hello") && !inside("t=github", "u=github"));
+    assert!(!inside("t=github/repo/octo", "t=github/repo/octo/hello"));
+}
+
+#[test]
+fn links_are_kept_as_text_and_older_grants_have_none() {
+    let old: Grant = serde_json::from_str(r#"{"classes": ["read"]}"#).unwrap();
+    assert_eq!(serde_json::to_string(&old).unwrap(), r#"{"classes":["read"]}"#);
+    let text = r#"{"links":["t=github","t=github/repo/octo/hello"]}"#;
+    let grant: Grant = serde_json::from_str(text).unwrap();
+    assert_eq!(serde_json::to_string(&grant).unwrap(), text);
+    assert!(serde_json::from_str::<Grant>(r#"{"links":["t=github/*"]}"#).is_err());
+    assert!(!grant.is_everything());
+    assert_eq!(old.within(&grant).map(|grant| grant.links.len()), Ok(0), "none is taken over");
+    let one: Grant = serde_json::from_str(r#"{"links":["t=github/repo/octo/hello"]}"#).unwrap();
+    assert_eq!(one.within(&grant).map(|grant| grant.links), Ok(one.links.clone()));
+    assert_eq!(grant.within(&one), Err(grant::Part::Links));
+    assert_eq!(one.within(&Grant::default()), Err(grant::Part::Links), "nobody hands on what is not theirs");
+    let many =
+        (0..=grant::MAX_NAMES).map(|n| TemplateLink::parse(&format!("t{n}=github")).unwrap()).collect();
+    assert!(Grant { links: many, ..Grant::default() }.check().is_err());
+}

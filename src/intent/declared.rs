@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::IntentError;
 use super::error::Within;
-use crate::call::grant::{Budget, Grant, Pattern};
-use crate::call::{Class, IntentName, SpiffeId};
+use crate::call::grant::{Budget, Grant, Part, Pattern};
+use crate::call::{Class, IntentName, SpiffeId, TemplateLink};
 
 /// The intents of one node.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ struct Intent {
     services: BTreeSet<Pattern>,
     operations: BTreeSet<Pattern>,
     resources: BTreeSet<Pattern>,
+    /// Policy templates that its tasks may be linked to: `repo-writer=github/repo/octo/*`. Left out: none.
+    links: BTreeSet<Pattern>,
     budget: Budget,
     /// Who may declare it; empty: every agent.
     agents: BTreeSet<Pattern>,
@@ -78,8 +80,16 @@ impl Intents {
             return Err(IntentError::NotTheirs { intent: name.clone(), agent: agent.clone() });
         }
         let of = Within::Intent;
+        let linked = |link: &TemplateLink| {
+            let name = link.to_string();
+            intent.links.iter().any(|links| links.covers(&name))
+        };
+        if !grant.links.iter().all(linked) {
+            return Err(IntentError::Outside { part: Part::Links, of });
+        }
+        let bounds = Grant { links: grant.links.clone(), ..intent.grant() };
         Ok(Bounded {
-            grant: grant.within(&intent.grant()).map_err(|part| IntentError::Outside { part, of })?,
+            grant: grant.within(&bounds).map_err(|part| IntentError::Outside { part, of })?,
             budget: fit(budget, &intent.budget, of)?,
             longest: intent.max_ttl_s.map(Duration::from_secs),
         })
@@ -98,6 +108,7 @@ impl Intent {
             services: self.services.clone(),
             operations: self.operations.clone(),
             resources: self.resources.clone(),
+            links: BTreeSet::new(),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::names::{self, Literal};
 use super::request::Question;
 use super::scene;
 use super::source::SourceFile;
+use super::twin::Twins;
 use super::vocabulary::Vocabulary;
 use crate::call::{
     AgentProfile, Class, Decision, Facts, Operation, OperationId, PolicyId, Recognition, ServiceName,
@@ -145,7 +146,9 @@ fn judge(
         }
     };
     let question = question(rules, vocabulary, case.request, given)?;
-    let answer = rules.answer(&question).map_err(|error| error.to_string())?;
+    // No task, no links.
+    let twins = Twins::default();
+    let answer = rules.answer(&question, &twins).map_err(|error| error.to_string())?;
     let errors: Vec<_> = answer.failures().iter().map(ToString::to_string).collect();
     let mut got: Vec<_> = answer.determining().iter().map(|weight| weight.reason().policy.clone()).collect();
     got.sort();

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use cedar_policy::{Effect, EntityUid, Policy, PolicySet};
+use cedar_policy::{Effect, EntityUid, Policy, PolicySet, Template};
 use miette::Diagnostic;
 
 use crate::call::{PolicyId, Reason};
@@ -14,6 +14,7 @@ use crate::call::{PolicyId, Reason};
 use super::error::{Cause, Place, Problem};
 use super::footprint::Footprint;
 use super::source::SourceFile;
+use super::twin;
 use super::weigh::Weight;
 
 /// Annotations with a meaning. Any other is an error, because Cedar ignores what it does not know and the author of
@@ -23,8 +24,10 @@ pub(super) const ANNOTATIONS: [&str; 7] = ["id", "reason", "advice", "hold", "se
 /// A policy as its text says it, wherever that stands.
 #[derive(Debug)]
 pub(super) struct Parsed {
-    /// Under its own name.
+    /// Under its own name. Of a template: with nothing in the place of its slots.
     pub policy: Policy,
+    /// Under its own name, if it is a template.
+    pub template: Option<Template>,
     /// The same, ready to be asked.
     pub weight: Arc<Weight>,
     /// What of the context it looks at.
@@ -142,16 +145,7 @@ fn parse(
             return None;
         }
     };
-    if let Some(template) = set.templates().next() {
-        let written = template.to_cedar();
-        let at = text.find(&written).unwrap_or(0);
-        let remedy = "write the principal and the resource out in place of ?principal and ?resource";
-        problems.push(Problem::at(file, span.start + at, written.len(), Cause::Template).remedy(remedy));
-    }
-    let mut policies = set.policies();
-    // What follows the last policy is comments.
-    let policy = policies.next()?;
-    if policies.next().is_some() {
+    if set.policies().count() + set.templates().count() > 1 {
         // Cedar sees an end where `statements` saw none: rather refused than one of them lost.
         let cause = Cause::Syntax("two policies, and no `;` between them that remit understands".into());
         problems.push(
@@ -159,7 +153,32 @@ fn parse(
         );
         return None;
     }
-    name(policy, file, span.start, text, problems)
+    let mut problem = |written: &str, cause, remedy: &'static str| {
+        let at = text.find(written).unwrap_or(0);
+        problems.push(Problem::at(file, span.start + at, written.len(), cause).remedy(remedy));
+    };
+    let written = match (set.templates().next(), set.policies().next()) {
+        (Some(template), _) => match twin::general(template) {
+            Ok(policy) => Written { policy, template: Some(template), text: template.to_cedar() },
+            Err((why, remedy)) => {
+                problem(&template.to_cedar(), Cause::Template(why), remedy);
+                return None;
+            }
+        },
+        (None, Some(policy)) => {
+            Written { policy: policy.clone(), template: None, text: policy.to_cedar().unwrap_or_default() }
+        }
+        // What follows the last policy is comments.
+        (None, None) => return None,
+    };
+    name(&written, file, span.start, text, problems)
+}
+
+/// A policy as Cedar read it.
+struct Written<'s> {
+    policy: Policy,
+    template: Option<&'s Template>,
+    text: String,
 }
 
 /// Names that two policies have, in one file or in two. Cedar would let the later one shadow nothing and fail on its
@@ -208,12 +227,13 @@ fn syntax(file: &SourceFile, span: Range<usize>, error: &dyn Diagnostic) -> Prob
 }
 
 fn name(
-    policy: &Policy,
+    written: &Written<'_>,
     file: &SourceFile,
     base: usize,
     text: &str,
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<Parsed>> {
+    let Written { policy, template, text: written } = written;
     let said = |key: &str| policy.annotation(key).filter(|text| !text.is_empty()).map(Arc::from);
     let id: Arc<str> = said("id").unwrap_or_else(|| "".into());
     let reason = Reason {
@@ -222,14 +242,15 @@ fn name(
         advice: said("advice"),
         hold: policy.annotation("hold").map(Arc::from),
     };
-    let written = policy.to_cedar().unwrap_or_default();
-    let (lead, length) = (text.find(&written).unwrap_or(0), written.len());
+    let (lead, length) = (text.find(written.as_str()).unwrap_or(0), written.len());
     let mut literals = policy.entity_literals();
     literals.sort();
     literals.dedup();
     let policy = policy.new_id(cedar_policy::PolicyId::new(&id));
-    let (weight, read) = (Arc::new(Weight::of(policy.clone(), reason.clone())), Footprint::of([&policy]));
-    let parsed = Arc::new(Parsed { policy, weight, read, reason, literals, lead, length });
+    let template = template.map(|template| template.new_id(cedar_policy::PolicyId::new(&id)));
+    let weight = if template.is_some() { Weight::whole } else { Weight::of };
+    let (weight, read) = (Arc::new(weight(policy.clone(), reason.clone())), Footprint::of([&policy]));
+    let parsed = Arc::new(Parsed { policy, template, weight, read, reason, literals, lead, length });
     let draft = Draft { parsed, file, text, base };
     let unknown: Vec<_> =
         draft.parsed.policy.annotations().filter(|(key, _)| !ANNOTATIONS.contains(key)).collect();

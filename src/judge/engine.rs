@@ -11,6 +11,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cedar_policy::Policy;
 use moka::sync::Cache;
 
 use crate::call::{
@@ -25,8 +26,9 @@ use super::request::{self, Approved, Asker, Question, Untranslatable};
 use super::scene::{self, Cast, Scene, Stage};
 use super::schema::Actions;
 use super::slice::Index;
+use super::twin::{Templates, Twins};
 use super::vocabulary::Named;
-use super::weigh::{Answer, weigh};
+use super::weigh::{Answer, Weight, weigh};
 
 /// Stages that are kept; those used least go first and are set anew when they are wanted again.
 const KEPT_STAGES: u64 = 8_192;
@@ -41,6 +43,7 @@ const TOLD_NOTES: usize = 8;
 pub struct Rules {
     digest: RulesDigest,
     pub(super) index: Index,
+    pub(super) templates: Templates,
     pub(super) actions: Actions,
     pub(super) groups: Groups,
     named: Named,
@@ -74,10 +77,10 @@ impl Verdict {
 
 impl Rules {
     pub(super) fn of(loaded: Loaded, digest: RulesDigest) -> Self {
-        let Loaded { policies, read, actions, groups, named } = loaded;
+        let Loaded { policies, templates, read, actions, groups, named } = loaded;
         let (index, with_tasks) = (Index::of(policies), scene::asks_for_tasks(&read));
         let (stages, time_limit) = (Cache::new(KEPT_STAGES), TIME_LIMIT);
-        Self { digest, index, actions, groups, named, read, with_tasks, stages, time_limit }
+        Self { digest, index, templates, actions, groups, named, read, with_tasks, stages, time_limit }
     }
 
     #[cfg(test)]
@@ -137,11 +140,18 @@ impl Rules {
         &self.named
     }
 
-    /// The names of all policies, sorted.
+    /// The names of all policies and templates, sorted.
     pub fn policies(&self) -> Vec<PolicyId> {
-        let mut ids: Vec<_> = self.index.reasons().map(|reason| reason.policy.clone()).collect();
+        let templates = self.templates.general().map(Weight::reason);
+        let all = self.index.reasons().chain(templates);
+        let mut ids: Vec<_> = all.map(|reason| reason.policy.clone()).collect();
         ids.sort();
         ids
+    }
+
+    /// All policies, and templates with nothing in the place of their slots.
+    pub(super) fn all_policies(&self) -> impl Iterator<Item = &Policy> {
+        self.index.policies().chain(self.templates.general().map(Weight::policy))
     }
 
     /// How many actions policies can tell apart.
@@ -204,8 +214,9 @@ impl Rules {
         operation: &Operation,
         approved: Approved,
     ) -> Verdict {
-        match self.say(call, asker, operation, approved) {
-            Ok(answer) => self.verdict(operation, &answer),
+        let twins = self.templates.twins(asker.task);
+        match self.say(call, asker, operation, approved, &twins) {
+            Ok(answer) => self.verdict(operation, &answer, &twins),
             Err(error) => {
                 tracing::error!(call.id = %call.head().id, op.id = %operation.id, error = ?error, "not judged");
                 Verdict::deny(Vec::new(), Some(error.to_string()))
@@ -223,24 +234,29 @@ impl Rules {
         self.judge_alone(call, asker, operation, Instant::now()).decision
     }
 
-    /// What the policies say to any question, even one that is not made of a call.
-    pub(super) fn answer(&self, question: &Question) -> Result<Answer<'_>, Untranslatable> {
+    /// What the policies, and these twins beside them, say to any question, even one that is not made of a call.
+    pub(super) fn answer<'w>(
+        &'w self,
+        question: &Question,
+        twins: &'w Twins,
+    ) -> Result<Answer<'w>, Untranslatable> {
         let Question { request, entities } = question;
         let slice = self.index.slice(request, entities)?;
-        Ok(weigh(request, entities, self.index.within(&slice)))
+        Ok(weigh(request, entities, self.index.within(&slice).chain(twins.weights())))
     }
 
-    /// What they say of one operation of a call, in the place of one asker.
-    pub(super) fn say(
-        &self,
+    /// What they say of one operation of a call, in the place of one asker, whose twins MUST be given.
+    pub(super) fn say<'w>(
+        &'w self,
         call: &Call<Attributed>,
         asker: Asker<'_>,
         operation: &Operation,
         approved: Approved,
-    ) -> Result<Answer<'_>, Untranslatable> {
+        twins: &'w Twins,
+    ) -> Result<Answer<'w>, Untranslatable> {
         let scene = self.scene(asker, operation, self.with_tasks)?;
         let request = request::request(call, asker, operation, approved, &scene, &self.read, &self.actions)?;
-        Ok(weigh(&request, scene.entities(), self.index.within(scene.slice())))
+        Ok(weigh(&request, scene.entities(), self.index.within(scene.slice()).chain(twins.weights())))
     }
 
     /// The same as a question, with all that policies could ask for.
@@ -275,7 +291,7 @@ impl Rules {
         Scene::of(stage, operation, &self.index)
     }
 
-    fn verdict(&self, operation: &Operation, answer: &Answer<'_>) -> Verdict {
+    fn verdict(&self, operation: &Operation, answer: &Answer<'_>, twins: &Twins) -> Verdict {
         let mut reasons: Vec<_> = answer.determining().iter().map(|weight| weight.reason().clone()).collect();
         let mut errors: Vec<_> = answer.failures().iter().map(ToString::to_string).collect();
         errors.sort();
@@ -289,7 +305,10 @@ impl Rules {
         if answer.allows() && !reasons.is_empty() {
             return Verdict { decision: Decision::Allow, reasons, note: None };
         }
-        let note = reasons.is_empty().then(|| nothing_permits(operation, &self.actions));
+        let note = reasons.is_empty().then(|| {
+            let note = nothing_permits(operation, &self.actions);
+            twins.missing().map_or(note.clone(), |missing| format!("{note}; {missing}"))
+        });
         Verdict::deny(reasons, note)
     }
 }

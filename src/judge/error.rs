@@ -111,9 +111,9 @@ pub enum Cause {
     /// Not Cedar.
     #[error("{0}")]
     Syntax(String),
-    /// A policy with `?principal` or `?resource`.
-    #[error("this is a template, and nothing links templates")]
-    Template,
+    /// A policy with `?principal` or `?resource` that no task could be linked to.
+    #[error("the template {0}")]
+    Template(String),
     /// `Action::"…"` that is nothing.
     #[error("there is no operation, class or service `{0}`")]
     UnknownAction(String),

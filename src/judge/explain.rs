@@ -12,6 +12,8 @@ use cedar_policy::{
 
 use super::engine::Rules;
 use super::request::{Approved, Asker, Question};
+use super::twin::{self, Twins};
+use super::weigh::Weight;
 use crate::call::{
     Attributed, Call, Class, Decision, Operation, OperationId, PolicyId, Reason, SpiffeId, TaskId,
 };
@@ -74,17 +76,18 @@ impl Rules {
             near: Vec::new(),
         };
         let put = self.question(call, asker, operation, Approved::No);
-        match put.and_then(|question| Ok((self.answer(&question)?, question))) {
+        let twins = self.templates.twins(asker.task);
+        match put.and_then(|question| Ok((self.answer(&question, &twins)?, question))) {
             Err(error) => explanation.failed.push(error.to_string()),
             Ok((answer, question)) => {
-                explanation.by = answer.determining().iter().map(|weight| weight.reason().clone()).collect();
+                explanation.by = answer.determining().iter().map(|weight| weight.under_own_name()).collect();
                 explanation.by.sort_by(|a, b| a.policy.cmp(&b.policy));
                 explanation.failed = answer.failures().iter().map(ToString::to_string).collect();
                 explanation.failed.sort();
                 if answer.allows() && explanation.failed.is_empty() {
                     explanation.decision = Decision::Allow;
                 } else if explanation.by.is_empty() {
-                    explanation.near = self.near(&question);
+                    explanation.near = self.near(&question, &twins);
                 } else {
                     explanation.decision = self.decision(call, asker, operation);
                 }
@@ -94,11 +97,17 @@ impl Rules {
     }
 
     /// Permits whose scope is true and whose condition is not; behind them those with one part of the scope that is not.
-    fn near(&self, question: &Question) -> Vec<NearMiss> {
-        let permits = self.index.policies().filter(|policy| policy.effect() == Effect::Permit);
+    fn near(&self, question: &Question, twins: &Twins) -> Vec<NearMiss> {
+        let all = self.index.policies().chain(twins.weights().map(Weight::policy));
+        let permits = all.filter(|policy| policy.effect() == Effect::Permit);
         let mut misses: Vec<_> = permits.filter_map(|policy| miss(policy, question)).collect();
         misses.sort_by(|a, b| (a.0, &a.1.policy).cmp(&(b.0, &b.1.policy)));
-        misses.into_iter().take(TOLD).map(|(_, miss)| miss).collect()
+        let missing = twins.unlinked().map(|link| NearMiss {
+            policy: PolicyId(twin::name(link).into()),
+            unmet: format!("the template `{}` is in force", link.template()),
+            values: Vec::new(),
+        });
+        missing.chain(misses.into_iter().take(TOLD).map(|(_, miss)| miss)).collect()
     }
 }
 

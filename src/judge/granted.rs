@@ -16,9 +16,9 @@ pub struct Granted {
 }
 
 impl Rules {
-    /// All permits, by name.
+    /// All permits, templates too, by name.
     pub fn granted(&self) -> Vec<Granted> {
-        let permits = self.index.policies().filter(|policy| policy.effect() == Effect::Permit);
+        let permits = self.all_policies().filter(|policy| policy.effect() == Effect::Permit);
         let granted = permits.map(|policy| {
             let uids = match policy.action_constraint() {
                 ActionConstraint::Any => Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use cedar_policy::{Entities, Policy, PolicySet, ValidationMode, Validator};
+use cedar_policy::{Entities, Policy, PolicySet, PolicySetError, ValidationMode, Validator};
 use miette::Diagnostic;
 
 use super::draft::{self, Draft, Earlier};
@@ -20,6 +20,7 @@ use super::schema::{Actions, Types};
 use super::shape::{self, Numbers, Shape};
 use super::slice::Index;
 use super::source::{PolicySource, SourceFile};
+use super::twin::Templates;
 use super::vocabulary::{Checker, Named, Vocabulary};
 use super::weigh::Weight;
 
@@ -30,7 +31,8 @@ const A_THREADS_WORTH: usize = 256;
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub policies: Vec<Arc<Weight>>,
-    /// What of the context they look at.
+    pub templates: Templates,
+    /// What of the context they look at, templates too.
     pub read: Footprint,
     pub actions: Actions,
     pub groups: Groups,
@@ -104,9 +106,14 @@ impl Loader {
                 problems.extend(self.validate(&sound, &types));
                 LoadErrors::none_of(std::mem::take(&mut problems))?;
                 self.remember(&drafts);
-                let policies = drafts.iter().map(|draft| draft.parsed.weight.clone()).collect();
-                let read = Footprint::together(drafts.iter().map(|draft| &draft.parsed.read));
-                return Ok(Loaded { policies, read, actions, groups, named: all });
+                let parsed = || drafts.iter().map(|draft| &draft.parsed);
+                let policies = parsed().filter(|parsed| parsed.template.is_none());
+                let policies = policies.map(|parsed| parsed.weight.clone()).collect();
+                let templates = Templates::of(
+                    parsed().filter_map(|parsed| Some((parsed.template.clone()?, parsed.weight.clone()))),
+                );
+                let read = Footprint::together(parsed().map(|parsed| &parsed.read));
+                return Ok(Loaded { policies, templates, read, actions, groups, named: all });
             }
         }
         Err(LoadErrors::all(problems))
@@ -238,9 +245,26 @@ fn under_own_names(draft: &Draft<'_>, named: &Named, types: &Types) -> Vec<Probl
 }
 
 pub(super) fn validate_one(draft: &Draft<'_>, validator: &Validator) -> Vec<Problem> {
-    let policy = draft.id();
+    // What Cedar says of a template points into its text; what it is linked to, it finds in the general form alone.
+    let as_template = draft.parsed.template.iter().flat_map(|template| {
+        let mut alone = PolicySet::new();
+        validated(draft, alone.add_template(template.clone()).map(|()| alone), validator)
+    });
+    let problems: Vec<_> = as_template.collect();
+    if !problems.is_empty() {
+        return problems;
+    }
     // One by one, so that two policies of one name are both looked at.
-    let alone = match PolicySet::from_policies([draft.parsed.policy.clone()]) {
+    validated(draft, PolicySet::from_policies([draft.parsed.policy.clone()]), validator)
+}
+
+fn validated(
+    draft: &Draft<'_>,
+    alone: Result<PolicySet, PolicySetError>,
+    validator: &Validator,
+) -> Vec<Problem> {
+    let policy = draft.id();
+    let alone = match alone {
         Ok(alone) => alone,
         Err(error) => {
             let cause = Cause::Invalid { policy: policy.to_owned(), why: error.to_string() };

@@ -32,6 +32,7 @@ mod schema;
 mod shape;
 mod slice;
 mod source;
+mod twin;
 mod vocabulary;
 mod weigh;
 

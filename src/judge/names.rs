@@ -65,6 +65,11 @@ pub(super) fn resource(service: &ServiceName, resource: &Resource) -> EntityUid 
     uid(&RESOURCE, &format!("{service}/{}/{}", resource.kind, resource.id))
 }
 
+/// What a link of a template names: `Service::"service"`, or `Resource::"service/kind/id"`.
+pub(super) fn linked(text: &str) -> EntityUid {
+    uid(if text.contains('/') { &RESOURCE } else { &SERVICE }, text)
+}
+
 /// Whether this is an object in a service, and not the service itself.
 pub(super) fn is_object(uid: &EntityUid) -> bool {
     *uid.type_name() == *RESOURCE

@@ -26,6 +26,7 @@ use super::error::{LoadErrors, Problem};
 use super::schema::Types;
 use super::source::PolicySource;
 use super::vocabulary::{Named, Vocabulary};
+use super::weigh::Weight;
 use invariant::Invariant;
 use pool::{Answer, Question, What};
 use space::Kind;
@@ -117,12 +118,19 @@ pub fn upgrade(
     }
     let (mut questions, mut asked) = (Vec::new(), BTreeSet::new());
     for kind in &kinds {
-        let (then, now) = (slice(&before, kind), slice(&rules, kind));
-        if same(&then, &now) || !asked.insert((kind.like(then.iter()), kind.like(now.iter()))) {
+        let older = linkable(&before, kind);
+        let (mut pairs, mut failing) = (pairs(kind, &before, &rules), !same(&older, &linkable(&rules, kind)));
+        pairs.retain(|(then, now)| !same(then, now));
+        failing |= !pairs.is_empty();
+        let then = slice(&before, kind);
+        let all = then.iter().chain(&older);
+        let like = |(then, now): &(Vec<Policy>, Vec<Policy>)| (kind.like(then.iter()), kind.like(now.iter()));
+        let likes: Vec<_> = pairs.iter().map(like).collect();
+        if !failing || !asked.insert((kind.like(all.clone()), likes)) {
             continue;
         }
-        questions.extend(then.iter().map(|policy| kind.ask(What::Fails(policy.clone()))));
-        questions.push(kind.ask(What::Newly { now, then }));
+        questions.extend(all.map(|policy| kind.ask(What::Fails(policy.clone()))));
+        questions.extend(pairs.into_iter().map(|(then, now)| kind.ask(What::Newly { now, then })));
     }
     let case = Case { claim, probe: None, kinds: kinds.len(), questions };
     Ok(settle_one(
@@ -142,6 +150,31 @@ fn space(source: &PolicySource, named: [&Named; 2]) -> Result<Vec<Kind>, LoadErr
     space::kinds(&types, &all).map_err(|problem: Problem| LoadErrors::one(problem))
 }
 
+/// What is to be compared of two sets, the older first: what they permit to tasks without links, and what to tasks with a link of
+/// each template of the newer. Permits add up, so that more links at once permit what one of them does.
+fn pairs(kind: &Kind, before: &Rules, rules: &Rules) -> Vec<(Vec<Policy>, Vec<Policy>)> {
+    let (then, now, older) = (slice(before, kind), slice(rules, kind), linkable(before, kind));
+    let with = |slice: &[Policy], more: Option<&Policy>| -> Vec<Policy> {
+        slice.iter().chain(more).cloned().collect()
+    };
+    let mut pairs = vec![(then.clone(), now.clone())];
+    for template in linkable(rules, kind) {
+        // One whose slots are filled otherwise is another one: links of it name what it does not take.
+        let alike = |older: &&Policy| {
+            older.id() == template.id() && before.templates.takes_what(&rules.templates, template.id())
+        };
+        pairs.push((with(&then, older.iter().find(alike)), with(&now, Some(&template))));
+    }
+    pairs
+}
+
+/// The templates that can have a say in requests of a kind: as permits for every agent and whatever they could be linked to.
+/// Exactly that could be in some task's grant.
+fn linkable(rules: &Rules, kind: &Kind) -> Vec<Policy> {
+    let all = rules.templates.general().map(Weight::policy);
+    all.filter(|policy| kind.may_match(policy)).cloned().collect()
+}
+
 /// The policies that can have a say in requests of a kind.
 fn slice(rules: &Rules, kind: &Kind) -> Vec<Policy> {
     rules.index.policies().filter(|policy| kind.may_match(policy)).cloned().collect()
@@ -157,17 +190,18 @@ fn case(invariant: Invariant, rules: &Rules, kinds: &[Kind]) -> Case {
     let (mut questions, mut asked, mut about) = (Vec::new(), BTreeSet::new(), 0);
     for kind in kinds.iter().filter(|kind| kind.may_match(&probe)) {
         about += 1;
-        let slice = slice(rules, kind);
-        if !asked.insert(kind.like(slice.iter().chain([&probe]))) {
+        let (slice, linkable) = (slice(rules, kind), linkable(rules, kind));
+        if !asked.insert(kind.like(slice.iter().chain(&linkable).chain([&probe]))) {
             continue;
         }
         questions.push(kind.ask(What::Possible(probe.clone())));
         if expect == Expect::Always {
-            questions.extend(slice.iter().map(|policy| kind.ask(What::Fails(policy.clone()))));
+            let all = slice.iter().chain(&linkable);
+            questions.extend(all.map(|policy| kind.ask(What::Fails(policy.clone()))));
         }
         let probe = probe.clone();
         questions.push(kind.ask(match expect {
-            Expect::Never => What::Allowed { probe, slice },
+            Expect::Never => What::Allowed { probe, slice: [slice, linkable].concat() },
             Expect::Always => What::Denied { probe, slice },
         }));
     }
@@ -204,7 +238,7 @@ fn verdict(case: &Case, answers: Vec<Answer>, rules: &Rules, before: Option<&Rul
                 failing.insert(policy.id().to_string());
             }
             (_, Ok(Some(found))) => {
-                match Example::of(&question.kind, found, &case.claim, case.probe.as_ref(), rules, before) {
+                match Example::of(question, found, &case.claim, case.probe.as_ref(), rules, before) {
                     Ok(example) => return Verdict::Refuted(Box::new(example)),
                     Err(why) => open.push(format!("{}: {why}", question.kind.told())),
                 }
@@ -230,7 +264,7 @@ fn regrouped(old: &PolicySource, new: &PolicySource, both: [&Rules; 2]) -> Optio
         source.groups.as_ref().and_then(|file| toml::from_str(&file.text).ok()).unwrap_or_default()
     };
     let (then, now) = (members(old), members(new));
-    let named = both.into_iter().flat_map(|rules| rules.index.policies()).flat_map(Policy::entity_literals);
+    let named = both.into_iter().flat_map(Rules::all_policies).flat_map(Policy::entity_literals);
     let named: BTreeSet<String> = named
         .filter_map(|uid| match super::names::Literal::of(&uid) {
             super::names::Literal::Group(name) => Some(name.to_owned()),

@@ -93,6 +93,7 @@ fn write(key: &mut Vec<u8>, footprint: &Footprint, call: &Call<Attributed>) -> O
     }
     for Asker { task, history, profile, above: _ } in Asker::all(call) {
         put(&task.agent)?;
+        put(&task.terms.grant.links)?;
         // What an agent is may change between two entries of a journal.
         put(profile)?;
         let group =

@@ -12,8 +12,8 @@ use crate::call::principal::Entrance;
 use crate::call::{
     AgentHistory, AgentKind, AgentProfile, Args, Attributed, Call, CallId, Class, Clock, Entropy, Evidence,
     Facts, Grant, Head, History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented,
-    Principal, Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId, Terms,
-    Timestamp, TraceContext, TrustDomain,
+    Principal, Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId,
+    TemplateLink, Terms, Timestamp, TraceContext, TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;
@@ -34,6 +34,8 @@ pub(super) struct Scenario {
     on_behalf_of: Option<Subject>,
     /// The classes that the task's grant names.
     granted: BTreeSet<Class>,
+    /// The links of policy templates that it names.
+    links: BTreeSet<TemplateLink>,
     /// What the agent is.
     who: Who,
     operation: Option<String>,
@@ -92,6 +94,7 @@ impl Default for Scenario {
             labels: BTreeMap::new(),
             on_behalf_of: None,
             granted: BTreeSet::new(),
+            links: BTreeSet::new(),
             who: Who::default(),
             operation: None,
             service: None,
@@ -267,7 +270,7 @@ impl Scenario {
             deadline: now.plus(Duration::from_secs(900)),
             terms: Terms {
                 on_behalf_of: self.on_behalf_of.clone(),
-                grant: Grant { classes: self.granted.clone(), ..Grant::default() },
+                grant: Grant { classes: self.granted.clone(), links: self.links.clone(), ..Grant::default() },
                 ..Terms::default()
             },
         };

@@ -16,3 +16,4 @@ mod ruling;
 mod shapes;
 mod shipped;
 mod slicing;
+mod templates;

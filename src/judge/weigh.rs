@@ -24,20 +24,29 @@ pub(super) struct Weight {
     /// What it has to say to the caller.
     reason: Reason,
     permits: bool,
-    /// What the index does not see to: the conditions, and the whole scope where that asks for a type and a group at once. None:
-    /// the policy applies wherever its scope is true.
+    /// What the index does not see to: the conditions, and the whole scope where that asks for a type and a group at once, or
+    /// where no index has it. None: the policy applies wherever its scope is true.
     condition: Option<Expr>,
 }
 
 impl Weight {
-    /// Of a policy.
+    /// Of a policy of the index.
     pub(super) fn of(policy: Policy, reason: Reason) -> Self {
+        let whole = matches!(policy.principal_constraint(), PrincipalConstraint::IsIn(..))
+            || matches!(policy.resource_constraint(), ResourceConstraint::IsIn(..));
+        Self::made(policy, reason, whole)
+    }
+
+    /// Of a policy that is in no index: its scope is evaluated as well.
+    pub(super) fn whole(policy: Policy, reason: Reason) -> Self {
+        Self::made(policy, reason, true)
+    }
+
+    fn made(policy: Policy, reason: Reason, whole: bool) -> Self {
         // Each value carries the place in the text that it comes from along, and what is read back from a tree has none.
         let bare = policy.to_pst().ok().and_then(|tree| Policy::from_pst(tree).ok());
         let bare = bare.as_ref().unwrap_or(&policy);
         let written: &cedar_policy_core::ast::Policy = bare.as_ref();
-        let whole = matches!(policy.principal_constraint(), PrincipalConstraint::IsIn(..))
-            || matches!(policy.resource_constraint(), ResourceConstraint::IsIn(..));
         let condition =
             if whole { Some(written.condition()) } else { written.non_scope_constraints().cloned() };
         Self { permits: policy.effect() == Effect::Permit, condition, policy, reason }
@@ -46,6 +55,12 @@ impl Weight {
     /// The policy itself.
     pub(super) fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What it has to say, under the name that it has here: a twin's says what it is linked for.
+    pub(super) fn under_own_name(&self) -> Reason {
+        let policy = crate::call::PolicyId(self.policy.id().to_string().into());
+        Reason { policy, ..self.reason.clone() }
     }
 
     /// What it has to say to the caller.
@@ -88,7 +103,8 @@ impl<'w> Answer<'w> {
     }
 }
 
-/// Has `policies` say what they say of a request. They MUST come from the index: their scopes are true for it.
+/// Has `policies` say what they say of a request. They MUST come from the index, so that their scopes are true for it, or be
+/// whole ([`Weight::whole`]).
 pub(super) fn weigh<'w>(
     request: &Request,
     entities: &Entities,
@@ -96,7 +112,7 @@ pub(super) fn weigh<'w>(
 ) -> Answer<'w> {
     let request: &cedar_policy_core::ast::Request = request.as_ref();
     let evaluator = Evaluator::new(request.clone(), entities.as_ref(), Extensions::all_available());
-    // Templates are not loaded: there is nothing to put into slots.
+    // Links of templates come as static twins: there is nothing to put into slots.
     let no_slots = SlotEnv::new();
     let mut answer = Answer::default();
     for weight in policies {

@@ -9,13 +9,14 @@ use serde_json::{Map, Value, json};
 
 use super::arguments;
 use crate::call::money::{Currency, Money};
-use crate::call::{Binding, Thumbprint};
+use crate::call::{Binding, TemplateLink, Thumbprint};
 
 /// How far a task reaches.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Terms {
     /// What it may touch, such as `class=read,service=github`; keys are class, service, operation, resource, several values
-    /// of one key are alternatives, `*` may end a value. May be repeated [default: all that its intent may]
+    /// of one key are alternatives, `*` may end a value. `template:NAME=SERVICE/KIND/ID` (or `=SERVICE`) links a policy
+    /// template for this task. May be repeated [default: all that its intent may, and no links]
     #[arg(long = "grant", value_name = "KEY=VALUE,...", value_parser = grant)]
     grants: Vec<Pairs>,
     /// How much it may do, such as `acts=5,bytes=10M,time=10m,money=99.50EUR`; keys are calls, reads, acts, delegates, bytes,
@@ -94,12 +95,20 @@ fn pairs(text: &str) -> impl Iterator<Item = Result<(&str, &str), String>> {
 fn grant(text: &str) -> Result<Pairs, String> {
     let pair = |pair: Result<(&str, &str), String>| {
         let (key, value) = pair?;
+        if let Some(template) = key.strip_prefix("template:") {
+            let link = TemplateLink::parse(&format!("{template}={value}"));
+            return Ok(("links", link.map_err(|error| error.to_string())?.to_string()));
+        }
         let key = match key {
             "class" => "classes",
             "service" => "services",
             "operation" => "operations",
             "resource" => "resources",
-            other => return Err(format!("`{other}` is none of class, service, operation, resource")),
+            other => {
+                return Err(format!(
+                    "`{other}` is none of class, service, operation, resource, template:NAME"
+                ));
+            }
         };
         Ok((key, value.to_owned()))
     };

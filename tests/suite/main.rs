@@ -21,3 +21,4 @@ mod messages;
 mod observe;
 mod reload;
 mod tasks;
+mod templates;

@@ -5,7 +5,7 @@ use super::{agent, call, operation, read, wanted};
 use crate::call::grant::{Part, Pattern};
 use crate::call::{
     AgentKind, AgentProfile, Binding, Budget, Class, Clock as _, Decision, Grant, IntentName, Operation,
-    Operations, Resource,
+    Operations, Resource, TemplateLink,
 };
 use crate::intent::*;
 use std::collections::BTreeMap;
@@ -31,6 +31,24 @@ fn declared() -> Settings {
 
 fn intent(name: &str) -> IntentName {
     IntentName::parse(name).unwrap()
+}
+
+#[test]
+fn links_of_templates_lie_within_what_the_intent_names() {
+    let link = |text: &str| Grant { links: [TemplateLink::parse(text).unwrap()].into(), ..Grant::default() };
+    let open = |intents: &str, grant: Grant| {
+        let settings = Settings { intents: Intents::parse(intents).unwrap(), ..Settings::default() };
+        registry_with(settings).1.open(NewTask { grant, ..wanted() })
+    };
+    let outside = IntentError::Outside { part: Part::Links, of: Within::Intent };
+    assert_eq!(open(INTENTS, link("writer=github")), Err(outside.clone()), "none is declared");
+    let intents = "[triage]\nlinks = [\"writer=github/repo/octo/*\"]\n";
+    let task = open(intents, link("writer=github/repo/octo/hello")).unwrap();
+    assert_eq!(task.terms.grant.links.len(), 1);
+    assert_eq!(open(intents, link("writer=github")), Err(outside.clone()));
+    assert_eq!(open(intents, link("other=github/repo/octo/hello")), Err(outside));
+    assert!(open(intents, Grant::default()).unwrap().terms.grant.links.is_empty());
+    assert!(open("", link("writer=github")).is_ok());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use cedar_policy_symcc::Env;
 use serde_json::{Value, json};
 
 use super::Claim;
-use super::space::Kind;
+use super::pool;
 use crate::call::{Decision, PolicyId};
 use crate::judge::engine::Rules;
 use crate::judge::explain;
@@ -33,18 +33,19 @@ pub struct Example {
 impl Example {
     /// Replays what the solver found; an error if the engine does not rule as the solver says.
     pub(super) fn of(
-        kind: &Kind,
+        asked: &pool::Question,
         found: Env,
         claim: &Claim,
         probe: Option<&Policy>,
         rules: &Rules,
         before: Option<&Rules>,
     ) -> Result<Self, String> {
+        let (kind, (now, then)) = (&asked.kind, asked.what.policies());
         let Env { request, entities } = found;
         let entities = entities.upsert_entities([kind.entity()], None).map_err(|error| error.to_string())?;
         let question = Question { request, entities };
-        let now = ruled(rules, &question)?;
-        let then = before.map(|before| ruled(before, &question)).transpose()?;
+        let now = ruled(rules, &question, now)?;
+        let then = before.map(|before| ruled(before, &question, then)).transpose()?;
         let described = probe.is_none_or(|probe| matches(probe, &question));
         let wanted = if claim.expect == "always" { Decision::Deny } else { Decision::Allow };
         let contradicts =
@@ -58,7 +59,7 @@ impl Example {
         let mut reads = Vec::new();
         let decided = now.1.iter().chain(then.iter().flat_map(|then| &then.1));
         let decided: Vec<_> = decided.map(|id| cedar_policy::PolicyId::new(&*id.0)).collect();
-        let all = rules.index.policies().chain(before.iter().flat_map(|before| before.index.policies()));
+        let all = std::iter::once(rules).chain(before).flat_map(Rules::all_policies);
         for policy in all.filter(|policy| decided.contains(policy.id())).chain(probe) {
             for part in explain::conditions(policy) {
                 reads.extend(explain::values(&part, &question));
@@ -79,9 +80,10 @@ impl Example {
     }
 }
 
-/// As the engine rules: a policy that fails denies.
-fn ruled(rules: &Rules, question: &Question) -> Result<(Decision, Vec<PolicyId>), String> {
-    let answer = rules.answer(question).map_err(|error| error.to_string())?;
+/// As the engine rules: a policy that fails denies. Templates that are among `asked` count as if they were linked.
+fn ruled(rules: &Rules, question: &Question, asked: &[Policy]) -> Result<(Decision, Vec<PolicyId>), String> {
+    let twins = rules.templates.supposed(asked);
+    let answer = rules.answer(question, &twins).map_err(|error| error.to_string())?;
     let mut by: Vec<_> = answer.determining().iter().map(|weight| weight.reason().policy.clone()).collect();
     by.sort();
     let allowed = answer.allows() && answer.failures().is_empty();

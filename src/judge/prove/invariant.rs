@@ -92,6 +92,10 @@ fn of(draft: &Draft<'_>) -> Result<Invariant, Problem> {
             .problem(needle, Cause::Invariant { id: draft.id().to_owned(), why: why.to_owned() })
             .remedy(remedy)
     };
+    if draft.parsed.template.is_some() {
+        let remedy = "write the principal and the resource out in place of ?principal and ?resource";
+        return Err(bad("\0", "is a template", remedy));
+    }
     let expect = match policy.annotation(EXPECT) {
         Some("never") => Expect::Never,
         Some("always") => Expect::Always,

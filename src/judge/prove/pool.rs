@@ -24,11 +24,11 @@ pub(super) struct Question {
 /// What is looked for among the requests of a kind.
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    /// One that the probe describes and the policies allow.
+    /// One that the probe describes and the policies allow; templates are among them as if linked to anything.
     Allowed { probe: Policy, slice: Vec<Policy> },
     /// One that the probe describes and the policies do not allow.
     Denied { probe: Policy, slice: Vec<Policy> },
-    /// One that is allowed now and was not then.
+    /// One that is allowed now and was not then; with one template, or none, as if linked to anything.
     Newly { now: Vec<Policy>, then: Vec<Policy> },
     /// One that the policy fails on.
     Fails(Policy),
@@ -38,6 +38,17 @@ pub(super) enum What {
 
 /// The request; nothing, if there is none; or why that is not known.
 pub(super) type Answer = Result<Option<Env>, String>;
+
+impl What {
+    /// The policies that rule on the request; and those of the older set.
+    pub(super) fn policies(&self) -> (&[Policy], &[Policy]) {
+        match self {
+            Self::Allowed { slice, .. } | Self::Denied { slice, .. } => (slice, &[]),
+            Self::Newly { now, then } => (now, then),
+            Self::Fails(_) | Self::Possible(_) => (&[], &[]),
+        }
+    }
+}
 
 impl Kind {
     pub(super) fn ask(&self, what: What) -> Question {

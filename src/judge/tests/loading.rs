@@ -131,10 +131,10 @@ fn policies_that_can_never_apply_are_errors() {
 }
 
 #[test]
-fn templates_are_errors() {
+fn a_template_that_links_nothing_is_an_error() {
     says(
         &format!("{OK}@id(\"t\") permit (principal == ?principal, action, resource);"),
-        &["p.cedar:2:1: this is a template"],
+        &["p.cedar:2:1: the template has no ?resource"],
     );
 }
 

@@ -198,6 +198,55 @@ fn an_older_set_that_can_fail_leaves_an_upgrade_open() {
     assert!(told(&proof).contains("policy `sum` can fail"), "{}", told(&proof));
 }
 
+const ACTS_TWICE: &str = "@id(\"n\") @expect(\"never\") permit (principal, action in Action::\"act\", resource) when { context.history.acts > 2 };";
+
+fn template(condition: &str) -> String {
+    format!(
+        "@id(\"writer\") permit (principal == ?principal, action in Action::\"act\", resource in ?resource) {condition};\n"
+    )
+}
+
+#[test]
+fn what_no_link_of_a_template_could_permit_is_proved_and_what_one_could_is_refuted() {
+    let Some(solver) = solver() else { return };
+    let proved = |text: &str, invariant: &str| {
+        let text = format!("{READS}{text}");
+        prove(&[("p.cedar", &text), ("invariants/i.cedar", invariant)], &solver).join("; ")
+    };
+    assert_eq!(proved(&template(""), ACTS_TWICE), "n refuted by [PolicyId(\"writer\")]");
+    assert_eq!(proved(&template("when { context.history.acts < 3 }"), ACTS_TWICE), "n proved");
+    let always = "@id(\"a\") @expect(\"always\") permit (principal, action in Action::\"act\", resource);";
+    assert!(proved(&template(""), always).starts_with("a refuted by []"), "no task has to have a link");
+    let reads = "@id(\"r\") @expect(\"always\") permit (principal, action in Action::\"read\", resource);";
+    assert_eq!(proved(&template(""), reads), "r proved");
+    let fails = "@id(\"f\") permit (principal, action, resource in ?resource) when { context.history.acts * 2 == 1 };";
+    assert!(proved(fails, reads).contains("policy `f` can fail"), "{}", proved(fails, reads));
+    let probe = "@id(\"x\") @expect(\"never\") permit (principal, action, resource in ?resource);";
+    let files = [("p.cedar", READS), ("invariants/i.cedar", probe)];
+    let told = prove::read_invariants(&source(&files), &Small).unwrap_err().to_string();
+    assert!(told.contains("is a template"), "{told}");
+}
+
+#[test]
+fn an_upgrade_of_templates_allows_nothing_new_if_no_link_does() {
+    let Some(solver) = solver() else { return };
+    let between = |old: &str, new: &str| {
+        let (old, new) = (format!("{READS}{old}"), format!("{READS}{new}"));
+        told(&upgrade(&[("p.cedar", &old)], &[("p.cedar", &new)], &solver))
+    };
+    let bounded = template("when { context.history.acts < 3 }");
+    let refuted = "nothing-newly-allowed refuted by [PolicyId(\"writer\")]";
+    let proved = "nothing-newly-allowed proved";
+    assert_eq!(between(&template(""), &bounded), proved);
+    assert_eq!(between(&bounded, &template("")), refuted);
+    assert_eq!(between("", &bounded), refuted, "links of what was not in force permitted nothing");
+    assert_eq!(between(&bounded, ""), proved);
+    let renamed = bounded.replace("\"writer\"", "\"other\"");
+    assert!(between(&bounded, &renamed).contains("refuted by [PolicyId(\"other\")]"));
+    let exact = bounded.replace("resource in ?", "resource == ?");
+    assert_eq!(between(&exact, &bounded), refuted, "a link names more than it did");
+}
+
 #[test]
 fn invariants_are_held_to_what_policies_are_held_to() {
     let wrong = |text: &str| {

@@ -15,6 +15,7 @@ use crate::call::{
 };
 use crate::judge::Rules;
 use crate::judge::request::{Approved, Asker};
+use crate::judge::twin::Twins;
 use crate::judge::weigh::{Answer, Failure};
 
 pub(super) const GROUPS: &str = "writers = [\"spiffe://example.org/agent/a\", \"spiffe://example.org/agent/b\"]\n\
@@ -132,16 +133,16 @@ fn call(dice: &mut Dice, rolled: &[Rolled]) -> Call<Attributed> {
 }
 
 /// Decision, determining policies and errors.
-fn said(answer: &Answer<'_>) -> (cedar_policy::Decision, BTreeSet<String>, BTreeSet<String>) {
+pub(super) fn said(answer: &Answer<'_>) -> (cedar_policy::Decision, BTreeSet<String>, BTreeSet<String>) {
     let decision = if answer.allows() { cedar_policy::Decision::Allow } else { cedar_policy::Decision::Deny };
-    let reasons = answer.determining().iter().map(|weight| weight.reason().policy.to_string()).collect();
+    let reasons = answer.determining().iter().map(|weight| weight.policy().id().to_string()).collect();
     let error =
         |failure: &Failure| format!("error while evaluating policy `{}`: {}", failure.policy, failure.why);
     (decision, reasons, answer.failures().iter().map(error).collect())
 }
 
 /// The same, as Cedar's own authorizer says it.
-fn told(answer: &Response) -> (cedar_policy::Decision, BTreeSet<String>, BTreeSet<String>) {
+pub(super) fn told(answer: &Response) -> (cedar_policy::Decision, BTreeSet<String>, BTreeSet<String>) {
     let said = answer.diagnostics();
     let reasons = said.reason().map(ToString::to_string).collect();
     (answer.decision(), reasons, said.errors().map(ToString::to_string).collect())
@@ -165,7 +166,8 @@ fn a_slice_says_what_the_whole_set_says() {
             let call = call(&mut dice, &rolled);
             let operation = call.stage().operations.strongest();
             let question = rules.question(&call, Asker::own(&call), operation, Approved::No).unwrap();
-            let sliced = rules.say(&call, Asker::own(&call), operation, Approved::No).unwrap();
+            let none = Twins::default();
+            let sliced = rules.say(&call, Asker::own(&call), operation, Approved::No, &none).unwrap();
             // What lies in what is concluded anew: the engine only puts down what it knows to be the whole of it.
             let things = Entities::from_entities(question.entities.iter().cloned(), None).unwrap();
             let entire = Authorizer::new().is_authorized(&question.request, &whole, &things);

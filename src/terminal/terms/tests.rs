@@ -35,6 +35,9 @@ fn what_is_said_becomes_the_body() {
     });
     assert_eq!(body(&arguments, Some(Duration::from_secs(900))), expected);
     assert_eq!(body(&[], None), json!({}));
+    let linked = body(&["--grant", "class=act,template:repo-writer=github/repo/octo/hello"], None);
+    let links = json!({"classes": ["act"], "links": ["repo-writer=github/repo/octo/hello"]});
+    assert_eq!(linked, json!({"grant": links}));
     let money = body(&["--budget", "acts=1,money=99.5EUR,money=500JPY", "--budget", "money=0.001KWD"], None);
     assert_eq!(money, json!({"budget": {"acts": 1, "money": {"eur": 9950, "jpy": 500, "kwd": 1}}}));
     assert_eq!(body(&["--budget", "time=1h"], Some(Duration::from_secs(60))), json!({"ttl_s": 60}));
@@ -45,6 +48,8 @@ fn mistakes_are_named() {
     for (wrong, told) in [
         (["--grant", "github"], "is not `key=value`"),
         (["--grant", "host=github"], "none of class"),
+        (["--grant", "template:repo-writer=github/*"], "is no link of a policy template"),
+        (["--grant", "template:=github"], "is no link of a policy template"),
         (["--budget", "euros=1"], "none of calls"),
         (["--budget", "money=1"], "not an amount of money"),
         (["--budget", "money=1.005USD"], "2 digits behind the point"),
