@@ -4,6 +4,7 @@
 //! [`Refusal`]. Every way out of here is either an answer of the origin or a refusal, and every way out is recorded.
 
 mod beside;
+mod capturing;
 mod closing;
 mod equipping;
 mod handing;
@@ -123,7 +124,8 @@ impl Walk for Pep {
         let law = self.law.borrow().clone();
         let (head, mut peek) = (call.head().clone(), Peek::default());
         let id = head.id;
-        let mut walked = match self.go(&law, call, body, agent, &mut peek).await {
+        // On the heap: it is too large to be moved about.
+        let mut walked = match Box::pin(self.go(&law, call, body, agent, &mut peek)).await {
             Ok(walked) => walked,
             Err(refusal) => {
                 self.meters.refused(refusal.code());
@@ -350,7 +352,7 @@ impl Pep {
                 closer.left();
                 return Err(Refusal::AgentGone);
             }
-            sent = self.send(call, body, &carried) => sent,
+            sent = self.send(&law.catalog, call, body, &carried) => sent,
             // Last: by now the request is on its way.
             never = beside.meanwhile() => match never {},
         };

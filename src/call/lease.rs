@@ -67,6 +67,15 @@ pub struct Leak {
     pub instead: String,
 }
 
+/// A token that a provider answered an agent with.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The token.
+    pub token: Secret<String>,
+    /// When it ends, where the provider says so.
+    pub expires: Option<Timestamp>,
+}
+
 /// How long taking a lease back may take before somebody should look.
 pub const OVERDUE: Duration = Duration::from_secs(5);
 

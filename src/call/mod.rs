@@ -92,7 +92,7 @@ pub use grant::{Budget, Grant};
 pub use handed::{Handed, HandedLink, PeerName};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, HoldId, LeaseId, TaskId};
-pub use lease::{Dummy, Gone, Leak, Lease, LeaseState, Leased};
+pub use lease::{Dummy, Given, Gone, Leak, Lease, LeaseState, Leased};
 pub use link::TemplateLink;
 pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
 pub use port::{Clock, Entropy, Fetch, FetchError};

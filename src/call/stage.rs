@@ -276,6 +276,11 @@ impl Call<Credentialed> {
         Ok(self)
     }
 
+    /// Has it ask for its answer in a form that can be read on the way.
+    pub fn ask(&mut self, ask: impl FnOnce(&mut HeaderMap)) {
+        ask(&mut self.head.headers);
+    }
+
     /// It went out and an answer began.
     pub fn forwarded(self) -> Call<Forwarded> {
         Call { head: self.head, stage: Forwarded { before: self.stage } }

@@ -47,6 +47,7 @@ mod table;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tools;
 mod webdav;
 mod wire;
@@ -71,6 +72,7 @@ pub use hosts::Own;
 pub use listing::Entry;
 pub use manifest::{About, Protocol, Provenance};
 pub use message::Spoken;
+pub use tokens::{TokenPlaces, Untold};
 
 /// All services that remit knows. Immutable: a reload makes a new one.
 #[derive(Debug)]

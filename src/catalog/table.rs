@@ -32,6 +32,7 @@ use super::manifest::{About, FORMAT};
 use super::request;
 use super::resource::ResourceTemplate;
 use super::template::{Segment, Template};
+use super::tokens::Tokens;
 
 /// The operations of one service.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub(super) struct Table {
     pub(super) models: Option<Models>,
     /// Where a credential stands.
     pub(super) credential: Option<Credential>,
+    /// Which operations answer with tokens.
+    pub(super) tokens: Option<Tokens>,
 }
 
 /// One line of `operations.tsv`.
@@ -96,11 +99,11 @@ impl Table {
         let mut table =
             Self::build(about, operations, &mut corrections).map_err(|fault| (File::Operations, fault))?;
         corrections.all_used().map_err(|fault| (File::Overrides, fault))?;
-        table.models = corrections.models.take();
-        if let Some(models) = &table.models {
-            let known = |name: &str| table.class(&format!("{}:{name}", about.name)).is_some();
-            models.check(known).map_err(|fault| (File::Overrides, fault))?;
-        }
+        (table.models, table.tokens) = (corrections.models.take(), corrections.tokens.take());
+        let known = |name: &str| table.class(&format!("{}:{name}", about.name)).is_some();
+        let models = table.models.as_ref().map_or(Ok(()), |models| models.check(known));
+        let tokens = table.tokens.as_ref().map_or(Ok(()), |tokens| tokens.check(known));
+        models.and(tokens).map_err(|fault| (File::Overrides, fault))?;
         table.credential = corrections.credential.take();
         if let Some(credential) = &table.credential {
             credential.check().map_err(|fault| (File::Overrides, fault))?;
@@ -120,8 +123,8 @@ impl Table {
             ));
         }
         let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
-        let (actions, models, credential) = (Named::default(), None, None);
-        let mut table = Self { here, elsewhere, actions, rows, by_id, models, credential };
+        let (actions, models, credential, tokens) = (Named::default(), None, None, None);
+        let mut table = Self { here, elsewhere, actions, rows, by_id, models, credential, tokens };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -323,6 +326,8 @@ struct Corrections {
     models: Option<Models>,
     #[serde(default)]
     credential: Option<Credential>,
+    #[serde(default)]
+    tokens: Option<Tokens>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,6 +12,7 @@ mod protocols;
 mod published;
 mod reading;
 mod tables;
+mod tokens;
 mod tricks;
 mod wire;
 mod worst;

@@ -13,6 +13,7 @@ use futures_util::future::{BoxFuture, join_all};
 use tokio::sync::{OwnedMutexGuard, watch};
 
 use super::book::{LeaseBookError, Row};
+use super::captured::Captured;
 use super::entry::Entry;
 use super::held::{Fit, Held};
 use super::ledger::{Ledger, Record};
@@ -39,6 +40,8 @@ pub struct Broker {
     pub(super) seal: Seal,
     pub(super) ports: Ports,
     pub(super) ledger: Mutex<Ledger>,
+    /// Tokens that agents were answered with.
+    pub(super) captured: Captured,
     /// How much is under way with providers.
     pub(super) busy: watch::Sender<usize>,
     /// What was counted.
@@ -88,6 +91,7 @@ impl Broker {
             seal,
             ports,
             ledger: Mutex::default(),
+            captured: Captured::default(),
             busy: watch::Sender::new(0),
             meters: Meters::default(),
             tasks: RwLock::default(),
@@ -154,7 +158,7 @@ impl Broker {
         *order.slot.refused.lock().unwrap_or_else(PoisonError::into_inner) = refused;
         let held = minted?;
         let before = order.slot.current.swap(Some(held.clone()));
-        if order.of.over.load(Ordering::SeqCst) {
+        if order.of.is_over() {
             order.slot.current.store(None);
             self.take_back(held.id).await;
             return Err(LeaseError::Ended);
@@ -259,7 +263,7 @@ impl Broker {
     }
 
     /// The task's leases; whoever asks first has its end watched.
-    fn of_task(self: &Arc<Self>, task: &Task) -> Result<Arc<OfTask>, LeaseError> {
+    pub(super) fn of_task(self: &Arc<Self>, task: &Task) -> Result<Arc<OfTask>, LeaseError> {
         if let Some(of) = self.tasks.read().unwrap_or_else(PoisonError::into_inner).get(&task.id) {
             return Ok(of.clone());
         }
@@ -291,6 +295,7 @@ impl Broker {
             of.over.store(true, Ordering::SeqCst);
             of.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
+        self.captured.end(task);
         let theirs = self.lock().active_of(task);
         // At once: one provider that is slow, or a disk, must not keep the others waiting.
         join_all(theirs.into_iter().map(|lease| self.take_back(lease))).await;
@@ -374,6 +379,10 @@ impl Broker {
 }
 
 impl OfTask {
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
     /// None: there are as many as there may be. Scopes can follow what an agent writes into its requests.
     fn slot(&self, entry: usize, scope: &str) -> Option<Arc<Slot>> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

@@ -19,12 +19,13 @@ pub struct Misplaced {
     may: String,
 }
 
-impl Broker {
-    /// Whether there is any entry at all; else there is nothing to find and nothing to put.
-    pub fn has_entries(&self) -> bool {
-        !self.entries.is_empty()
+impl Misplaced {
+    pub(super) fn new(what: &str, spot: Spot<'_>, may: String) -> Self {
+        Self { what: what.to_owned(), spot: spot.to_string(), may }
     }
+}
 
+impl Broker {
     /// The first entry that serves a call.
     pub(super) fn entry_for(&self, head: &Head, operations: &Operations) -> Option<usize> {
         self.entries.iter().position(|entry| entry.serves(head, operations))
@@ -38,12 +39,13 @@ impl Broker {
         task: TaskId,
         operations: &Operations,
     ) -> Result<(), Misplaced> {
-        if self.entries.is_empty() {
-            return Ok(());
-        }
         let mut at = None;
         let mut look = |hay: &[u8], spot: Spot<'_>| {
             for candidate in self.placeholders.find(hay) {
+                if candidate.is_captured() {
+                    self.check_captured(candidate, spot, task, Some((head, operations)))?;
+                    continue;
+                }
                 // Asked once something was found: hardly any request has a placeholder where none belongs.
                 let serving = *at.get_or_insert_with(|| self.entry_for(head, operations));
                 self.check(candidate, spot, task, serving)?;
@@ -73,6 +75,10 @@ impl Broker {
         task: TaskId,
         serving: Option<usize>,
     ) -> Result<(), Misplaced> {
+        if self.entries.is_empty() {
+            // A node that gives no leases: what looks so is not its affair.
+            return Ok(());
+        }
         let serving = serving.and_then(|at| self.entries.get(at));
         if let Some(entry) = serving
             && self.placeholders.is(candidate, task, &entry.service)
@@ -81,11 +87,7 @@ impl Broker {
                 return Ok(());
             }
             let may = format!("`{}` takes it in {}", entry.service, entry.place);
-            return Err(Misplaced {
-                what: "the placeholder of this task".to_owned(),
-                spot: spot.to_string(),
-                may,
-            });
+            return Err(Misplaced::new("the placeholder of this task", spot, may));
         }
         let own = self.entries.iter().find(|entry| self.placeholders.is(candidate, task, &entry.service));
         let (what, may) = match (own, candidate.task()) {
@@ -106,11 +108,13 @@ impl Broker {
 
     /// The same for a message over a WebSocket, where no placeholder belongs.
     pub fn examine_message(&self, message: &[u8], task: TaskId) -> Result<(), Misplaced> {
-        if self.entries.is_empty() {
-            return Ok(());
-        }
-        let mut found = self.placeholders.find(message);
-        found.next().map_or(Ok(()), |candidate| self.check(candidate, Spot::Body, task, None))
+        self.placeholders.find(message).try_for_each(|candidate| {
+            if candidate.is_captured() {
+                self.check_captured(candidate, Spot::Body, task, None)
+            } else {
+                self.check(candidate, Spot::Body, task, None)
+            }
+        })
     }
 
     /// What an agent is configured with for a task.

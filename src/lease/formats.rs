@@ -185,7 +185,7 @@ pub fn brought_in(message: &[u8], ours: impl Fn(&str) -> bool) -> Option<&'stati
 
 /// Whether a text is a placeholder of remit's by its look. Nobody can give a real key that look.
 pub fn is_placeholder(text: &str) -> bool {
-    text.contains("rem1t") || text.starts_with("AKIARMIT")
+    ["rem1t", "rem1c"].iter().any(|marker| text.contains(marker)) || text.starts_with("AKIARMIT")
 }
 
 /// RFC 7617, decoded.

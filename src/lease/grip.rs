@@ -7,6 +7,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::broker::Broker;
+use super::captured::Token;
+use super::entry::Entry;
 use super::held::Held;
 use super::hmac;
 use super::inject::{self, InjectError, Outgoing};
@@ -21,26 +23,44 @@ use crate::call::{Head, Leak, Lease, Leased, Operations, Origin, Secret, Task, T
 pub struct Grip {
     broker: Arc<Broker>,
     held: Arc<Held>,
-    entry: usize,
+    from: Source,
     task: TaskId,
+}
+
+/// Where it comes from.
+enum Source {
+    /// It is a lease of this entry.
+    Entry(usize),
+    /// A service answered the agent with it.
+    Captured(Arc<Token>),
 }
 
 impl Broker {
     /// The credential for a call, minted at the first need; none: no entry serves the call, and it goes out as the agent sent it.
+    /// Where a call shows the placeholder of a token, its agent has chosen that one.
     pub async fn grip(
         self: &Arc<Self>,
         head: &Head,
         task: &Arc<Task>,
         operations: &Operations,
     ) -> Result<Option<Grip>, LeaseError> {
+        if let Some(token) = self.redeem(head, task.id, operations)? {
+            let taken = token.held.clone();
+            return Ok(Some(Grip {
+                broker: self.clone(),
+                held: taken,
+                from: Source::Captured(token),
+                task: task.id,
+            }));
+        }
         let Some(entry) = self.entry_for(head, operations) else { return Ok(None) };
         let taken = self.take(entry, task, operations).await?;
-        Ok(Some(Grip { broker: self.clone(), held: taken, entry, task: task.id }))
+        Ok(Some(Grip { broker: self.clone(), held: taken, from: Source::Entry(entry), task: task.id }))
     }
 
-    /// Whether a call is one that an entry serves.
+    /// Whether a call is one that an entry serves, or shows the placeholder of a token.
     pub fn serves(&self, head: &Head, operations: &Operations) -> bool {
-        self.entry_for(head, operations).is_some()
+        Self::shows_captured(head) || self.entry_for(head, operations).is_some()
     }
 
     /// The leases that are known, oldest first; those of one task, if one is named.
@@ -50,6 +70,13 @@ impl Broker {
 }
 
 impl Grip {
+    fn entry(&self) -> Option<&Entry> {
+        match self.from {
+            Source::Entry(at) => self.broker.entries.get(at),
+            Source::Captured(_) => None,
+        }
+    }
+
     /// What the call tells of it.
     pub fn as_used(&self) -> Leased {
         self.held.as_used()
@@ -57,7 +84,7 @@ impl Grip {
 
     /// Whether the whole body has to be there for [`Grip::put`].
     pub fn wants_body(&self, head: &Head) -> bool {
-        let Some(entry) = self.broker.entries.get(self.entry) else { return false };
+        let Some(entry) = self.entry() else { return false };
         match &entry.place {
             Place::SignAws => sign::wants_body(&head.headers, &head.target),
             Place::Hmac { .. } => entry.scheme.as_ref().is_some_and(HmacScheme::wants_body),
@@ -67,7 +94,10 @@ impl Grip {
 
     /// Puts the credential where the service wants to see it.
     pub fn put(&self, outgoing: Outgoing<'_>, payload: Payload<'_>) -> Result<(), InjectError> {
-        let Some(entry) = self.broker.entries.get(self.entry) else { return Ok(()) };
+        if let Source::Captured(token) = &self.from {
+            return token.put(outgoing.headers);
+        }
+        let Some(entry) = self.entry() else { return Ok(()) };
         let now = self.broker.ports.clock.now();
         if let (Place::Header { name: AUTHORIZATION, .. }, Material::Dpop { token, key }) =
             (&entry.place, &self.held.material)
@@ -86,7 +116,10 @@ impl Grip {
 
     /// What must not reach the agent, and what it is shown instead.
     pub fn leaks(&self) -> Vec<Leak> {
-        let Some(entry) = self.broker.entries.get(self.entry) else { return Vec::new() };
+        if let Source::Captured(token) = &self.from {
+            return token.leaks();
+        }
+        let Some(entry) = self.entry() else { return Vec::new() };
         let instead = self.broker.placeholders.of(self.task, &entry.service, &entry.look);
         let leak = |secret: &Secret<String>| Leak { secret: secret.clone(), instead: instead.clone() };
         match &self.held.material {

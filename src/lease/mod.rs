@@ -3,13 +3,14 @@
 //! An agent is configured with a [`placeholder`], which is worth nothing. When one of its calls is let through and written down,
 //! the [`Broker`] finds or mints a lease for its task, and the credential is put where the service wants to see it. A
 //! [`provider`] obtains a short-lived credential for one need and takes it back; it knows one way of obtaining and nothing of
-//! tasks, places or agents. When the task ends, its leases are taken back from the outbox ([`revoke`]), through outages and
+//! tasks, places or agents. A token that a service answers an agent with stays here too ([`captured`]). When the task ends, its leases are taken back from the outbox ([`revoke`]), through outages and
 //! kills.
 //!
 //! Of a body it sees what is looked through for placeholders and keys, or signed, and keeps nothing of it. It must not decide whether a call may go on, nor speak to anybody but through a provider.
 
 mod book;
 mod broker;
+mod captured;
 mod entry;
 mod examine;
 pub mod formats;

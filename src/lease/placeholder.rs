@@ -6,7 +6,10 @@
 //! ```text
 //! <prefix> rem1t <task: 26 letters and digits> <tag: 13>       ghp_rem1t01k4…
 //! AKIARMIT <tag: 12>                                          where only an AWS key id fits
+//! remit_rem1c <task> <number: 13>                             a token that a service answered the agent with
 //! ```
+//!
+//! Those of tokens (`captured.rs`) have another marker, so neither is ever taken for the other.
 //!
 //! The tag is an HMAC over task and service with a key of this state folder. It is no secret either; it keeps texts that only
 //! look so from being taken for ours, and tells the service.
@@ -18,8 +21,12 @@ use sha2::Sha256;
 
 use crate::call::{Secret, TaskId};
 
-/// What every placeholder has, and hardly anything else.
-const MARKER: &[u8] = b"rem1t";
+/// What every placeholder has, and hardly anything else. A letter follows that says of what it is.
+const MARKER: &[u8] = b"rem1";
+const OF_LEASE: u8 = b't';
+const OF_TOKEN: u8 = b'c';
+/// How the placeholder of a token begins.
+const CAPTURED: &str = "remit_rem1c";
 /// The beginning of those that look like an AWS key id, whose other letters are of `[A-Z2-7]`.
 const AWS_MARKER: &[u8] = b"AKIARMIT";
 const AWS_TAG: usize = 12;
@@ -56,6 +63,7 @@ impl Look {
 /// A text that is a placeholder by its look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Candidate<'a> {
+    captured: bool,
     task: Option<TaskId>,
     tag: &'a [u8],
 }
@@ -80,7 +88,7 @@ impl Placeholders {
             Look::Prefix(prefix) => {
                 let marker = String::from_utf8_lossy(MARKER);
                 let task = task.to_string().to_ascii_lowercase();
-                format!("{prefix}{marker}{task}{}", spelt::<TAG>(tag, CROCKFORD))
+                format!("{prefix}{marker}{}{task}{}", char::from(OF_LEASE), spelt::<TAG>(tag, CROCKFORD))
             }
             Look::AwsKeyId => {
                 format!("{}{}", String::from_utf8_lossy(AWS_MARKER), spelt::<AWS_TAG>(tag, BASE32))
@@ -88,24 +96,36 @@ impl Placeholders {
         }
     }
 
+    /// The placeholder of a token that a call of this task was answered with.
+    pub(super) fn captured(task: TaskId, number: u64) -> String {
+        let task = task.to_string().to_ascii_lowercase();
+        format!("{CAPTURED}{task}{}", spelt::<TAG>(number, CROCKFORD))
+    }
+
     /// Every text in `hay` that looks like a placeholder.
     pub(super) fn find<'h>(&self, hay: &'h [u8]) -> impl Iterator<Item = Candidate<'h>> + use<'h, '_> {
         let common = self.marker.find_iter(hay).filter_map(|at| {
-            let rest = hay.get(at + MARKER.len()..)?;
+            let (kind, rest) = hay.get(at + MARKER.len()..)?.split_first()?;
+            if !matches!(*kind, OF_LEASE | OF_TOKEN) {
+                return None;
+            }
             let task = std::str::from_utf8(rest.get(..TASK)?).ok()?.to_ascii_uppercase();
             let tag = rest.get(TASK..TASK + TAG)?;
             let task = tag.iter().all(|b| CROCKFORD.contains(b)).then(|| task.parse().ok())??;
-            Some(Candidate { task: Some(task), tag })
+            Some(Candidate { captured: *kind == OF_TOKEN, task: Some(task), tag })
         });
         let aws = self.aws.find_iter(hay).filter_map(|at| {
             let tag = hay.get(at + AWS_MARKER.len()..at + AWS_MARKER.len() + AWS_TAG)?;
-            tag.iter().all(|b| BASE32.contains(b)).then_some(Candidate { task: None, tag })
+            tag.iter().all(|b| BASE32.contains(b)).then_some(Candidate { captured: false, task: None, tag })
         });
         common.chain(aws)
     }
 
     /// Whether a candidate is the placeholder of this task for this service.
     pub(super) fn is(&self, candidate: Candidate<'_>, task: TaskId, service: &str) -> bool {
+        if candidate.captured {
+            return false;
+        }
         let tag = self.tag(task, service);
         match candidate.task {
             Some(named) => named == task && candidate.tag == spelt::<TAG>(tag, CROCKFORD).as_bytes(),
@@ -128,6 +148,21 @@ impl Candidate<'_> {
     pub(super) fn task(self) -> Option<TaskId> {
         self.task
     }
+
+    /// Whether it stands for a token that a service answered with, and not for a lease.
+    pub(super) fn is_captured(self) -> bool {
+        self.captured
+    }
+
+    /// Whether it is the end of this text.
+    pub(super) fn is_of(self, text: &str) -> bool {
+        text.as_bytes().ends_with(self.tag)
+    }
+}
+
+/// Whether a text is the placeholder of a token, and nothing else.
+pub(super) fn is_captured(text: &str) -> bool {
+    text.len() == CAPTURED.len() + TASK + TAG && text.starts_with(CAPTURED)
 }
 
 /// The lower bits, five a letter.

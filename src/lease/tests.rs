@@ -1,5 +1,6 @@
 //! Leases: placeholders, places, and their lives.
 
+mod captured;
 mod ground;
 mod lives;
 mod model;

@@ -166,12 +166,17 @@ pub fn scrub(answer: Response<Body>, scrubber: &Scrubber) -> Result<Response<Bod
     let framed = coding.is_none() && parts.headers.contains_key(header::CONTENT_LENGTH);
     let lengths = if framed || partial || !is_text(&parts.headers) { Lengths::Kept } else { Lengths::Free };
     if coding.is_some() {
-        for name in &OF_THE_PACKED {
-            parts.headers.remove(name);
-        }
+        is_rewritten(&mut parts.headers);
     }
     let body = Scrubbed::new(body, scrubber, coding.map(Decoder::new), lengths);
     Ok(Response::from_parts(parts, Body::wrap(body)))
+}
+
+/// Takes from the head of an answer what is not true of a body that was read and written anew.
+pub fn is_rewritten(headers: &mut HeaderMap) {
+    for name in &OF_THE_PACKED {
+        headers.remove(name);
+    }
 }
 
 fn unsearchable(what: &str) -> OriginError {

@@ -8,6 +8,7 @@ use http::StatusCode;
 use super::{Pep, refusals};
 use crate::body::{Body, BodyError};
 use crate::call::{Attributed, Call, Credentialed, Decision, Leased, Peek, Refusal};
+use crate::catalog::Catalog;
 use crate::intent::Place;
 use crate::lease::sign::Payload;
 use crate::lease::{Grip, LeaseError, Outgoing};
@@ -61,28 +62,42 @@ impl Pep {
         Err(self.refuse(call.account(), Decision::Deny, refusal).await)
     }
 
-    /// Sends a call, with the credential of a lease if one is for it.
+    /// Sends a call, with the credential of a lease if one is for it. An answer with tokens comes back with placeholders.
     pub(super) async fn send(
         &self,
-        call: Call<Credentialed>,
+        catalog: &Catalog,
+        mut call: Call<Credentialed>,
         mut body: Body,
         carried: &Carried,
     ) -> Result<Answer, Unsent> {
-        let (call, grip) = self.equip(call, &mut body).await?;
-        let Some(grip) = grip else {
-            return self.upstream.send(call, body).await.map_err(Unsent::Origin);
-        };
-        let scrubber = grip.kept_beside(|leaks| Scrubber::new(&leaks));
-        let _first = carried.0.set((grip.as_used(), scrubber.clone()));
-        let to = call.head().origin.clone();
-        let Answer { call, response, upgraded } =
-            self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
-        let wants_nonce = grip.hear(&to, response.headers());
-        if response.status() == StatusCode::UNAUTHORIZED && !wants_nonce {
-            grip.rejected().await;
+        let places = catalog.tokens(&call.stage().operations);
+        let capturing = places.map(|places| (places, call.stage().task.clone()));
+        if capturing.is_some() {
+            call.ask(origin::ask_searchable);
         }
-        // What says the credential back does not reach the agent with it.
-        let response = origin::scrub(response, &scrubber).map_err(Unsent::Origin)?;
+        let (call, grip) = self.equip(call, &mut body).await?;
+        let carrying = grip.map(|grip| {
+            let scrubber = grip.kept_beside(|leaks| Scrubber::new(&leaks));
+            let _first = carried.0.set((grip.as_used(), scrubber.clone()));
+            (grip, scrubber, call.head().origin.clone())
+        });
+        let Answer { call, mut response, upgraded } =
+            self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
+        if let Some((grip, scrubber, to)) = carrying {
+            let wants_nonce = grip.hear(&to, response.headers());
+            if response.status() == StatusCode::UNAUTHORIZED && !wants_nonce {
+                Box::pin(grip.rejected()).await;
+            }
+            // What says the credential back does not reach the agent with it.
+            response = origin::scrub(response, &scrubber).map_err(Unsent::Origin)?;
+        } else if capturing.is_some() {
+            // To be unpacked.
+            response = origin::scrub(response, &Scrubber::new(&[])).map_err(Unsent::Origin)?;
+        }
+        if let Some((places, task)) = capturing {
+            // Rare, and large: no other call is to carry its weight.
+            response = Box::pin(self.capture(&places, &task, response)).await?;
+        }
         Ok(Answer { call, response, upgraded })
     }
 
@@ -91,9 +106,6 @@ impl Pep {
         call: Call<Credentialed>,
         body: &mut Body,
     ) -> Result<(Call<Credentialed>, Option<Grip>), Unsent> {
-        if !self.leases.has_entries() {
-            return Ok((call, None));
-        }
         let (head, stage) = (call.head(), call.stage());
         if !self.leases.serves(head, &stage.operations) {
             return Ok((call, None));
@@ -102,7 +114,8 @@ impl Pep {
             let why = "a credential is sent over verified TLS alone; use https://, or map the name under [upstream.resolve]";
             return Err(Unsent::Lease(LeaseError::Refused(why.to_owned())));
         }
-        let grip = self.leases.grip(head, &stage.task, &stage.operations).await.map_err(Unsent::Lease)?;
+        let grip = Box::pin(self.leases.grip(head, &stage.task, &stage.operations)).await;
+        let grip = grip.map_err(Unsent::Lease)?;
         let Some(grip) = grip else { return Ok((call, None)) };
         let seen = if grip.wants_body(head) {
             body.peek(SIGNED_BYTES).await.map_err(broke)?

@@ -216,3 +216,74 @@ async fn a_long_lived_key_that_an_agent_brings_is_a_fact_for_policies() {
     assert_eq!(refused[0]["policies"][0], "no-keys");
     assert!(!serde_json::to_string(&journal).unwrap().contains("a1B2a1B2"), "the key itself is nowhere");
 }
+
+#[tokio::test]
+async fn a_token_that_a_service_answers_with_stays_with_remit() {
+    const TOKENS: &str = "https://api.github.com/app/installations/7/access_tokens";
+    for encodings in [None, Some("gzip")] {
+        // No `[[leases]]`: the agent came with a JWT of its own.
+        let house = House::start(PERMIT_ALL, "").await;
+        let (task, other) = (house.task().await, house.task().await);
+        let mut github = agent(&house, "api.github.com", &task).await;
+        let mut asked = vec![("authorization", "Bearer eyJ.own.jwt")];
+        asked.extend(encodings.map(|encodings| ("accept-encoding", encodings)));
+        let (status, headers, told) = github.ask("POST", TOKENS, &asked).await;
+        assert_eq!(status, StatusCode::CREATED, "{told}");
+        let answer: Value = serde_json::from_str(&told).unwrap();
+        let placeholder = text(&answer, "token");
+        assert!(placeholder.starts_with("remit_rem1c"), "{told}");
+        assert_eq!(text(&answer, "expires_at"), "2099-01-01T00:00:00Z");
+        assert_eq!(headers["content-length"], told.len().to_string().as_str());
+        assert_eq!(headers["x-said"], format!("repeats {placeholder}").as_str());
+        assert!(!headers.contains_key("content-encoding"));
+
+        let shown = format!("token {placeholder}");
+        let mirror = "https://api.github.com/mirror";
+        let (status, headers, told) = github.ask("GET", mirror, &[("authorization", &shown)]).await;
+        assert_eq!((status, house.origin.seen().len()), (StatusCode::OK, 2), "{told}");
+        let last = house.origin.seen().pop().unwrap();
+        assert_eq!(last.headers["authorization"], "token ghs_real_of_the_installation");
+        let said = format!("{headers:?} {told}");
+        assert!(!said.contains("ghs_real") && said.contains("rem1c"), "{said}");
+
+        let mut theirs = agent(&house, "api.github.com", &other).await;
+        let mut elsewhere = agent(&house, "api.test", &task).await;
+        let copy = format!("{ISSUES}?access_token={placeholder}");
+        for (agent, url) in
+            [(&mut theirs, ISSUES), (&mut elsewhere, "https://api.test/x"), (&mut github, copy.as_str())]
+        {
+            let (status, headers, told) = agent.ask("GET", url, &[("authorization", &shown)]).await;
+            let refusal = headers["remit-refusal"].to_str().unwrap();
+            assert_eq!((status, refusal), (StatusCode::FORBIDDEN, "placeholder_misplaced"), "{url}: {told}");
+        }
+        assert_eq!(house.origin.seen().len(), 2);
+        let house = house.restart().await;
+        let mut github = agent(&house, "api.github.com", &task).await;
+        let (_, headers, told) = github.ask("GET", ISSUES, &[("authorization", &shown)]).await;
+        assert_eq!(headers["remit-refusal"], "placeholder_misplaced");
+        assert!(told.contains("restarted"), "{told}");
+        let journal = house.journal().await;
+        let closed = of_kind(&journal, "closed");
+        assert!(closed[0]["closing"]["lease"].is_null());
+        assert_eq!(closed[1]["closing"]["lease"]["provider"], "captured");
+        assert!(!journal.iter().any(|entry| entry.to_string().contains("ghs_real")));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_whose_tokens_cannot_be_told_does_not_reach_the_agent() {
+    let house = House::start(PERMIT_ALL, "").await;
+    let task = house.task().await;
+    for (id, why) in [(8, "is not JSON"), (9, "is longer than 1 MiB")] {
+        let mut github = agent(&house, "api.github.com", &task).await;
+        let url = format!("https://api.github.com/app/installations/{id}/access_tokens");
+        let (status, headers, told) = github.ask("POST", &url, &[]).await;
+        let refusal = headers["remit-refusal"].to_str().unwrap();
+        assert_eq!((status, refusal), (StatusCode::BAD_GATEWAY, "origin_protocol"), "{told}");
+        let said = format!("{headers:?} {told}");
+        assert!(told.contains(why) && !said.contains("ghs_real"), "{said}");
+    }
+    let journal = house.journal().await;
+    let closed = of_kind(&journal, "closed");
+    assert_eq!((closed.len(), &closed[0]["closing"]["outcome"]), (2, &"origin_failed".into()));
+}

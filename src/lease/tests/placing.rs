@@ -42,11 +42,11 @@ fn put_into(
     Ok((headers, target.raw().to_owned()))
 }
 
-fn origin(host: &str) -> Origin {
+pub(super) fn origin(host: &str) -> Origin {
     Origin { scheme: Scheme::Https, host: Host::parse(host).unwrap(), port: 443 }
 }
 
-fn head(fields: &[(&str, &str)], target: &str) -> Head {
+pub(super) fn head(fields: &[(&str, &str)], target: &str) -> Head {
     let house = super::ground::House::new();
     Head {
         id: crate::call::CallId::fresh(&*house.world, &*house.world),

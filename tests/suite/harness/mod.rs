@@ -27,8 +27,8 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
 }
 
-/// A plain-HTTP origin that answers everything: `/stream` without end, `/mirror` with the credential that it got, all else with a
-/// short text.
+/// A plain-HTTP origin that answers everything: `/stream` without end, `/mirror` with the credential that it got, the tokens of
+/// installations as GitHub does, all else with a short text.
 #[derive(Clone, Default)]
 pub(crate) struct Origin {
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -62,10 +62,14 @@ impl Origin {
         let endless = target.starts_with("/stream");
         let mirrored =
             target.starts_with("/mirror").then(|| head.headers.get("authorization").cloned()).flatten();
-        self.seen.lock().unwrap().push(Seen { target, headers: head.headers });
+        self.seen.lock().unwrap().push(Seen { target: target.clone(), headers: head.headers.clone() });
         if let Some(value) = mirrored {
             let body = Full::new(Bytes::copy_from_slice(value.as_bytes())).map_err(|never| match never {});
             return Response::builder().header("x-mirrored", value).body(body.boxed()).unwrap();
+        }
+        if target.starts_with("/app/installations/") {
+            let packed = head.headers.get("accept-encoding").is_some();
+            return installation_token(&target, packed);
         }
         if endless {
             let ticks = futures_util::stream::unfold((), |()| async {
@@ -82,6 +86,27 @@ impl Origin {
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
+}
+
+/// What GitHub answers to `POST /app/installations/{id}/access_tokens`; to ids 8 and 9 otherwise than it should.
+fn installation_token(target: &str, packed: bool) -> Response<BoxBody<Bytes, hyper::Error>> {
+    let said = "repeats ghs_real_of_the_installation";
+    let json = r#"{"token": "ghs_real_of_the_installation", "expires_at": "2099-01-01T00:00:00Z"}"#;
+    let text = match target.split('/').nth(3) {
+        Some("8") => "token=ghs_real_of_the_installation".to_owned(),
+        Some("9") => format!("{}{json}", " ".repeat(2 << 20)),
+        _ => json.to_owned(),
+    };
+    let mut body = text.clone().into_bytes();
+    let mut answer = Response::builder().status(201).header("content-type", "application/json");
+    if packed {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+        body = encoder.finish().unwrap();
+        answer = answer.header("content-encoding", "gzip");
+    }
+    answer = answer.header("x-said", said);
+    answer.body(Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed()).unwrap()
 }
 
 /// A node with its state in a folder of its own.

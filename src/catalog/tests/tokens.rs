@@ -1,0 +1,64 @@
+//! Which answers have tokens, and where.
+
+use std::time::Duration;
+
+use super::{CATALOG, ask_with, head};
+use crate::call::Timestamp;
+use crate::catalog::tokens::TokenPlaces;
+
+fn places(method: &str, host: &str, target: &str) -> Option<TokenPlaces> {
+    CATALOG.with(|catalog| catalog.tokens(&ask_with(catalog, &head(method, host, target), b"")))
+}
+
+/// Token and seconds to its end.
+fn found(places: &TokenPlaces, answer: &str) -> Result<Vec<(String, Option<Duration>)>, String> {
+    let now = Timestamp::from_unix_s(1_800_000_000);
+    let given = places.find(answer.as_bytes(), now).map_err(|untold| untold.to_string())?;
+    Ok(given.iter().map(|one| (one.token.reveal().clone(), one.expires.map(|end| end.since(now)))).collect())
+}
+
+#[test]
+fn tokens_of_installations_are_found_with_their_end() {
+    let github = places("POST", "api.github.com", "/app/installations/7/access_tokens").unwrap();
+    let services: Vec<_> = github.services.iter().map(|one| &*one.0).collect();
+    assert_eq!(services, ["github", "github-graphql"]);
+    let hour = Some(Duration::from_secs(3_600));
+    let answer = r#"{"token":"ghs_abcdefgh","expires_at":"2027-01-15T09:00:00Z","permissions":{}}"#;
+    assert_eq!(found(&github, answer), Ok(vec![("ghs_abcdefgh".into(), hour)]));
+    let twice = r#"{"token":"ghs_abcdefgh","Token":"ghs_ijklmnop"}"#;
+    assert_eq!(found(&github, twice).map(|all| all.len()), Ok(2), "clients differ in which they take");
+    assert_eq!(found(&github, r#"{"message":"Bad credentials","token":null}"#), Ok(vec![]));
+    for unclear in ["token=ghs_abcdefgh", r#"{"token":"ghs"}"#, r#"{"token":{"value":"ghs_abcdefgh"}}"#, ""] {
+        assert!(found(&github, unclear).is_err(), "{unclear}");
+    }
+    assert_eq!(places("GET", "api.github.com", "/app/installations"), None);
+    assert_eq!(places("POST", "nobody.test", "/oauth/token"), None);
+}
+
+#[test]
+fn what_oauth_says_of_the_life_of_one_token_is_not_said_of_the_other() {
+    let slack = places("POST", "slack.com", "/api/oauth.v2.access").unwrap();
+    let answer = r#"{"ok":true,"access_token":"xoxe.xoxb-1","expires_in":43200,"refresh_token":"xoxe-1-abc",
+        "authed_user":{"id":"U1","access_token":"xoxp-1-abc","expires_in":"600"}}"#;
+    let told = found(&slack, answer).unwrap();
+    let life = |token: &str| told.iter().find(|(text, _)| text == token).unwrap().1;
+    assert_eq!(told.len(), 3);
+    assert_eq!(life("xoxe.xoxb-1"), Some(Duration::from_secs(43_200)));
+    assert_eq!(life("xoxe-1-abc"), None);
+    assert_eq!(life("xoxp-1-abc"), Some(Duration::from_secs(600)));
+}
+
+#[test]
+fn the_shipped_tables_name_services_that_there_are() {
+    CATALOG.with(|catalog| {
+        let mut declared = 0;
+        for service in &catalog.services {
+            let Some(tokens) = service.table().and_then(|table| table.tokens.as_ref()) else { continue };
+            declared += 1;
+            for other in &tokens.also {
+                assert!(catalog.named(other).is_some(), "{}: `{other}`", service.name.0);
+            }
+        }
+        assert!(declared > 5, "{declared}");
+    });
+}

@@ -1,0 +1,164 @@
+//! Tokens that agents are answered with: what they hold instead, where that is redeemed, and for how long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+
+use super::ground::{House, operations};
+use super::placing::{head, origin};
+use crate::call::{Class, Given, Head, Operations, Secret, ServiceName, Target, Task};
+use crate::lease::sign::Payload;
+use crate::lease::*;
+
+fn given(token: &str, life: Option<Duration>, house: &House) -> Given {
+    Given { token: Secret::new(token.to_owned()), expires: life.map(|life| house.now().plus(life)) }
+}
+
+/// The placeholder that stands for a token of `things`.
+fn capture(house: &House, task: &Arc<Task>, token: &str) -> String {
+    let services = [ServiceName("things".into()), ServiceName("more".into())];
+    let one = given(token, Some(Duration::from_secs(60)), house);
+    house.broker.capture(task, &services, vec![one]).unwrap()[0].instead.clone()
+}
+
+fn reads(service: &str) -> Operations {
+    operations(service, Class::Read)
+}
+
+fn bearer(placeholder: &str) -> Head {
+    head(&[("authorization", &format!("Bearer {placeholder}"))], "/x")
+}
+
+/// What goes out in `Authorization`.
+async fn sent(house: &House, task: &Arc<Task>, head: &Head) -> Result<String, LeaseError> {
+    let grip = house.broker.grip(head, task, &reads("things")).await?.expect("nothing serves the call");
+    let (mut headers, mut target) = (head.headers.clone(), Target::parse("/x").unwrap());
+    let to = origin("api.things.test");
+    let outgoing = Outgoing { origin: &to, method: &head.method, headers: &mut headers, target: &mut target };
+    grip.put(outgoing, Payload::Whole(b"")).unwrap();
+    assert!(headers[AUTHORIZATION].is_sensitive());
+    Ok(headers[AUTHORIZATION].to_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_token_comes_back_where_its_placeholder_stood() {
+    let house = House::new();
+    let task = house.task(1);
+    let placeholder = capture(&house, &task, "ghs_the real one");
+    assert!(placeholder.starts_with("remit_rem1c") && formats::is_placeholder(&placeholder), "{placeholder}");
+    let of = |text: &str| head(&[("authorization", text)], "/x");
+    let encoded = |pair: String| format!("Basic {}", STANDARD.encode(pair));
+    for (shown, wanted) in [
+        (format!("Bearer {placeholder}"), "Bearer ghs_the real one".to_owned()),
+        (format!("token {placeholder}"), "token ghs_the real one".to_owned()),
+        (encoded(format!("x:{placeholder}")), encoded("x:ghs_the real one".to_owned())),
+        (encoded(format!("{placeholder}:x")), encoded("ghs_the real one:x".to_owned())),
+    ] {
+        let head = of(&shown);
+        assert!(house.broker.examine(&head, b"", task.id, &reads("things")).is_ok(), "{shown}");
+        assert!(house.broker.serves(&head, &reads("things")));
+        assert_eq!(sent(&house, &task, &head).await, Ok(wanted));
+    }
+    let grip = house.broker.grip(&bearer(&placeholder), &task, &reads("more")).await.unwrap().unwrap();
+    let leaks = grip.leaks();
+    assert_eq!((leaks.len(), leaks[0].instead.as_str()), (1, placeholder.as_str()));
+    assert_eq!((&*grip.as_used().provider, grip.as_used().short_lived), ("captured", true));
+    assert!(house.broker.leases(None).is_empty(), "remit did not ask for it, so it is no lease");
+    let own = head(&[("authorization", "Bearer own")], "/x");
+    assert_eq!(sent(&house, &task, &own).await, Ok("Bearer real-0".to_owned()), "leases are as they were");
+}
+
+#[tokio::test]
+async fn it_is_redeemed_nowhere_else() {
+    let house = House::new();
+    let (task, other) = (house.task(1), house.task(2));
+    let placeholder = capture(&house, &task, "ghs_the real one");
+    let said = |head: &Head, body: &str, of: &Arc<Task>, service: &str| {
+        let examined = house.broker.examine(head, body.as_bytes(), of.id, &reads(service));
+        let why = examined.expect_err("it went through").to_string();
+        assert!(!why.contains(&placeholder) && !why.contains("ghs_"), "{why}");
+        why
+    };
+    let plain = |fields: &[(&str, &str)], target: &str, body: &str| {
+        let why = said(&head(fields, target), body, &task, "things");
+        assert!(why.contains("in `authorization` alone"), "{why}");
+    };
+    plain(&[("x-copy", &placeholder)], "/x", "");
+    plain(&[("cookie", &format!("a={placeholder}"))], "/x", "");
+    plain(&[], &format!("/x?access_token={placeholder}"), "");
+    plain(&[], "/x", &format!("refresh_token={placeholder}"));
+    plain(&[("authorization", &format!("Digest username=\"{placeholder}\""))], "/x", "");
+    plain(&[("authorization", &format!("Bearer {placeholder}, more"))], "/x", "");
+    let twice = format!("Bearer {placeholder}");
+    plain(&[("authorization", &twice), ("authorization", "Bearer own")], "/x", "");
+    plain(&[("authorization", &twice), ("x-copy", &placeholder)], "/x", "");
+
+    assert!(said(&bearer(&placeholder), "", &task, "elsewhere").contains("things, more"));
+    assert!(said(&bearer(&placeholder), "", &other, "things").contains("another task"));
+    assert!(house.broker.examine_message(placeholder.as_bytes(), task.id).is_err());
+    let made_up = format!("{}{}", &placeholder[..placeholder.len() - 3], "zzz");
+    assert!(said(&bearer(&made_up), "", &task, "things").contains("not kept any more"));
+    assert!(
+        sent(&house, &other, &bearer(&placeholder)).await.is_err(),
+        "nor by a call that was not looked at"
+    );
+}
+
+#[tokio::test]
+async fn its_life_ends_when_it_says_and_with_its_task_at_the_latest() {
+    let house = House::new();
+    let (task, other) = (house.task(1), house.task(2));
+    let services = [ServiceName("things".into())];
+    let day = given("of a day", Some(Duration::from_secs(86_400)), &house);
+    let leaks = house.broker.capture(&task, &services, vec![day, given("endless", None, &house)]).unwrap();
+    let short = capture(&house, &task, "of a minute");
+    let fits = |placeholder: &str| {
+        house.broker.examine(&bearer(placeholder), b"", task.id, &reads("things")).is_ok()
+    };
+    house.world.pass(Duration::from_secs(61));
+    assert!(!fits(&short) && fits(&leaks[0].instead) && fits(&leaks[1].instead));
+    let late = sent(&house, &task, &bearer(&short)).await.unwrap_err();
+    assert!(late.to_string().contains("ask for a new one"), "{late}");
+    house.world.pass(Duration::from_secs(3_600));
+    assert!(!fits(&leaks[0].instead) && !fits(&leaks[1].instead), "its task has a deadline");
+
+    capture(&house, &other, "of the other");
+    house.tasks.end(task.id);
+    house.settle().await;
+    assert_eq!(house.broker.captured.count(), 1, "what is over is not kept");
+    let late = house.broker.capture(&task, &services, vec![given("too late", None, &house)]);
+    assert_eq!(late.unwrap_err(), LeaseError::Ended);
+    assert_eq!(house.broker.captured.count(), 1);
+}
+
+#[tokio::test]
+async fn there_is_an_end_to_how_many_are_kept() {
+    let house = House::new();
+    let task = house.task(1);
+    let first = capture(&house, &task, "number 0 of them");
+    for number in 1..=64 {
+        capture(&house, &task, &format!("number {number} of them"));
+    }
+    assert_eq!(house.broker.captured.count(), 64);
+    assert!(
+        house.broker.examine(&bearer(&first), b"", task.id, &reads("things")).is_err(),
+        "the oldest goes"
+    );
+    let many = |from: u64| -> Vec<Given> {
+        (from..from + 64).map(|n| given(&format!("token {n}"), None, &house)).collect()
+    };
+    let services = [ServiceName("things".into())];
+    for number in 2..=64 {
+        house.broker.capture(&house.task(number), &services, many(number * 64)).unwrap();
+    }
+    let refused = house.broker.capture(&house.task(65), &services, many(0)).unwrap_err();
+    assert!(refused.to_string().contains("4096"), "{refused}");
+    assert_eq!(house.broker.captured.count(), 4_096);
+    let twice = vec![given("the same one", None, &house), given("the same one", None, &house)];
+    house.tasks.end(task.id);
+    house.settle().await;
+    assert_eq!(house.broker.capture(&house.task(66), &services, twice).unwrap().len(), 1);
+}
