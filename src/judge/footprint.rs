@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Policy, pst};
 
+use super::names;
+
 /// Attributes of the context that some policy reads, and of those that are records the attributes that it reads. Deeper it does not
 /// go: that is where the schema's records end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Footprint {
     /// Whether the context is used in a way that does not tell what of it matters.
     pub(super) whole: bool,
+    /// Whether it can matter which object of its kind a request is about: some policy names one, asks for its id, or holds it against
+    /// something.
+    pub(super) objects: bool,
     read: BTreeMap<String, Leaves>,
 }
 
@@ -35,13 +40,14 @@ impl Leaves {
 impl Footprint {
     /// Of policies that look at everything.
     pub(super) fn whole() -> Self {
-        Self { whole: true, read: BTreeMap::new() }
+        Self { whole: true, objects: true, read: BTreeMap::new() }
     }
 
     /// Of all these together.
     pub(super) fn of<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
         let mut all = Self::default();
         for policy in policies {
+            all.objects |= policy.entity_literals().iter().any(names::is_object);
             match policy.to_pst() {
                 Err(_) => all.whole = true,
                 Ok(written) => {
@@ -58,8 +64,9 @@ impl Footprint {
     /// All of these.
     pub(super) fn together<'f>(parts: impl IntoIterator<Item = &'f Self>) -> Self {
         let mut all = Self::default();
-        for Self { whole, read } in parts {
+        for Self { whole, objects, read } in parts {
             all.whole |= whole;
+            all.objects |= objects;
             for (group, leaves) in read {
                 match leaves {
                     Leaves::All => all.add(group, None),
@@ -112,7 +119,11 @@ impl Footprint {
             }
             return;
         }
+        if is_kind_of_resource(expression) {
+            return;
+        }
         match expression {
+            pst::Expr::Var(pst::Var::Resource) => self.objects = true,
             pst::Expr::Literal(_) | pst::Expr::Slot(_) | pst::Expr::Var(_) => {}
             pst::Expr::UnaryOp { expr, .. }
             | pst::Expr::GetAttr { expr, .. }
@@ -145,6 +156,20 @@ impl Footprint {
             // Words that Cedar may learn: nothing is known of what they read.
             _ => self.whole = true,
         }
+    }
+}
+
+/// Whether it asks of the resource what all of its kind, service and labels have in common.
+fn is_kind_of_resource(expression: &pst::Expr) -> bool {
+    let shared = |name: &str| ["service", "catalogued", "labels", "kind"].contains(&name);
+    match expression {
+        pst::Expr::GetAttr { expr, attr } => {
+            matches!(&**expr, pst::Expr::Var(pst::Var::Resource)) && shared(attr.as_ref())
+        }
+        pst::Expr::Is { expr, in_expr: None, .. } => {
+            matches!(&**expr, pst::Expr::Var(pst::Var::Resource))
+        }
+        _ => false,
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::engine::Rules;
 use super::footprint::{Footprint, Leaves};
 use super::request::Asker;
-use crate::call::{AgentHistory, Attributed, Call, Decision, History, Task};
+use crate::call::{AgentHistory, Attributed, Call, Decision, History, Operation, Task};
 
 /// Kinds of calls that are kept; then it is begun anew.
 const KEPT: usize = 1 << 18;
@@ -77,8 +77,14 @@ impl Recall<'_> {
 fn write(key: &mut Vec<u8>, footprint: &Footprint, call: &Call<Attributed>) -> Option<()> {
     let (head, stage) = (call.head(), call.stage());
     let mut put = |value: &dyn erased::Json| value.put(key);
+    // A link of the task names an object, whatever the policies do.
+    let linked = Asker::all(call).any(|asker| !asker.task.terms.grant.links.is_empty());
     for operation in stage.operations.iter() {
-        put(operation)?;
+        if footprint.objects || linked {
+            put(operation)?;
+        } else {
+            put(&whichever(operation))?;
+        }
     }
     put(&stage.principal.evidence)?;
     if footprint.reads("http") {
@@ -107,6 +113,16 @@ fn write(key: &mut Vec<u8>, footprint: &Footprint, call: &Call<Attributed>) -> O
         group("agent", &mut |name| one_of_agent(name, &history.agent, &mut put))?;
     }
     Some(())
+}
+
+/// The same on any other object of its kind.
+fn whichever(operation: &Operation) -> Operation {
+    let mut operation = operation.clone();
+    if let Some(object) = &mut operation.resource {
+        object.id.clear();
+    }
+    operation.facts.ancestors.clear();
+    operation
 }
 
 fn one_of_history(

@@ -13,7 +13,7 @@ use crate::call::{
 };
 use crate::judge::footprint::{Footprint, Leaves};
 
-const CONDITIONS: [&str; 31] = [
+const CONDITIONS: [&str; 36] = [
     "context.history.acts > 2",
     "context.history.reads > 2",
     "context.history.delegates > 2",
@@ -43,6 +43,11 @@ const CONDITIONS: [&str; 31] = [
     "context.task has user && context.task.user in Group::\"people\"",
     "principal.hasTag(\"team\") && principal.getTag(\"team\") == \"a\"",
     "principal.tenant == \"acme\"",
+    "resource is Resource && resource.id == \"a\"",
+    "resource in Resource::\"github/repo/a\"",
+    "resource == Resource::\"slack/repo/b\"",
+    "resource is Resource && resource.kind == \"repo\" && resource.labels.contains(\"pii\")",
+    "resource in Service::\"slack\" && context.history.acts > 1",
     "context.args has amount && context.args.amount > 3",
     "(if context.approved then context else context) has nothing || context.history.acts > 3",
 ];
@@ -96,6 +101,7 @@ fn call(dice: &mut Dice) -> Call<Attributed> {
         ("slack:x", Class::Act),
     ]);
     let mut asked = on(operation(id, class), "repo", dice.of(&["a", "b"]));
+    asked.facts.labels = if flag(dice) { labels.clone() } else { BTreeSet::new() };
     asked.facts.args.amount = dice.of(&[None, Some(3), Some(4)]);
     let user = dice.of(&[None, Some("user:ada@example.org"), Some("user:eve@example.org")]);
     let terms = Terms { on_behalf_of: user.map(|name| Subject::parse(name).unwrap()), ..Terms::default() };
@@ -162,4 +168,13 @@ fn a_footprint_is_what_policies_read() {
     let group = of("context.history == context.history");
     assert_eq!(group.leaves("history"), Some(&Leaves::All), "all of it");
     assert!(of("(if context.approved then context else context).drifted").whole);
+    for (condition, matters) in [
+        ("resource.catalogued && context.history.acts < 3", false),
+        ("resource is Resource && resource.kind == \"repo\" && resource.labels.contains(\"pii\")", false),
+        ("resource is Resource && resource.id == \"a\"", true),
+        ("resource in Resource::\"github/repo/a\"", true),
+        ("[resource].contains(resource) || resource in Service::\"github\"", true),
+    ] {
+        assert_eq!(of(condition).objects, matters, "{condition}");
+    }
 }
