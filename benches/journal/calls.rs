@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, Version, header};
 use remit::call::principal::Entrance;
 use remit::call::task::IntentName;
 use remit::call::{
-    Call, CallId, Class, Clock, Decided, Entropy, Evidence, Head, History, Operation, OperationId,
+    Call, CallId, Claims, Class, Clock, Decided, Entropy, Evidence, Head, History, Operation, OperationId,
     Operations, Origin, Presented, Principal, Recognition, Resource, Ruled, Ruling, Scheme, ServiceName,
     SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
 };
@@ -160,7 +160,8 @@ fn attributed(
         facts: remit::call::Facts::default(),
         ai: None,
     };
-    let principal = Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken };
+    let principal =
+        Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken, claims: Claims::default() };
     let call = Call::intercepted(head, presented).recognise(Operations::one(operation));
     Ok(call.attribute(principal, Arc::clone(task), History { reads: 3, ..History::default() }))
 }

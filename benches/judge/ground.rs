@@ -8,9 +8,9 @@ use cedar_policy::{Context, Entities, Entity, EntityUid, PolicySet, Request, Res
 use http::{HeaderMap, Method, Version};
 use remit::call::principal::Entrance;
 use remit::call::{
-    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
-    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme,
-    ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
+    Attributed, Call, CallId, Claims, Class, Clock, Entropy, Evidence, Facts, Head, History, Host,
+    IntentName, Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource,
+    Scheme, ServiceName, SpiffeId, Target, Task, TaskId, Timestamp, TraceContext,
 };
 use remit::judge::{PolicySource, SourceFile, Vocabulary};
 
@@ -180,7 +180,7 @@ fn call(agent: &str, operation: Operation) -> Call<Attributed> {
         deadline: Still.now().plus(Duration::from_secs(300)),
         terms: remit::call::Terms::default(),
     };
-    let principal = Principal { agent, evidence: Evidence::TaskToken };
+    let principal = Principal { agent, evidence: Evidence::TaskToken, claims: Claims::default() };
     let peer = "127.0.0.1:40000".parse().unwrap();
     Call::intercepted(
         head,

@@ -96,7 +96,7 @@ pub use lease::{Dummy, Given, Gone, Leak, Lease, LeaseState, Leased};
 pub use link::TemplateLink;
 pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
 pub use port::{Clock, Entropy, Fetch, FetchError};
-pub use principal::{Certificates, Evidence, Presented, Principal, Process, SpiffeId, TrustDomain};
+pub use principal::{Certificates, Claims, Evidence, Presented, Principal, Process, SpiffeId, TrustDomain};
 pub use receipt::{BodyFacts, CloseBook, Closing, Opened, Outcome, Receipt};
 pub use refusal::{Fault, Refusal, Retry};
 pub use secret::Secret;

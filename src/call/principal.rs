@@ -1,5 +1,6 @@
 //! Who asks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -220,4 +221,37 @@ pub struct Principal {
     pub agent: SpiffeId,
     /// What that rests on.
     pub evidence: Evidence,
+    /// What its evidence says of it beside its name.
+    pub claims: Claims,
+}
+
+/// What a JWT-SVID says of its workload beside what every token says: the claims that are texts, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Claims(Arc<BTreeMap<String, String>>);
+
+impl Claims {
+    /// Claims that are kept of one token.
+    const MOST: usize = 16;
+    /// The longest name and value, bytes.
+    const LONGEST: usize = 256;
+
+    /// Of these; what is too long, or beyond what is kept, is left out, so that nobody is known by half of a claim.
+    pub fn of(all: impl IntoIterator<Item = (String, String)>) -> Self {
+        let fits =
+            |text: &String| (1..=Self::LONGEST).contains(&text.len()) && !text.chars().any(char::is_control);
+        let sorted: BTreeMap<_, _> =
+            all.into_iter().filter(|(name, value)| fits(name) && fits(value)).collect();
+        Self(Arc::new(sorted.into_iter().take(Self::MOST).collect()))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }

@@ -3,6 +3,7 @@
 //! A bearer token of somebody else's making: the trust domain's bundle says which keys and algorithms are believed, the
 //! token itself only which of them it claims. Without a cache: they live for minutes, and one is shown once a connection.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -10,11 +11,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Validation;
 use jsonwebtoken::errors::ErrorKind;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::bundle::Bundles;
 use super::error::SvidError;
 use super::task_token::MAX_TOKEN_BYTES;
-use crate::call::{Clock, SpiffeId, Timestamp};
+use crate::call::{self, Clock, SpiffeId, Timestamp};
 
 /// Seconds by which the clocks of a trust domain and ours may differ.
 const LEEWAY_S: u64 = 5;
@@ -44,15 +46,20 @@ struct Claims {
     exp: u64,
     nbf: Option<u64>,
     iat: Option<u64>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
+
+/// Claims that every token has (RFC 7519 §4.1): they say nothing of the workload that its name does not.
+const REGISTERED: [&str; 4] = ["iss", "sub", "aud", "jti"];
 
 impl JwtSvids {
     pub(super) fn new(bundles: Arc<Bundles>, audience: String, clock: Arc<dyn Clock>) -> Self {
         Self { bundles, audience, clock }
     }
 
-    /// Whose token it is, if it holds.
-    pub(super) fn verify(&self, token: &str) -> Result<SpiffeId, SvidError> {
+    /// Whose token it is, and what else it says of that workload, if it holds.
+    pub(super) fn verify(&self, token: &str) -> Result<(SpiffeId, call::Claims), SvidError> {
         let malformed = |why| SvidError::Malformed { why };
         if token.len() > MAX_TOKEN_BYTES {
             return Err(malformed("it is longer than 4,096 bytes"));
@@ -91,7 +98,13 @@ impl JwtSvids {
             _ => malformed("its claims are not those of a JWT-SVID"),
         })?;
         self.check_times(&claims.claims)?;
-        Ok(id)
+        let others =
+            claims.claims.others.into_iter().filter(|(name, _)| !REGISTERED.contains(&name.as_str()));
+        let texts = others.filter_map(|(name, value)| match value {
+            Value::String(text) => Some((name, text)),
+            _ => None,
+        });
+        Ok((id, call::Claims::of(texts)))
     }
 
     fn rules(&self, algorithm: jsonwebtoken::Algorithm) -> Validation {

@@ -25,7 +25,7 @@ use jwt_svid::JwtSvids;
 use x509_svid::X509Svids;
 
 use crate::call::{
-    Binding, Clock, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId, Thumbprint,
+    Binding, Claims, Clock, Evidence, IntentName, Presented, Principal, SpiffeId, Task, TaskId, Thumbprint,
 };
 
 pub use bundle::{Bundle, Bundles, ByDomain};
@@ -81,6 +81,8 @@ pub enum Claim {
         agent: SpiffeId,
         /// Which kind.
         evidence: Evidence,
+        /// What it says of the workload beside its name.
+        claims: Claims,
     },
     /// The connection came in by a task's own port.
     Port {
@@ -135,7 +137,7 @@ impl Identity {
             return self.by_token(token.reveal(), leaf.map(Vec::as_slice), shown);
         }
         if let Some(agent) = shown.transpose()? {
-            return Ok(Claim::Svid { agent, evidence: Evidence::X509Svid });
+            return Ok(Claim::Svid { agent, evidence: Evidence::X509Svid, claims: Claims::default() });
         }
         if let Entrance::TaskPort(task) = presented.by {
             return Ok(Claim::Port { task });
@@ -171,8 +173,8 @@ impl Identity {
             Err(TokenError::Type | TokenError::Algorithm { .. } | TokenError::Malformed { .. })
                 if !self.bundles.is_empty() =>
             {
-                let agent = self.jwt.verify(token)?;
-                Claim::Svid { agent, evidence: Evidence::JwtSvid }
+                let (agent, claims) = self.jwt.verify(token)?;
+                Claim::Svid { agent, evidence: Evidence::JwtSvid, claims }
             }
             claim => claim?,
         };
@@ -245,6 +247,10 @@ impl Claim {
         if !agrees {
             return Err(IdentityError::Disagrees { task: task.id });
         }
-        Ok(Principal { agent: task.agent.clone(), evidence: self.evidence() })
+        let claims = match self {
+            Self::Svid { claims, .. } => claims.clone(),
+            _ => Claims::default(),
+        };
+        Ok(Principal { agent: task.agent.clone(), evidence: self.evidence(), claims })
     }
 }

@@ -20,7 +20,7 @@ use super::source::SourceFile;
 use super::twin::Twins;
 use super::vocabulary::Vocabulary;
 use crate::call::{
-    AgentProfile, Class, Decision, Facts, Operation, OperationId, PolicyId, Recognition, ServiceName,
+    AgentProfile, Claims, Class, Decision, Facts, Operation, OperationId, PolicyId, Recognition, ServiceName,
     SpiffeId,
 };
 
@@ -199,7 +199,10 @@ fn question(
         && let Ok(id) = SpiffeId::parse(id)
     {
         let unregistered = AgentProfile::default();
-        more.extend(scene::agent(&id, &unregistered, &rules.groups).map_err(|error| chain(&error))?);
+        more.extend(
+            scene::agent(&id, &unregistered, &Claims::default(), &rules.groups)
+                .map_err(|error| chain(&error))?,
+        );
     }
     let request = Request::new(principal, judged.entity.uid(), resource, context, None)
         .map_err(|error| chain(&error))?;

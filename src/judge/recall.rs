@@ -87,6 +87,7 @@ fn write(key: &mut Vec<u8>, footprint: &Footprint, call: &Call<Attributed>) -> O
         }
     }
     put(&stage.principal.evidence)?;
+    put(&stage.principal.claims)?;
     if footprint.reads("http") {
         let origin = &head.origin;
         put(&(
@@ -97,7 +98,7 @@ fn write(key: &mut Vec<u8>, footprint: &Footprint, call: &Call<Attributed>) -> O
             head.target.path(),
         ))?;
     }
-    for Asker { task, history, profile, above: _ } in Asker::all(call) {
+    for Asker { task, history, profile, claims: _, above: _ } in Asker::all(call) {
         put(&task.agent)?;
         put(&task.terms.grant.links)?;
         // What an agent is may change between two entries of a journal.

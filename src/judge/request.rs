@@ -1,10 +1,10 @@
 //! An operation of a call as Cedar's request: the only translator.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{Entities, EntityUid, Request};
 
-use crate::call::{AgentProfile, Attributed, Call, History, Link, Operation, Task};
+use crate::call::{AgentProfile, Attributed, Call, Claims, History, Link, Operation, Task};
 
 use super::context::{self, Shape};
 use super::footprint::Footprint;
@@ -43,12 +43,16 @@ pub(super) struct Question {
     pub entities: Entities,
 }
 
+static NO_CLAIMS: LazyLock<Claims> = LazyLock::new(Claims::default);
+
 /// In whose place a call is judged: in that of the agent that makes it, or of one that delegated to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker<'a> {
     pub task: &'a Task,
     pub history: &'a History,
     pub profile: &'a Arc<AgentProfile>,
+    /// What its evidence says of it.
+    pub claims: &'a Claims,
     /// The tasks above, nearest first.
     pub above: &'a [Link],
 }
@@ -57,7 +61,14 @@ impl<'a> Asker<'a> {
     /// Who makes the call.
     pub(super) fn own(call: &'a Call<Attributed>) -> Self {
         let stage = call.stage();
-        Asker { task: &stage.task, history: &stage.history, profile: &stage.profile, above: &stage.links }
+        let claims = &stage.principal.claims;
+        Asker {
+            task: &stage.task,
+            history: &stage.history,
+            profile: &stage.profile,
+            claims,
+            above: &stage.links,
+        }
     }
 
     /// Who makes the call, then everybody that it was delegated by, nearest first.
@@ -66,7 +77,9 @@ impl<'a> Asker<'a> {
         let above = std::iter::from_fn(move || {
             let (link, above) = rest.split_first()?;
             rest = above;
-            Some(Asker { task: &link.task, history: &link.history, profile: &link.profile, above })
+            // Those above showed what they are when they made their own calls.
+            let claims = &*NO_CLAIMS;
+            Some(Asker { task: &link.task, history: &link.history, profile: &link.profile, claims, above })
         });
         std::iter::once(Self::own(call)).chain(above)
     }

@@ -5,15 +5,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use serde::Deserialize;
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    AgentHistory, AgentKind, AgentProfile, Args, Attributed, Call, CallId, Class, Clock, Entropy, Evidence,
-    Facts, Grant, Head, History, Host, IntentName, Operation, OperationId, Operations, Origin, Presented,
-    Principal, Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task, TaskId,
-    TemplateLink, Terms, Timestamp, TraceContext, TrustDomain,
+    AgentHistory, AgentKind, AgentProfile, Args, Attributed, Call, CallId, Claims, Class, Clock, Entropy,
+    Evidence, Facts, Grant, Head, History, Host, IntentName, Operation, OperationId, Operations, Origin,
+    Peek, Presented, Principal, Recognition, Resource, Scheme, ServiceName, SpiffeId, Subject, Target, Task,
+    TaskId, TemplateLink, Terms, Timestamp, TraceContext, TrustDomain,
 };
 
 use super::vocabulary::Vocabulary;
@@ -36,6 +36,8 @@ pub(super) struct Scenario {
     granted: BTreeSet<Class>,
     /// The links of policy templates that it names.
     links: BTreeSet<TemplateLink>,
+    /// What its JWT-SVID says of it.
+    claims: BTreeMap<String, String>,
     /// What the agent is.
     who: Who,
     operation: Option<String>,
@@ -49,6 +51,9 @@ pub(super) struct Scenario {
     port: Option<u16>,
     method: String,
     path: String,
+    /// Of a request as it goes over the wire, which the catalog is to read.
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
     history: Past,
 }
 
@@ -95,6 +100,7 @@ impl Default for Scenario {
             on_behalf_of: None,
             granted: BTreeSet::new(),
             links: BTreeSet::new(),
+            claims: BTreeMap::new(),
             who: Who::default(),
             operation: None,
             service: None,
@@ -107,6 +113,8 @@ impl Default for Scenario {
             port: None,
             method: "GET".into(),
             path: "/".into(),
+            headers: BTreeMap::new(),
+            body: None,
             history: Past::default(),
         }
     }
@@ -117,8 +125,18 @@ impl Default for Scenario {
 pub(super) enum BadScenario {
     #[error("`{operation}` is {class} in the catalog, not what `class` says")]
     ClassDiffers { operation: String, class: Class },
-    #[error("`operation`, or `service` and `class`, are missing")]
+    #[error(
+        "`operation`, or `service` and `class`, or the `host` that a request goes to as it is sent, are missing"
+    )]
     NoOperation,
+    #[error(
+        "the catalog reads what a request does from the request: leave `resource`, `facts` and `recognition` out"
+    )]
+    ReadFromRequest,
+    #[error(
+        "`headers` and `body` are of a request that the catalog reads: leave `operation`, `service` and `class` out"
+    )]
+    NotRead,
     #[error("the catalog has no operation `{0}`")]
     UnknownOperation(String),
     #[error("`{0}` is not `http` or `https`")]
@@ -157,8 +175,14 @@ impl Scenario {
 
     /// The call. With a vocabulary, an operation has to be in it.
     pub(super) fn call(&self, vocabulary: Option<&dyn Vocabulary>) -> Result<Call<Attributed>, BadScenario> {
-        let operation = self.operation(vocabulary)?;
-        let head = self.head(&operation).map_err(BadScenario::Value)?;
+        let (head, operations) = if let Some(request) = self.request(vocabulary)? {
+            request
+        } else {
+            let operation = self.operation(vocabulary)?;
+            // The host of a catalogued service is the catalog's business; a case that cares says it.
+            let host = self.host.as_deref().unwrap_or(&operation.service.0);
+            (self.head(host).map_err(BadScenario::Value)?, Operations::one(operation))
+        };
         let (principal, task) = self.whose(head.at).map_err(BadScenario::Value)?;
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000));
         let presented = Presented {
@@ -169,7 +193,7 @@ impl Scenario {
             chain: None,
             process: None,
         };
-        let recognised = Call::intercepted(head, presented).recognise(Operations::one(operation));
+        let recognised = Call::intercepted(head, presented).recognise(operations);
         let attributed = recognised.attribute(principal, Arc::new(task), self.history());
         Ok(attributed.standing_in(Arc::new(self.who.profile()), Vec::new()))
     }
@@ -236,14 +260,38 @@ impl Scenario {
         Ok((self.service.clone().unwrap_or_else(|| service.to_string()), class))
     }
 
-    fn head(&self, operation: &Operation) -> Result<Head, Box<dyn std::error::Error + Send + Sync>> {
+    /// The request as it goes over the wire, and what it would do; none: the keys say what it does.
+    fn request(
+        &self,
+        vocabulary: Option<&dyn Vocabulary>,
+    ) -> Result<Option<(Head, Operations)>, BadScenario> {
+        let told = self.operation.is_some() || self.service.is_some() || self.class.is_some();
+        let Some(host) = self.host.as_deref().filter(|_| !told) else {
+            let sent = !self.headers.is_empty() || self.body.is_some();
+            return if told && sent { Err(BadScenario::NotRead) } else { Ok(None) };
+        };
+        let ordinary = Self::default();
+        if self.resource.is_some() || self.facts != ordinary.facts || self.recognition != ordinary.recognition
+        {
+            return Err(BadScenario::ReadFromRequest);
+        }
+        let head = self.head(host).map_err(BadScenario::Value)?;
+        let bytes = self.body.clone().unwrap_or_default().into();
+        let read =
+            vocabulary.and_then(|vocabulary| vocabulary.recognise(&head, &Peek { bytes, whole: true }));
+        Ok(Some((head, read.ok_or(BadScenario::NoOperation)?)))
+    }
+
+    fn head(&self, host: &str) -> Result<Head, Box<dyn std::error::Error + Send + Sync>> {
         let scheme = match self.scheme.as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             other => return Err(Box::new(BadScenario::Scheme(other.to_owned()))),
         };
-        // The host of a catalogued service is the catalog's business; a case that cares says it.
-        let host = self.host.as_deref().unwrap_or(&operation.service.0);
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+        }
         let port = self.port.unwrap_or(scheme.default_port());
         let id = CallId::fresh(&Still, &Still);
         Ok(Head {
@@ -253,7 +301,7 @@ impl Scenario {
             method: Method::from_bytes(self.method.as_bytes())?,
             target: Target::parse(&self.path)?,
             version: Version::HTTP_11,
-            headers: HeaderMap::new(),
+            headers,
             trace: TraceContext::of(id, None, &Still),
             upgrade: None,
         })
@@ -274,7 +322,7 @@ impl Scenario {
                 ..Terms::default()
             },
         };
-        Ok((Principal { agent, evidence: self.evidence }, task))
+        Ok((Principal { agent, evidence: self.evidence, claims: Claims::of(self.claims.clone()) }, task))
     }
 }
 

@@ -6,7 +6,7 @@
 //! the service, the object and, where policies ask for them, the task and on whose behalf it is worked on. Cedar takes an absent
 //! one for one that is in no group.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use cedar_policy_core::ast::{self, Literal, PartialValue, Value};
 use cedar_policy_core::entities::{NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 
-use crate::call::{AgentProfile, Operation, Resource, ServiceName, SpiffeId, Subject, TaskId};
+use crate::call::{AgentProfile, Claims, Operation, Resource, ServiceName, SpiffeId, Subject, TaskId};
 
 use super::footprint::Footprint;
 use super::groups::Groups;
@@ -86,6 +86,7 @@ impl Scene {
 pub(super) struct Cast {
     agent: SpiffeId,
     profile: Arc<AgentProfile>,
+    claims: Claims,
     action: EntityUid,
     service: ServiceName,
     errand: Option<Errand>,
@@ -104,6 +105,7 @@ impl PartialEq for Cast {
             Arc::ptr_eq(&self.profile, &other.profile) || self.profile.labels == other.profile.labels;
         same_profile
             && self.agent == other.agent
+            && self.claims == other.claims
             && self.action == other.action
             && self.service == other.service
             && self.errand == other.errand
@@ -113,7 +115,7 @@ impl PartialEq for Cast {
 impl Eq for Cast {}
 
 impl Hash for Cast {
-    /// Of the profile nothing: what is equal has to have one hash, and agents are told apart by their names.
+    /// Of profile and claims nothing: what is equal has to have one hash, and agents are told apart by their names.
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.agent.hash(state);
         self.action.hash(state);
@@ -139,6 +141,7 @@ impl Cast {
         Self {
             agent: asker.task.agent.clone(),
             profile: asker.profile.clone(),
+            claims: asker.claims.clone(),
             action: judged.entity.uid(),
             service: operation.service.clone(),
             errand: with_task.then(errand),
@@ -155,7 +158,7 @@ impl Cast {
     ) -> Result<Stage, Untranslatable> {
         let (principal, service) = (names::agent(self.agent.as_str()), names::service(&self.service));
         let catalogued = actions.catalogues(&self.service);
-        let mut entities = agent(&self.agent, &self.profile, groups)?;
+        let mut entities = agent(&self.agent, &self.profile, &self.claims, groups)?;
         entities.push(judged.entity.clone());
         entities.push(thing(&service, &self.service, catalogued, None, HashSet::new()).into());
         if let Some(errand) = &self.errand {
@@ -248,18 +251,22 @@ impl Errand {
     }
 }
 
-/// The agent, with the labels that it was registered with as its tags, and its groups.
+/// The agent with its tags, what its evidence claims and the labels that it was registered with, and its groups. Of a claim and a
+/// label of one name the label counts: that is the operator's word.
 pub(super) fn agent(
     id: &SpiffeId,
     profile: &AgentProfile,
+    claims: &Claims,
     groups: &Groups,
 ) -> Result<Vec<Entity>, Untranslatable> {
     let text = |value: &str| RestrictedExpression::new_string(value.to_owned());
     let parents: HashSet<_> = groups.of(id).map(names::group).collect();
-    let tenant = profile.labels.get("tenant").map_or("", String::as_str);
+    let labels = profile.labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let tags: BTreeMap<_, _> = claims.iter().chain(labels).collect();
+    let tenant = tags.get("tenant").copied().unwrap_or_default();
     let attributes =
         [("trust_domain".to_owned(), text(id.trust_domain())), ("tenant".to_owned(), text(tenant))];
-    let tags = profile.labels.iter().map(|(key, value)| (key.clone(), text(value)));
+    let tags = tags.into_iter().map(|(name, value)| (name.to_owned(), text(value)));
     let groups: Vec<_> = parents.iter().cloned().map(Entity::with_uid).collect();
     let agent = Entity::new_with_tags(names::agent(id.as_str()), attributes, parents, tags).map_err(unfit)?;
     Ok(std::iter::once(agent).chain(groups).collect())

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use cedar_policy::EntityUid;
 
-use crate::call::{Class, Host, IntentName, OperationId, ServiceName, SpiffeId, Subject, TaskId};
+use crate::call::{
+    Class, Head, Host, IntentName, OperationId, Operations, Peek, ServiceName, SpiffeId, Subject, TaskId,
+};
 
 use super::draft::Draft;
 use super::error::{Cause, Problem};
@@ -27,6 +29,10 @@ pub trait Vocabulary: Send + Sync {
     fn services(&self) -> Vec<ServiceName>;
     /// All operations.
     fn operation_ids(&self) -> Vec<String>;
+    /// What a request as it goes over the wire would do; none: nobody here can read one.
+    fn recognise(&self, _head: &Head, _body: &Peek) -> Option<Operations> {
+        None
+    }
 }
 
 /// What policies name of the catalog.

@@ -15,9 +15,9 @@ use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
-    Account, AgentProfile, Attributed, CallId, Decision, Evidence, Head, History, Link, Mode, Operation,
-    Operations, Opinion, PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId, Target, Task, TaskId,
-    Terms, Timestamp,
+    Account, AgentProfile, Attributed, CallId, Claims, Decision, Evidence, Head, History, Link, Mode,
+    Operation, Operations, Opinion, PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId, Target, Task,
+    TaskId, Terms, Timestamp,
 };
 
 /// Everything that is known of a call when it is opened or refused.
@@ -45,6 +45,9 @@ pub struct CallFacts {
     pub agent: Option<SpiffeId>,
     /// What that rests on.
     pub evidence: Option<Evidence>,
+    /// What its JWT-SVID says of it beside its name.
+    #[serde(default, skip_serializing_if = "Claims::is_empty")]
+    pub claims: Claims,
     /// For which task.
     pub task: Option<TaskId>,
     /// What that task is about.
@@ -220,6 +223,7 @@ impl CallFacts {
             process: presented.process.as_deref().cloned(),
             agent: attributed.map(|a| a.principal.agent.clone()),
             evidence: attributed.map(|a| a.principal.evidence),
+            claims: attributed.map(|a| a.principal.claims.clone()).unwrap_or_default(),
             task: attributed.map(|a| a.task.id),
             intent: attributed.map(|a| a.task.intent.clone()),
             operations: operations.map(|all| all.iter().map(bounded).collect()).unwrap_or_default(),

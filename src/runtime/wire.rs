@@ -27,10 +27,11 @@ use crate::accept::{self, Front, Walk};
 use crate::body::framing;
 use crate::call::port::Neighbours;
 use crate::call::principal::Entrance;
-use crate::call::{Class, Clock, Entropy, RulesDigest, ServiceName};
+use crate::call::{Class, Clock, Entropy, Head, Operations, Peek, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
 use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
 use crate::judge::{PolicySource, Vocabulary};
+use crate::lease::formats;
 use crate::origin::{self, ResolveTable, Upstream};
 use crate::pep::{Law, Modes, Pep};
 use crate::record::checkpoint::LogKey;
@@ -278,6 +279,10 @@ impl Vocabulary for Words {
             .flat_map(|service| self.0.operations(&service.0))
             .map(|entry| entry.id.to_string())
             .collect()
+    }
+    fn recognise(&self, head: &Head, body: &Peek) -> Option<Operations> {
+        let brought = formats::brought(head, &body.bytes, formats::is_placeholder);
+        Some(self.0.recognise(head, body).bringing(brought))
     }
 }
 

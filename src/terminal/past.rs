@@ -80,7 +80,7 @@ impl Past {
             history: link.history.clone(),
         });
         let own = task(facts.task?, &agent, facts.intent.as_ref()?);
-        let principal = Principal { agent, evidence: facts.evidence? };
+        let principal = Principal { agent, evidence: facts.evidence?, claims: facts.claims.clone() };
         let recognised = Call::intercepted(head(facts)?, presented).recognise(operations);
         let attributed = recognised.attribute(principal, own, facts.history.clone()?);
         self.without_task.fetch_add(u64::from(missing), Ordering::Relaxed);

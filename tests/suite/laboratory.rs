@@ -1,7 +1,8 @@
 //! `remit policy explain` and `remit policy replay` over the journal of a node that really ran.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -127,4 +128,67 @@ async fn a_delegated_call_is_explained_and_replayed_link_by_link() {
     assert!(text.contains("agent/helper") && text.contains("agent/tester"), "{text}");
     assert_eq!(draft.status.code(), Some(0), "{told}");
     assert!(told.contains("`tired` decided 1 calls of 1 operations"), "{told}");
+}
+
+/// Cases, and what is explained from standard input, may be requests as they go over the wire: the catalog reads them.
+#[test]
+fn a_case_may_be_the_request_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    std::fs::create_dir_all(dir.path().join("policies/tests")).unwrap();
+    write("config.toml", "[policies]\ndir = \"policies\"\n");
+    write(
+        "policies/p.cedar",
+        "@id(\"reads\") permit (principal, action in Action::\"read\", resource);\n\
+         @id(\"keys\") forbid (principal, action, resource) when { context.brought_key };\n",
+    );
+    let request = "method = \"POST\"\nhost = \"api.github.com\"\npath = \"/graphql\"\n\
+                   headers = { content-type = \"application/json\" }\n";
+    let case = |name: &str, expect: &str, body: &str| {
+        format!("[[case]]\nname = \"{name}\"\nexpect = \"{expect}\"\n{request}body = '{body}'\n")
+    };
+    let (query, mutation) = (
+        r#"{"query": "query { viewer { login } }"}"#,
+        r#"{"query": "mutation { createIssue(input: {repositoryId: \"r\", title: \"t\"}) { issue { id } } }"}"#,
+    );
+    let key = format!(
+        "[[case]]\nname = \"a key\"\nexpect = \"deny\"\npolicy = \"keys\"\nhost = \"api.github.com\"\npath = \"/user\"\nheaders = {{ authorization = \"Bearer ghp_{}\" }}\n",
+        "a1B2".repeat(9)
+    );
+    write(
+        "policies/tests/wire.toml",
+        &(case("a query", "allow", query) + &case("a mutation", "deny", mutation) + &key),
+    );
+    let passed = policy(dir.path(), &["test"]);
+    assert!(passed.status.success(), "{}", String::from_utf8_lossy(&passed.stderr));
+    write("policies/tests/wire.toml", &case("a mutation", "allow", mutation));
+    assert_eq!(policy(dir.path(), &["test"]).status.code(), Some(1), "it is denied");
+    for (contradiction, why) in [
+        (format!("{request}operation = \"github:issues/get\"\n"), "of a request that the catalog reads"),
+        (
+            format!("{request}resource = {{ kind = \"repo\", id = \"a/b\" }}\n"),
+            "reads what a request does from the request",
+        ),
+    ] {
+        write(
+            "policies/tests/wire.toml",
+            &format!("[[case]]\nname = \"both\"\nexpect = \"deny\"\n{contradiction}"),
+        );
+        let told = policy(dir.path(), &["test"]);
+        assert!(!told.status.success());
+        let told = [told.stdout, told.stderr].concat();
+        assert!(String::from_utf8_lossy(&told).contains(why), "{}", String::from_utf8_lossy(&told));
+    }
+    std::fs::remove_file(dir.path().join("policies/tests/wire.toml")).unwrap();
+    let mut explain = Command::new(env!("CARGO_BIN_EXE_remit"));
+    let explain =
+        explain.current_dir(dir.path()).args(["policy", "--config", "config.toml", "explain", "-", "--json"]);
+    let mut child =
+        explain.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(format!("{request}body = '{mutation}'\n").as_bytes()).unwrap();
+    let told = json(&child.wait_with_output().unwrap());
+    assert_eq!(
+        (&told["operations"][0]["class"], &told["operations"][0]["decision"]),
+        (&"act".into(), &"deny".into())
+    );
 }

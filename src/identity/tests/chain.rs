@@ -9,7 +9,7 @@ use super::super::chain::{Carrier, Chains, MAX_CHAIN_BYTES, Peer};
 use super::super::error::ChainError;
 use super::*;
 use crate::call::grant::Pattern;
-use crate::call::{CallId, HandedLink, History, PeerName, Terms};
+use crate::call::{CallId, Claims, HandedLink, History, PeerName, Terms};
 
 struct Two {
     world: Arc<World>,
@@ -229,7 +229,7 @@ fn a_chain_is_no_evidence_of_who_presents_it() {
     let claim = Claim::Assumed { agent: own.agent.clone() };
     let not_handed = IdentityError::NotHanded { to: spiffe("bob"), caller: own.agent.clone() };
     assert_eq!(claim.handed_to(&held.agent, &own), Err(not_handed));
-    let claim = Claim::Svid { agent: spiffe("bob"), evidence: Evidence::X509Svid };
+    let claim = Claim::Svid { agent: spiffe("bob"), evidence: Evidence::X509Svid, claims: Claims::default() };
     let bobs = Task { agent: spiffe("bob"), ..stand.task() };
     assert_eq!(claim.handed_to(&held.agent, &bobs).unwrap().evidence, Evidence::X509Svid);
     assert!(claim.handed_to(&held.agent, &own).is_err(), "bob under a task that is not his");

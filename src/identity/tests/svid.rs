@@ -7,7 +7,7 @@ use rcgen::{
 use time::OffsetDateTime;
 
 use super::*;
-use crate::call::{Binding, Certificates, TrustDomain};
+use crate::call::{Binding, Certificates, Claims, TrustDomain};
 
 const CODER: &str = "spiffe://example.org/agent/coder";
 
@@ -76,7 +76,10 @@ fn an_x509_svid_names_its_workload() {
     let chain = authority.issue(|_| {});
     for _ in 0..2 {
         let claim = identity.attribute(&showing(&chain, None)).unwrap();
-        assert_eq!(claim, Claim::Svid { agent: coder(), evidence: Evidence::X509Svid });
+        assert_eq!(
+            claim,
+            Claim::Svid { agent: coder(), evidence: Evidence::X509Svid, claims: Claims::default() }
+        );
     }
     stand.world.set_s(START_S + 61);
     let refused = identity.attribute(&showing(&chain, None));
@@ -200,10 +203,34 @@ fn a_jwt_svid_names_its_workload() {
     let identity = stand.believing(None, bundles(&jwt.bundle));
     let token = jwt.sign(&svid_header(), &svid_claims());
     let claim = identity.attribute(&presented(Entrance::Proxy, Some(&token))).unwrap();
-    assert_eq!(claim, Claim::Svid { agent: coder(), evidence: Evidence::JwtSvid });
+    assert_eq!(claim, Claim::Svid { agent: coder(), evidence: Evidence::JwtSvid, claims: Claims::default() });
     let own = stand.mint();
     let claim = identity.attribute(&presented(Entrance::Proxy, Some(&own))).unwrap();
     assert_eq!(claim.evidence(), Evidence::TaskToken, "our own tokens go on to hold");
+}
+
+#[test]
+fn what_a_jwt_svid_says_of_its_workload_beside_its_name_is_kept() {
+    let (stand, jwt) = (stand(), Jwt::new());
+    let identity = stand.believing(None, bundles(&jwt.bundle));
+    let mut said = svid_claims();
+    let long = "x".repeat(257);
+    for (name, value) in [
+        ("iss", json!("https://issuer.example")),
+        ("jti", json!("1")),
+        ("team", json!("payments")),
+        ("level", json!(3)),
+        ("long", json!(long)),
+        ("line", json!("a\nb")),
+    ] {
+        said[name] = value;
+    }
+    let token = jwt.sign(&svid_header(), &said);
+    let claim = identity.attribute(&presented(Entrance::Proxy, Some(&token))).unwrap();
+    let Claim::Svid { claims, .. } = claim else { panic!("{claim:?}") };
+    assert_eq!(claims.iter().collect::<Vec<_>>(), [("team", "payments")]);
+    let many = Claims::of((0..20).map(|at| (format!("c{at:02}"), "v".to_owned())));
+    assert_eq!(many.iter().count(), 16, "of many some are kept");
 }
 
 #[test]

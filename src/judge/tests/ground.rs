@@ -8,9 +8,9 @@ use http::{HeaderMap, Method, Version};
 
 use crate::call::principal::Entrance;
 use crate::call::{
-    Attributed, Call, CallId, Class, Clock, Entropy, Evidence, Facts, Head, History, Host, IntentName,
-    Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource, Scheme,
-    ServiceName, SpiffeId, Target, Task, TaskId, Terms, Timestamp, TraceContext,
+    Attributed, Call, CallId, Claims, Class, Clock, Entropy, Evidence, Facts, Head, History, Host,
+    IntentName, Operation, OperationId, Operations, Origin, Presented, Principal, Recognition, Resource,
+    Scheme, ServiceName, SpiffeId, Target, Task, TaskId, Terms, Timestamp, TraceContext,
 };
 use crate::judge::{LoadErrors, PolicySource, Rules, SourceFile, Vocabulary};
 
@@ -109,6 +109,7 @@ pub(super) struct Given {
     pub labels: BTreeMap<String, String>,
     pub history: History,
     pub terms: Terms,
+    pub claims: Claims,
 }
 
 impl Default for Given {
@@ -122,6 +123,7 @@ impl Default for Given {
             labels: BTreeMap::new(),
             history: History::default(),
             terms: Terms::default(),
+            claims: Claims::default(),
         }
     }
 }
@@ -166,7 +168,7 @@ impl Given {
             deadline: Still.now().plus(Duration::from_secs(300)),
             terms: self.terms,
         };
-        let principal = Principal { agent, evidence: self.evidence };
+        let principal = Principal { agent, evidence: self.evidence, claims: self.claims };
         Call::intercepted(
             head,
             Presented {

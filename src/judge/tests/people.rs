@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::ground::{Given, OTHER, load_files, operation};
 use crate::call::{
-    AgentProfile, Attributed, Call, Class, Decision, History, IntentName, Link, Operations, Subject, Task,
-    Terms,
+    AgentProfile, Attributed, Call, Claims, Class, Decision, History, IntentName, Link, Operations, Subject,
+    Task, Terms,
 };
 
 const GROUPS: &str = "people = [\"user:ada@example.org\"]\n";
@@ -75,6 +75,24 @@ fn what_an_agent_is_registered_as_are_its_tags_and_its_tenant() {
         assert!(allows(condition, &registered), "{condition}");
         assert!(!allows(condition, &unregistered), "{condition}");
     }
+}
+
+#[test]
+fn what_a_jwt_svid_claims_are_tags_too_and_the_operators_word_goes_before() {
+    let claims =
+        Claims::of([("team", "payments"), ("tenant", "acme")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let operations = || Operations::one(operation("github:issues/get", Class::Read));
+    let call = |claims: &Claims| Given { claims: claims.clone(), ..Given::default() }.call(operations());
+    let team = "principal.hasTag(\"team\") && principal.getTag(\"team\") == \"payments\"";
+    for condition in [team, "principal.tenant == \"acme\""] {
+        assert!(allows(condition, &call(&claims)), "{condition}");
+        assert!(!allows(condition, &call(&Claims::default())), "{condition}");
+    }
+    let labels = [("tenant".to_owned(), "other".to_owned())].into();
+    let profile = AgentProfile { labels, ..AgentProfile::default() };
+    let both = call(&claims).standing_in(Arc::new(profile), Vec::new());
+    assert!(!allows("principal.tenant == \"acme\"", &both));
+    assert!(allows(team, &both));
 }
 
 /// What an agent is can change while rules are in force, and a ruling made before is not the one made after.

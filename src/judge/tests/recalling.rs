@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::ground::{Given, OTHER, load_files, on, operation, rules};
 use super::slicing::{Dice, GROUPS};
 use crate::call::{
-    AgentHistory, AgentKind, AgentProfile, Attributed, Call, Class, Decision, History, Link, Operations,
-    Subject, Task, Terms,
+    AgentHistory, AgentKind, AgentProfile, Attributed, Call, Claims, Class, Decision, History, Link,
+    Operations, Subject, Task, Terms,
 };
 use crate::judge::footprint::{Footprint, Leaves};
 
@@ -111,6 +111,7 @@ fn call(dice: &mut Dice) -> Call<Attributed> {
         path: dice.of(&["/a", "/b"]).into(),
         history: history(dice),
         terms,
+        claims: Claims::of(dice.of(&[None, Some(("team", "a"))]).map(said)),
         ..Given::default()
     };
     let call = given.call(Operations::one(asked));

@@ -118,7 +118,7 @@ impl Ask {
             deadline: Fixed.now(),
             terms: crate::call::Terms::default(),
         });
-        let principal = Principal { agent, evidence: Evidence::Assumed };
+        let principal = Principal { agent, evidence: Evidence::Assumed, claims: Claims::default() };
         let ruling = Ruling::assertion(Decision::Allow, vec![], None, RulesDigest([0; 32]));
         let call = Call::intercepted(head, presented).recognise(operations);
         let Ruled::Allowed(call) = call.attribute(principal, task, History::default()).decide(ruling) else {

@@ -122,7 +122,11 @@ pub(crate) fn decided_from(call: Call<Intercepted>, class: Class) -> Call<Decide
         ai: None,
     };
     let task = task();
-    let principal = Principal { agent: task.agent.clone(), evidence: Evidence::TaskToken };
+    let principal = Principal {
+        agent: task.agent.clone(),
+        evidence: Evidence::TaskToken,
+        claims: crate::call::Claims::default(),
+    };
     let history = History { reads: 3, ..History::default() };
     let call = call.recognise(Operations::one(operation)).attribute(principal, Arc::new(task), history);
     let permit = Reason { policy: PolicyId("things".into()), reason: None, advice: None, hold: None };

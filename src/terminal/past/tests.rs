@@ -2,8 +2,8 @@ use std::sync::Arc;
 
 use super::{Past, Reader, read};
 use crate::call::{
-    AgentProfile, Attributed, Call, Class, Decision, Evidence, Grant, History, Link, Operations, PolicyId,
-    Principal, Reason, Ruled, RulesDigest, Ruling, Task, Terms,
+    AgentProfile, Attributed, Call, Claims, Class, Decision, Evidence, Grant, History, Link, Operations,
+    PolicyId, Principal, Reason, Ruled, RulesDigest, Ruling, Task, Terms,
 };
 use crate::record::tests::fixture::{Ticking, decided, intercepted, settings, task};
 use crate::record::{CallFacts, Event, Journal};
@@ -65,7 +65,11 @@ async fn a_call_of_the_past_is_the_call_that_it_was() {
     let link =
         Link { task: above, profile: profile("b"), history: History { acts: 9, ..History::default() } };
     let operation = decided(Class::Read).stage().operations.strongest().clone();
-    let principal = Principal { agent: own.agent.clone(), evidence: Evidence::JwtSvid };
+    let principal = Principal {
+        agent: own.agent.clone(),
+        evidence: Evidence::JwtSvid,
+        claims: Claims::of([("team".to_owned(), "a".to_owned())]),
+    };
     let history = History { reads: 5, labels: Arc::new(["pii".into()].into()), ..History::default() };
     let call = intercepted("/things/1", &[])
         .recognise(Operations::one(operation))
