@@ -9,14 +9,20 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::{Problem, REQUEST_LIMIT, Settings, Shared};
-use crate::call::{Host, Origin, Scheme};
+use crate::call::{Host, Operator, Origin, Scheme};
 
 /// The only paths that anybody may ask for: probes and scrapers have no token, and what they are told is no secret: counts
 /// with labels from closed sets, no names of agents, hosts or tasks.
 const PUBLIC: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let mut answer = match check(&shared, &request) {
+pub(super) async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let checked = check(&shared, &request).map(|operator| {
+        // For routes that ask who it is.
+        if let Some(operator) = operator {
+            request.extensions_mut().insert(operator);
+        }
+    });
+    let mut answer = match checked {
         Ok(()) => tokio::time::timeout(REQUEST_LIMIT, next.run(request)).await.unwrap_or_else(|_| {
             let detail = format!(
                 "the answer took longer than {} s; look before asking again",
@@ -33,13 +39,14 @@ pub(super) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     answer
 }
 
-fn check(shared: &Shared, request: &Request) -> Result<(), Problem> {
+/// The operator that asks; none, where anybody may.
+fn check(shared: &Shared, request: &Request) -> Result<Option<Operator>, Problem> {
     let host = check_host(&shared.settings, request)?;
     check_origin(host, request.headers())?;
     if PUBLIC.contains(&request.uri().path()) {
-        return Ok(());
+        return Ok(None);
     }
-    check_token(shared, request.headers())
+    check_token(shared, request.headers()).map(Some)
 }
 
 /// Names this node, or a browser was led here by a name that somebody else owns (DNS rebinding).
@@ -86,12 +93,12 @@ fn check_origin(host: &str, headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail))
 }
 
-fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_token(shared: &Shared, headers: &HeaderMap) -> Result<Operator, Problem> {
     let presented = only(headers, AUTHORIZATION).ok().flatten().and_then(|value| value.split_once(' '));
     let (scheme, token) = presented.unwrap_or_default();
     // RFC 9110 §11.1: the scheme's case does not matter.
     if scheme.eq_ignore_ascii_case("bearer") && shared.rooms.admin.matches(token.trim_matches(' ')) {
-        return Ok(());
+        return Ok(Operator::local());
     }
     tracing::debug!("an admin request without the right token was refused");
     let detail =
