@@ -5,9 +5,12 @@
 
 mod beside;
 mod capturing;
+mod card;
 mod closing;
+pub mod desk;
 mod equipping;
 mod handing;
+mod holding;
 mod messages;
 pub mod meters;
 mod modes;
@@ -25,7 +28,7 @@ use crate::accept::{Agent, TurnedAway, Walk, Walked, refuse};
 use crate::body::Body;
 use crate::call::stage::Upgrade;
 use crate::call::{
-    Account, Attributed, Call, Clock, Decided, Decision, Entropy, HoldId, Intercepted, Mode, Opened,
+    Account, Attributed, Call, Clock, Decided, Decision, Denied, Entropy, Intercepted, Mode, Opened,
     Operations, Opinion, Outcome, Peek, Presented, Principal, Recognised, Refusal, Ruled, Timestamp,
 };
 use crate::catalog::Catalog;
@@ -38,6 +41,8 @@ use crate::record::{Event, Journal};
 
 use beside::Beside;
 use closing::Closer;
+use desk::Desk;
+use holding::{Bench, Sent};
 use messages::{Messages, Speaker};
 use meters::{Meters, Step};
 pub use modes::Modes;
@@ -71,6 +76,8 @@ pub struct Pep {
     pub chains: Arc<Chains>,
     /// Tells for which task.
     pub tasks: Arc<Tasks>,
+    /// Where held calls wait for people.
+    pub desk: Arc<Desk>,
     /// Gives credentials.
     pub leases: Arc<Broker>,
     /// Writes down.
@@ -156,18 +163,21 @@ impl Pep {
         law: &Law,
         call: Call<Intercepted>,
         mut body: Body,
-        agent: Agent,
+        mut agent: Agent,
         peek: &mut Peek,
     ) -> Result<Walked, Refusal> {
         let began = self.clock.now();
         let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body, peek).await?;
         let began = self.step(Step::Recognise, began);
-        let (call, leash) = self.attribute(call, toll::announced(&body)).await?;
+        let (call, mut leash) = self.attribute(call, toll::announced(&body)).await?;
         let call = self.examine(call, peek, &leash.place).await?;
         let began = self.step(Step::Attribute, began);
-        let call = self.decide(law, call, &leash.place).await?;
+        let bench = Bench { sent: Sent::Request(&mut body, peek), agent: Some(&mut agent) };
+        let call = self.decide(law, call, &mut leash, bench).await?;
         let call = self.hand_over(call, &leash.place).await?;
-        let began = self.step(Step::Judge, began);
+        let waited = call.stage().approval.is_some();
+        // How long people took says nothing of remit.
+        let began = if waited { self.clock.now() } else { self.step(Step::Judge, began) };
         let opened = self.open(&call, &leash.place).await?;
         let ended = self.step(Step::Record, began);
         self.meters.opened(call.stage().operations.class(), ended.since(began));
@@ -257,13 +267,13 @@ impl Pep {
         }
     }
 
-    /// Rules on a call. What is held is refused for now: whoever may approve has to be asked where [`Ruled::Held`] is taken
-    /// apart, and a call that comes back from there has to be ruled on again.
+    /// Rules on a call, and has it wait for people if that is what the ruling says.
     async fn decide(
         &self,
         law: &Law,
         call: Call<Attributed>,
-        place: &Place,
+        leash: &mut Leash,
+        bench: Bench<'_>,
     ) -> Result<Call<Decided>, Refusal> {
         let ruling = law.rules.rule(&call);
         if self.modes.of(&call.stage().operations) == Mode::Observe {
@@ -273,24 +283,22 @@ impl Pep {
         let decision = ruling.decision();
         // What goes on is put before the candidate later, when nothing waits for it.
         let opinion = if decision == Decision::Allow { None } else { self.opinion(law, &call, decision) };
-        let strongest = call.stage().operations.strongest();
-        let (class, operation) = (strongest.class, strongest.id.clone());
         match call.decide(ruling) {
             Ruled::Allowed(call) => Ok(call),
-            Ruled::Denied(call) => {
-                let ruling = Box::new(call.stage().ruling.clone());
-                let refusal = Refusal::PolicyDenied { class, operation, ruling };
-                self.settle(place, call.stage(), decision, Some(refusal.code()));
-                Err(self.refuse(call.account().beside(opinion.as_ref()), decision, refusal).await)
-            }
+            Ruled::Denied(call) => Err(self.deny(&call, opinion.as_ref(), &leash.place).await),
+            // Rare, and large: no other call is to carry its weight.
             Ruled::Held(call) => {
-                let ruling = Box::new(call.stage().ruling.clone());
-                let hold = HoldId::fresh(&*self.clock, &*self.entropy);
-                let refusal = Refusal::Held { class, operation, hold, ruling };
-                self.settle(place, call.stage(), decision, Some(refusal.code()));
-                Err(self.refuse(call.account().beside(opinion.as_ref()), decision, refusal).await)
+                Box::pin(self.hold(call, (law, opinion), &leash.place, &mut leash.ended, bench)).await
             }
         }
+    }
+
+    async fn deny(&self, call: &Call<Denied>, opinion: Option<&Opinion>, place: &Place) -> Refusal {
+        let (strongest, ruling) = (call.stage().operations.strongest(), &call.stage().ruling);
+        let (class, operation) = (strongest.class, strongest.id.clone());
+        let refusal = Refusal::PolicyDenied { class, operation, ruling: Box::new(ruling.clone()) };
+        self.settle(place, call.stage(), Decision::Deny, Some(refusal.code()));
+        self.refuse(call.account().beside(opinion), Decision::Deny, refusal).await
     }
 
     /// What the candidate would rule, if there is one.

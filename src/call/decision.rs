@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::hold::Quorum;
+
 /// The `@id` of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -79,7 +81,7 @@ pub struct Reason {
     pub reason: Option<Arc<str>>,
     /// What to do instead, in the author's words.
     pub advice: Option<Arc<str>>,
-    /// Whose approval lifts it, where one does.
+    /// Whose approval lifts it, where one does: `security`, `2 of security`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Arc<str>>,
 }
@@ -123,10 +125,19 @@ impl Ruling {
         self.reasons.iter().filter(move |reason| all || reason.hold.is_none())
     }
 
-    /// Who may approve: one of each of these groups has to.
-    pub fn approvers(&self) -> BTreeSet<&str> {
+    /// Whose approval it takes, for a hold: that of all of these.
+    pub fn quorums(&self) -> Vec<Quorum<'_>> {
         let held = self.decision == Decision::Hold;
-        self.reasons.iter().filter(|_| held).filter_map(|reason| reason.hold.as_deref()).collect()
+        let terms = self.reasons.iter().filter(|_| held).filter_map(|reason| reason.hold.as_deref());
+        let mut all: Vec<_> = terms.filter_map(Quorum::parse).collect();
+        all.sort_by(|a, b| (a.group, b.votes).cmp(&(b.group, a.votes)));
+        all.dedup_by(|other, first| other.group == first.group);
+        all
+    }
+
+    /// The groups of those.
+    pub fn approvers(&self) -> BTreeSet<&str> {
+        self.quorums().into_iter().map(|quorum| quorum.group).collect()
     }
 
     /// What no policy says.

@@ -61,13 +61,16 @@
 //! let ruling = Ruling::assertion(Decision::Allow, Vec::new(), None, RulesDigest([0; 32]));
 //! ```
 
+pub mod card;
 pub mod decision;
 pub mod facts;
 pub mod grant;
 pub mod handed;
 pub mod hmac;
+pub mod hold;
 pub mod host;
 pub mod id;
+pub mod inert;
 pub mod lease;
 pub mod link;
 pub mod meter;
@@ -79,6 +82,7 @@ pub mod principal;
 pub mod receipt;
 pub mod refusal;
 pub mod secret;
+pub mod shown;
 pub mod stage;
 pub mod target;
 pub mod task;
@@ -87,10 +91,12 @@ pub mod trace;
 pub mod veil;
 pub mod wire;
 
+pub use card::Card;
 pub use decision::{Decision, Mode, Opinion, PolicyId, Reason, RulesDigest, Ruling};
 pub use facts::{Args, Direction, Facts};
 pub use grant::{Budget, Grant};
 pub use handed::{Handed, HandedLink, PeerName};
+pub use hold::{Approval, CallDigest, Hold, HoldState, Quorum, Vote};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, HoldId, LeaseId, TaskId};
 pub use lease::{Dummy, Given, Gone, Leak, Lease, LeaseState, Leased};

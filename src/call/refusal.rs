@@ -5,8 +5,10 @@
 //! says what to do about it. Both are read by people and by language models.
 
 mod advice;
+mod code;
 mod ruled;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -15,8 +17,9 @@ use super::decision::Ruling;
 use super::host::Origin;
 use super::id::HoldId;
 use super::operation::{Class, OperationId};
+use super::operator::OperatorId;
 
-use ruled::{denied, held};
+use ruled::{denied, held, noted};
 
 /// Who has to change something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,30 @@ pub enum Refusal {
         /// Who.
         why: String,
     },
+    /// People were asked, and nobody said yes in time.
+    #[error("`{operation}` ({class}) waited for a person until nobody had answered, hold {hold}")]
+    ApprovalExpired {
+        /// What it would have done.
+        class: Class,
+        /// Its name.
+        operation: OperationId,
+        /// Which hold it was.
+        hold: HoldId,
+    },
+    /// A person said no.
+    #[error("`{operation}` ({class}) was refused by {by}, hold {hold}{}", noted(.note.as_deref()))]
+    ApprovalRefused {
+        /// What it would have done.
+        class: Class,
+        /// Its name.
+        operation: OperationId,
+        /// Which hold it was.
+        hold: HoldId,
+        /// Who.
+        by: OperatorId,
+        /// In whose words why.
+        note: Option<Arc<str>>,
+    },
     /// The request breaks a rule of its protocol.
     #[error("the request breaks the rules of HTTP: {why}")]
     BadRequest {
@@ -94,6 +121,22 @@ pub enum Refusal {
         hold: HoldId,
         /// What the policies said, and who may approve.
         ruling: Box<Ruling>,
+    },
+    /// It would be held, and cannot be shown to anybody.
+    #[error("`{operation}` ({class}) needs a person's approval, and cannot be held: {why}")]
+    HoldImpossible {
+        /// What it would have done.
+        class: Class,
+        /// Its name.
+        operation: OperationId,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// It would be held, and holds cannot be kept.
+    #[error("the call needs a person's approval, and nobody can be asked: {why}")]
+    HoldsUnavailable {
+        /// What is away.
+        why: String,
     },
     /// There was evidence and it does not hold.
     #[error("the caller's identity is refused: {why}")]
@@ -231,6 +274,12 @@ pub enum Refusal {
         /// The limit, bytes.
         limit_bytes: usize,
     },
+    /// People are asked for this task, or this agent, too often.
+    #[error("the call needs a person's approval, and nobody is asked: {why}")]
+    TooManyHolds {
+        /// What there is too much of.
+        why: String,
+    },
     /// The agent took too long to say what it wants.
     #[error("the request did not arrive within {limit_s} s")]
     TooSlow {
@@ -246,78 +295,6 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// All codes, for those who count.
-    pub const CODES: [&'static str; 31] = [
-        "address_forbidden",
-        "agent_gone",
-        "agent_quarantined",
-        "bad_request",
-        "budget_exhausted",
-        "draining",
-        "head_too_large",
-        "held",
-        "identity_invalid",
-        "identity_required",
-        "internal",
-        "journal_unavailable",
-        "lease_refused",
-        "lease_unavailable",
-        "method_refused",
-        "not_tls",
-        "origin_lacks_http2",
-        "origin_mismatch",
-        "origin_protocol",
-        "origin_timeout",
-        "origin_unreachable",
-        "origin_untrusted",
-        "outside_grant",
-        "placeholder_misplaced",
-        "policy_denied",
-        "port_refused",
-        "target_too_long",
-        "task_ended",
-        "tls_handshake",
-        "too_slow",
-        "upgrade_refused",
-    ];
-
-    /// The stable code, shown as `remit-refusal`.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::AddressForbidden { .. } => "address_forbidden",
-            Self::AgentGone => "agent_gone",
-            Self::AgentQuarantined { .. } => "agent_quarantined",
-            Self::BadRequest { .. } => "bad_request",
-            Self::BudgetExhausted { .. } => "budget_exhausted",
-            Self::Draining => "draining",
-            Self::HeadTooLarge { .. } => "head_too_large",
-            Self::Held { .. } => "held",
-            Self::IdentityInvalid { .. } => "identity_invalid",
-            Self::IdentityRequired => "identity_required",
-            Self::Internal => "internal",
-            Self::JournalUnavailable { .. } => "journal_unavailable",
-            Self::LeaseRefused { .. } => "lease_refused",
-            Self::LeaseUnavailable { .. } => "lease_unavailable",
-            Self::MethodRefused { .. } => "method_refused",
-            Self::NotTls { .. } => "not_tls",
-            Self::OriginMismatch { .. } => "origin_mismatch",
-            Self::OriginLacksHttp2 { .. } => "origin_lacks_http2",
-            Self::OriginProtocol { .. } => "origin_protocol",
-            Self::OriginTimeout { .. } => "origin_timeout",
-            Self::OriginUnreachable { .. } => "origin_unreachable",
-            Self::OriginUntrusted { .. } => "origin_untrusted",
-            Self::OutsideGrant { .. } => "outside_grant",
-            Self::PlaceholderMisplaced { .. } => "placeholder_misplaced",
-            Self::PolicyDenied { .. } => "policy_denied",
-            Self::PortRefused { .. } => "port_refused",
-            Self::TaskEnded { .. } => "task_ended",
-            Self::TlsHandshake { .. } => "tls_handshake",
-            Self::TargetTooLong { .. } => "target_too_long",
-            Self::TooSlow { .. } => "too_slow",
-            Self::UpgradeRefused { .. } => "upgrade_refused",
-        }
-    }
-
     /// The HTTP status.
     pub const fn status(&self) -> StatusCode {
         match self {
@@ -326,13 +303,16 @@ impl Refusal {
             }
             Self::AddressForbidden { .. }
             | Self::AgentQuarantined { .. }
+            | Self::ApprovalExpired { .. }
+            | Self::ApprovalRefused { .. }
+            | Self::HoldImpossible { .. }
             | Self::LeaseRefused { .. }
             | Self::OutsideGrant { .. }
             | Self::PlaceholderMisplaced { .. }
             | Self::PolicyDenied { .. }
             | Self::PortRefused { .. }
             | Self::UpgradeRefused { .. } => StatusCode::FORBIDDEN,
-            Self::BudgetExhausted { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::BudgetExhausted { .. } | Self::TooManyHolds { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Held { .. } => StatusCode::TOO_EARLY,
             Self::TaskEnded { .. } => StatusCode::UNAUTHORIZED,
             Self::MethodRefused { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -345,6 +325,7 @@ impl Refusal {
             Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Internal
             | Self::Draining
+            | Self::HoldsUnavailable { .. }
             | Self::JournalUnavailable { .. }
             | Self::LeaseUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::OriginLacksHttp2 { .. }
@@ -374,11 +355,16 @@ impl Refusal {
             | Self::TaskEnded { .. }
             | Self::TlsHandshake { .. }
             | Self::TargetTooLong { .. }
+            | Self::TooManyHolds { .. }
             | Self::TooSlow { .. }
             | Self::UpgradeRefused { .. } => Fault::Agent,
             Self::AddressForbidden { .. }
             | Self::AgentQuarantined { .. }
+            | Self::ApprovalExpired { .. }
+            | Self::ApprovalRefused { .. }
             | Self::Held { .. }
+            | Self::HoldImpossible { .. }
+            | Self::HoldsUnavailable { .. }
             | Self::JournalUnavailable { .. }
             | Self::LeaseRefused { .. }
             | Self::LeaseUnavailable { .. } => Fault::Operator,
@@ -391,12 +377,26 @@ impl Refusal {
         }
     }
 
+    /// The hold that it is about.
+    pub const fn hold(&self) -> Option<HoldId> {
+        match self {
+            Self::ApprovalExpired { hold, .. }
+            | Self::ApprovalRefused { hold, .. }
+            | Self::Held { hold, .. } => Some(*hold),
+            _ => None,
+        }
+    }
+
     /// Whether sending it again can help.
     pub const fn retry(&self) -> Retry {
         match self {
-            Self::Draining | Self::JournalUnavailable { .. } | Self::LeaseUnavailable { .. } => {
-                Retry::After(Duration::from_secs(5))
-            }
+            Self::Draining
+            | Self::HoldsUnavailable { .. }
+            | Self::JournalUnavailable { .. }
+            | Self::LeaseUnavailable { .. } => Retry::After(Duration::from_secs(5)),
+            // The very same call: it joins the hold, or goes out if it is approved by then.
+            Self::Held { .. } => Retry::After(Duration::from_secs(15)),
+            Self::TooManyHolds { .. } => Retry::After(Duration::from_secs(60)),
             Self::OriginTimeout { .. } | Self::OriginUnreachable { .. } => {
                 Retry::After(Duration::from_secs(1))
             }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::decision::{Decision, Mode, Opinion, Ruling};
+use super::hold::Approval;
 use super::host::Origin;
 use super::id::CallId;
 use super::lease::Leased;
@@ -98,6 +99,8 @@ pub struct Attributed {
     pub profile: Arc<AgentProfile>,
     /// The tasks above, nearest first. Each has to be one that could make this call too (INVARIANT I6).
     pub links: Vec<Link>,
+    /// That people approved it, where it was held before.
+    pub approval: Option<Arc<Approval>>,
 }
 
 /// Stage 4: it may go on.
@@ -195,7 +198,8 @@ impl Call<Recognised> {
     /// `identity` and `intent` have told whose it is.
     pub fn attribute(self, principal: Principal, task: Arc<Task>, history: History) -> Call<Attributed> {
         let (profile, links) = (Arc::default(), Vec::new());
-        let stage = Attributed { before: self.stage, principal, task, history, profile, links };
+        let (before, approval) = (self.stage, None);
+        let stage = Attributed { before, principal, task, history, profile, links, approval };
         Call { head: self.head, stage }
     }
 }
@@ -224,6 +228,29 @@ impl Call<Attributed> {
     /// `judge` has ruled, and whatever it says, the operator wants to see and not to stop such calls.
     pub fn observe(self, ruling: Ruling) -> Call<Decided> {
         Call { head: self.head, stage: Decided { before: self.stage, ruling, mode: Mode::Observe } }
+    }
+}
+
+impl Call<Held> {
+    /// To be ruled on again, as it was.
+    pub fn reconsider(self) -> Call<Attributed> {
+        Call { head: self.head, stage: self.stage.before }
+    }
+
+    /// To be ruled on again, with the approval of people.
+    pub fn release(self, approval: Approval) -> Call<Attributed> {
+        let mut call = self.reconsider();
+        call.stage.approval = Some(Arc::new(approval));
+        call
+    }
+}
+
+impl Call<Attributed> {
+    /// With the approval that it had when it was ruled on: for the past, judged again.
+    #[must_use]
+    pub fn approved(mut self, approval: Option<Approval>) -> Self {
+        self.stage.approval = approval.map(Arc::new);
+        self
     }
 }
 

@@ -39,6 +39,7 @@ mod reading;
 mod request;
 mod resource;
 mod rpc;
+mod sentence;
 mod service;
 mod shipped;
 mod soap;

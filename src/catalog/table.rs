@@ -31,6 +31,7 @@ use super::index::{Asked, Leaf, Trie};
 use super::manifest::{About, FORMAT};
 use super::request;
 use super::resource::ResourceTemplate;
+use super::sentence::{self, Sentences};
 use super::template::{Segment, Template};
 use super::tokens::Tokens;
 
@@ -50,6 +51,8 @@ pub(super) struct Table {
     pub(super) credential: Option<Credential>,
     /// Which operations answer with tokens.
     pub(super) tokens: Option<Tokens>,
+    /// What operations do, for people.
+    pub(super) sentences: Sentences,
 }
 
 /// One line of `operations.tsv`.
@@ -103,7 +106,9 @@ impl Table {
         let known = |name: &str| table.class(&format!("{}:{name}", about.name)).is_some();
         let models = table.models.as_ref().map_or(Ok(()), |models| models.check(known));
         let tokens = table.tokens.as_ref().map_or(Ok(()), |tokens| tokens.check(known));
-        models.and(tokens).map_err(|fault| (File::Overrides, fault))?;
+        let sentences = sentence::check(&corrections.sentences, known);
+        models.and(tokens).and(sentences).map_err(|fault| (File::Overrides, fault))?;
+        table.sentences = std::mem::take(&mut corrections.sentences);
         table.credential = corrections.credential.take();
         if let Some(credential) = &table.credential {
             credential.check().map_err(|fault| (File::Overrides, fault))?;
@@ -124,7 +129,8 @@ impl Table {
         }
         let (here, elsewhere, rows, by_id) = (Trie::default(), HashMap::new(), Vec::new(), HashMap::new());
         let (actions, models, credential, tokens) = (Named::default(), None, None, None);
-        let mut table = Self { here, elsewhere, actions, rows, by_id, models, credential, tokens };
+        let sentences = Sentences::new();
+        let mut table = Self { here, elsewhere, actions, rows, by_id, models, credential, tokens, sentences };
         for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
             table.add(about, number, line, corrections)?;
         }
@@ -328,6 +334,8 @@ struct Corrections {
     credential: Option<Credential>,
     #[serde(default)]
     tokens: Option<Tokens>,
+    #[serde(default)]
+    sentences: Sentences,
 }
 
 #[derive(Debug, Deserialize)]

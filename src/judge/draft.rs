@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cedar_policy::{Effect, EntityUid, Policy, PolicySet, Template};
 use miette::Diagnostic;
 
-use crate::call::{PolicyId, Reason};
+use crate::call::{PolicyId, Quorum, Reason};
 
 use super::error::{Cause, Place, Problem};
 use super::footprint::Footprint;
@@ -288,11 +288,12 @@ fn holds(parsed: &Parsed) -> Result<(), (String, &'static str)> {
         let why = "`@hold` stands at a permit, and only a forbid holds a call".to_owned();
         return Err((why, "permit without it, and put `@hold` at a forbid of the same calls"));
     }
-    if group.is_empty() || group.len() > NAME_BYTES || !group.chars().all(usable) {
+    let names_one = |group: &str| !group.is_empty() && group.len() <= NAME_BYTES && group.chars().all(usable);
+    if !Quorum::parse(group).is_some_and(|quorum| names_one(quorum.group)) {
         let why = format!("`@hold` names no group of people: `{group}`");
         return Err((
             why,
-            "write `@hold(\"approvers\")`: letters, digits, `.`, `-`, `_`, `:` and `/` are wanted",
+            "write `@hold(\"approvers\")` or `@hold(\"2 of approvers\")`: letters, digits, `.`, `-`, `_`, `:` and `/` are wanted",
         ));
     }
     if !policy.to_json().is_ok_and(|json| asks_for_approval(&json)) {

@@ -6,6 +6,8 @@
 //! Cedar knows allow and deny. Hold is a third thing that is made of two answers: where nothing but forbids with `@hold`
 //! stands against a call, and the same question with `context.approved` true is allowed, a person may let it through. If
 //! anything else stands against it, or the second question fails, it is a deny: nobody is asked for an approval in vain.
+//! A call that comes with an approval is asked both questions too, and gets the second answer if people were asked about
+//! every policy that stands against it now.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use cedar_policy::Policy;
 use moka::sync::Cache;
 
 use crate::call::{
-    Attributed, Call, Decision, Operation, PolicyId, Reason, Recognition, RulesDigest, Ruling, Task,
+    Approval, Attributed, Call, Decision, Operation, PolicyId, Reason, Recognition, RulesDigest, Ruling, Task,
 };
 
 use super::footprint::Footprint;
@@ -72,6 +74,11 @@ impl Verdict {
             && self.note.is_none()
             && !self.reasons.is_empty()
             && self.reasons.iter().all(|reason| reason.hold.is_some())
+    }
+
+    /// Whether people were asked about every policy that stands against it.
+    fn is_lifted_by(&self, approval: &Approval) -> bool {
+        self.reasons.iter().all(|reason| approval.policies().contains(&reason.policy))
     }
 }
 
@@ -187,7 +194,12 @@ impl Rules {
     ) -> Verdict {
         let ask = |approved| self.ask_in_time(call, asker, operation, approved, began);
         let verdict = ask(Approved::No);
-        if verdict.may_be_held() { held(verdict, ask(Approved::AsIf)) } else { verdict }
+        if !verdict.may_be_held() {
+            return verdict;
+        }
+        let lifted = ask(Approved::AsIf);
+        let given = call.stage().approval.as_deref().is_some_and(|approval| verdict.is_lifted_by(approval));
+        if given && lifted.decision == Decision::Allow { lifted } else { held(verdict, lifted) }
     }
 
     fn ask_in_time(

@@ -20,6 +20,7 @@ mod footprint;
 pub mod format;
 mod granted;
 mod groups;
+pub mod hold;
 pub mod lab;
 mod load;
 mod names;

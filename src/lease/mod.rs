@@ -45,3 +45,4 @@ pub use place::{Place, Spot};
 pub use placeholder::Look;
 pub use ports::{LeaseError, Ports, TaskEnds, Told, Witness};
 pub use provider::{Material, MintError, Minted, Need, Provider, Returned};
+pub use seal::Vault;

@@ -74,6 +74,28 @@ impl Seal {
     }
 }
 
+/// Seals what others keep on disk and is not for every reader of it. With a key of its own, so that nothing of a lease can
+/// be put in its place.
+#[derive(Debug)]
+pub struct Vault(Seal);
+
+impl Vault {
+    /// With what the file of the key holds; none: that is too short to be a key.
+    pub fn new(key: &Secret<Vec<u8>>, entropy: Arc<dyn Entropy>) -> Option<Self> {
+        Seal::new(&derived(key, "vault"), entropy).map(Self)
+    }
+
+    /// Seals a text for one purpose.
+    pub fn shut(&self, text: &str, purpose: &str) -> Option<Vec<u8>> {
+        self.0.shut(text, purpose)
+    }
+
+    /// The text, if it was sealed with this key for this purpose.
+    pub fn open(&self, sealed: &[u8], purpose: &str) -> Option<Secret<String>> {
+        self.0.open(sealed, purpose)
+    }
+}
+
 impl std::fmt::Debug for Seal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Seal(..)")

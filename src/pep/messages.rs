@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 
 use super::closing::nanoseconds;
+use super::holding::{Bench, Sent};
 use super::{Law, Pep};
 use crate::accept::refuse;
 use crate::call::stage::Upgrade;
@@ -148,7 +149,8 @@ impl Messages {
         }
         // Under the rules of now, not of when the stream began.
         let law = self.pep.law.borrow().clone();
-        let call = self.pep.decide(&law, call, &leash.place).await?;
+        let bench = Bench { sent: Sent::Message(message), agent: None };
+        let call = self.pep.decide(&law, call, &mut leash, bench).await?;
         let opinion = self.opinion(&law, &call);
         if counted {
             self.count(call, &leash.place, at, bytes, opinion).await?;

@@ -44,13 +44,23 @@ const OUTCOMES: [Outcome; 7] = [
     Outcome::Unknown,
 ];
 
+/// One for each code, and one for what has none.
+#[derive(Debug)]
+struct ByCode([Counter; Refusal::CODES.len() + 1]);
+
+impl Default for ByCode {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
 /// The walk's counters.
 #[derive(Debug, Default)]
 pub struct Meters {
     /// By class (the last: refused before it had one) and decision.
     calls: [[Counter; DECISIONS.len()]; 4],
     /// As [`Refusal::CODES`]; the last: any other.
-    refusals: [Counter; Refusal::CODES.len() + 1],
+    refusals: ByCode,
     /// By decision, of calls that were only observed.
     observed: [Counter; DECISIONS.len()],
     /// By the decision of the rules in force and that of the candidate.
@@ -87,7 +97,7 @@ impl Meters {
 
     pub(super) fn refused(&self, code: &str) {
         let at = Refusal::CODES.iter().position(|one| *one == code).unwrap_or(Refusal::CODES.len());
-        if let Some(counter) = self.refusals.get(at) {
+        if let Some(counter) = self.refusals.0.get(at) {
             counter.add();
         }
     }
@@ -142,7 +152,7 @@ impl Meters {
     /// Refusals by code, connections that were turned away among them.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let codes = Refusal::CODES.into_iter().chain(["other"]);
-        codes.zip(&self.refusals).map(|(code, counter)| (code, counter.count()))
+        codes.zip(&self.refusals.0).map(|(code, counter)| (code, counter.count()))
     }
 
     /// Ends of opened calls.

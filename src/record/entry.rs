@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
 use super::facts::{CallFacts, RefusalFacts, TaskFacts, Text};
+use super::hold::{HoldFacts, VoteFacts};
 use super::lease::LeaseFacts;
 use crate::call::{AgentProfile, CallId, Closing, EntryId, Host, PeerName, SpiffeId, TaskId, Timestamp};
 
@@ -71,6 +72,12 @@ pub enum What {
         #[serde(with = "instant")]
         until: Timestamp,
     },
+    /// People are asked about a call.
+    HoldOpened(Box<HoldFacts>),
+    /// Somebody said yes or no.
+    HoldVoted(Box<VoteFacts>),
+    /// A hold came into another state: approved, refused, expired, spent by a call, or void.
+    HoldSettled(Box<HoldFacts>),
     /// A credential was given for a task.
     LeaseMinted(Box<LeaseFacts>),
     /// It is not used any more, and whoever gave it is to be told; with `overdue`: and it should be gone by now.
@@ -212,6 +219,9 @@ impl What {
             Self::TaskOpened(_) => "task_opened",
             Self::TaskEnded { .. } => "task_ended",
             Self::TaskRenewed { .. } => "task_renewed",
+            Self::HoldOpened(_) => "hold_opened",
+            Self::HoldVoted(_) => "hold_voted",
+            Self::HoldSettled(_) => "hold_settled",
             Self::LeaseMinted(_) => "lease_minted",
             Self::LeaseRevoking(_) => "lease_revoking",
             Self::LeaseRevoked(_) => "lease_revoked",

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use super::entry::What;
 use super::facts::{RefusalFacts, TaskFacts, Text};
+use super::hold::{HoldFacts, VoteFacts};
 use super::lease::LeaseFacts;
 use crate::call::{
-    AgentProfile, Host, Lease, LeaseState, PeerName, Refusal, RulesDigest, SpiffeId, Task, TaskId, Timestamp,
+    AgentProfile, Hold, HoldState, Host, Lease, LeaseState, PeerName, Refusal, RulesDigest, SpiffeId, Task,
+    TaskId, Timestamp, Vote,
 };
 
 /// Something worth an entry of its own, see [`Journal::note`](super::Journal::note).
@@ -37,6 +39,10 @@ pub enum Event<'a> {
         /// Until when.
         until: Timestamp,
     },
+    /// A hold came into its state.
+    Hold(&'a Hold),
+    /// Somebody voted on a hold.
+    Voted(&'a Hold, &'a Vote),
     /// A lease came into its state.
     Lease(&'a Lease),
     /// A lease should be gone, and is not.
@@ -125,6 +131,11 @@ impl Event<'_> {
             Self::TaskOpened(task) => What::TaskOpened(TaskFacts::from(task)),
             Self::TaskEnded { task, why } => What::TaskEnded { task, why: Text::new(why) },
             Self::TaskRenewed { task, until } => What::TaskRenewed { task, until },
+            Self::Hold(hold) if hold.state == HoldState::Waiting => {
+                What::HoldOpened(Box::new(HoldFacts::of(hold)))
+            }
+            Self::Hold(hold) => What::HoldSettled(Box::new(HoldFacts::of(hold))),
+            Self::Voted(hold, vote) => What::HoldVoted(Box::new(VoteFacts::of(hold, vote))),
             Self::Lease(lease) => lease_entry(lease, LeaseFacts::of(lease, false)),
             Self::LeaseOverdue(lease) => lease_entry(lease, LeaseFacts::of(lease, true)),
             Self::AgentRegistered { agent, profile, hosts, behind } => What::AgentRegistered {

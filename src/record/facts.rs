@@ -11,11 +11,12 @@ use http::{HeaderMap, HeaderName, Version, header};
 use serde::{Deserialize, Serialize};
 
 use super::entry::instant;
+use super::hold::ApprovalFacts;
 use crate::call::stage::Upgrade;
 use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
-    Account, AgentProfile, Attributed, CallId, Claims, Decision, Evidence, Head, History, Link, Mode,
+    Account, AgentProfile, Attributed, CallId, Claims, Decision, Evidence, Head, History, HoldId, Link, Mode,
     Operation, Operations, Opinion, PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId, Target, Task,
     TaskId, Terms, Timestamp,
 };
@@ -72,8 +73,14 @@ pub struct CallFacts {
     pub note: Option<Text>,
     /// Under which rules.
     pub rules: Option<String>,
+    /// That people approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Box<ApprovalFacts>>,
     /// Why it was refused.
     pub refusal: Option<RefusalFacts>,
+    /// The hold that it waited for, or whose end refused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldId>,
     /// Where policies are only observed: what they say. The call went on all the same, so `decision` is `allow`, and by no
     /// policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,7 +244,11 @@ impl CallFacts {
                 .unwrap_or_default(),
             note: forceful.and_then(|r| r.note().map(Text::new)),
             rules: ruling.map(|r| r.rules().to_string()),
+            approval: attributed
+                .and_then(|a| a.approval.as_deref())
+                .map(|approval| Box::new(ApprovalFacts::of(approval))),
             refusal: None,
+            hold: None,
             observed,
             candidate: candidate.cloned().map(Box::new),
         }

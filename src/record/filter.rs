@@ -66,6 +66,10 @@ impl Shape {
             What::Opened(facts) | What::Refused(facts) => bare.called(facts),
             What::TaskOpened(task) => Self { agent: Some(task.agent.clone()), task: Some(task.task), ..bare },
             What::TaskEnded { task, .. } => Self { task: Some(*task), ..bare },
+            What::HoldOpened(hold) | What::HoldSettled(hold) => {
+                Self { agent: Some(hold.agent.clone()), task: Some(hold.task), ..bare }
+            }
+            What::HoldVoted(vote) => Self { task: Some(vote.task), ..bare },
             What::LeaseMinted(lease)
             | What::LeaseRevoking(lease)
             | What::LeaseRevoked(lease)

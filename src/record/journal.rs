@@ -217,6 +217,7 @@ impl Journal {
         let after_ns = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
         let mut facts = CallFacts::of(account);
         facts.refusal = Some(RefusalFacts::of(refusal, Some(after_ns)));
+        facts.hold = refusal.hold();
         let what = What::Refused(Box::new(facts));
         self.submit(&what, self.strength(Class::Read), Effect::Neither, receipt).await
     }

@@ -21,6 +21,7 @@ pub mod facts;
 pub mod checkpoint;
 mod disk;
 mod filter;
+mod hold;
 mod inbox;
 mod index;
 pub mod journal;

@@ -9,11 +9,13 @@ use tokio::sync::watch;
 
 use super::ports::TaskPorts;
 use super::reload::{Reload, Reloaded};
-use crate::call::{Dummy, Lease, RulesDigest, Task, TaskId, Timestamp};
+use crate::call::{Card, Dummy, Hold, HoldId, Lease, Operator, RulesDigest, Task, TaskId, Timestamp};
+use crate::judge::hold::Ballot;
 use crate::pep::Pep;
+use crate::pep::desk::DeskError;
 use crate::record::Event;
 use crate::telemetry::{Scrape, metrics};
-use crate::web::{self, NodeFacts, TaskEvent};
+use crate::web::{self, NodeFacts, NotVoted, TaskEvent};
 
 pub(super) struct Administered {
     pub(super) facts: NodeFacts,
@@ -61,6 +63,26 @@ impl web::Node for Administered {
 
     fn leases(&self, task: Option<TaskId>) -> (Vec<Lease>, Timestamp) {
         (self.pep.leases.leases(task), self.pep.clock.now())
+    }
+
+    fn holds(&self) -> Vec<(Arc<Hold>, Arc<Card>)> {
+        self.pep.desk.list()
+    }
+
+    fn hold(&self, id: HoldId) -> Option<(Arc<Hold>, Arc<Card>)> {
+        self.pep.desk.show(id)
+    }
+
+    fn vote(&self, ballot: Ballot, voter: Operator) -> BoxFuture<'_, Result<Arc<Hold>, NotVoted>> {
+        async move {
+            self.pep.desk.vote(ballot, voter).await.map_err(|error| match error {
+                DeskError::Vote(why) => NotVoted::Refused(why),
+                DeskError::Book(_) | DeskError::Closed | DeskError::Journal(_) | DeskError::Unsealed => {
+                    NotVoted::Unavailable(error.to_string())
+                }
+            })
+        }
+        .boxed()
     }
 
     fn dummies(&self, task: TaskId) -> (Vec<Dummy>, Vec<String>) {

@@ -6,6 +6,7 @@
 //! It must not open, create or check files other than the configuration itself.
 
 mod agents;
+mod holds;
 mod identity;
 mod leases;
 mod otlp;
@@ -28,6 +29,7 @@ use crate::call::{Mode, ServiceName, TrustDomain};
 use crate::catalog::Own;
 
 pub use agents::{Agent, Peer, Tasks};
+pub use holds::Holds;
 pub use identity::Identity;
 pub use leases::{Lease, LeaseProvider};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
@@ -68,6 +70,8 @@ pub struct Config {
     pub catalog_hosts: Vec<Own>,
     /// The credentials that remit holds.
     pub leases: Vec<Lease>,
+    /// How held calls wait for people.
+    pub holds: Holds,
     /// How origins are reached and trusted.
     pub upstream: Upstream,
     /// Every bound and every deadline.
@@ -260,6 +264,7 @@ impl Raw<'_> {
             catalog_dirs,
             catalog_hosts,
             leases: self.leases(root.sections("leases")),
+            holds: holds::holds(root.section("holds")),
             upstream: self.upstream(root.section("upstream")),
             limits: limits(root.section("limits")),
             telemetry: self.telemetry(root.section("telemetry")),

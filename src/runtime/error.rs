@@ -49,6 +49,12 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The holds.
+    #[error("the holds cannot be used: {why}")]
+    Holds {
+        /// What is wrong.
+        why: String,
+    },
     /// It was interrupted while it read what was kept.
     #[error("the start was interrupted while tasks were read")]
     Interrupted,

@@ -51,9 +51,10 @@ pub(super) struct Around<'a> {
 pub(super) async fn start(
     config: &Config,
     catalog: &Catalog,
-    around: Around<'_>,
+    around: &Around<'_>,
 ) -> Result<Arc<Broker>, StartError> {
     let Around { clock, entropy, store, journal, tasks, fetch } = around;
+    let (clock, entropy, store) = (*clock, *entropy, *store);
     let key = private_file::load_or_make(&config.state_dir.join("lease.key"), || fresh_key(&**entropy))?;
     let since = Timestamp::from_unix_s(clock.now().unix_s().saturating_sub(SHOWN.as_secs()));
     let book = store.clone();
@@ -65,7 +66,7 @@ pub(super) async fn start(
     };
     let own = OwnSecrets::new(store.clone(), &key, entropy.clone(), &kept.own).ok_or_else(short)?;
     let asking = provider::Ports {
-        fetch,
+        fetch: fetch.clone(),
         clock: clock.clone(),
         entropy: entropy.clone(),
         svids: config.identity.workload_api.clone().map(|endpoint| Arc::new(OwnSvids(endpoint)) as _),
@@ -79,8 +80,8 @@ pub(super) async fn start(
         clock: clock.clone(),
         entropy: entropy.clone(),
         book: store.clone(),
-        witness: Arc::new(Diary(journal.clone())),
-        tasks: Arc::new(Ends(tasks.clone())),
+        witness: Arc::new(Diary((*journal).clone())),
+        tasks: Arc::new(Ends((*tasks).clone())),
     };
     let broker = Broker::new(entries, &key, ports).ok_or_else(short)?;
     broker.resume(kept).await;

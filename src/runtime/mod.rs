@@ -9,6 +9,7 @@ pub mod clock;
 mod collector;
 pub mod config;
 mod error;
+mod holds;
 mod kept;
 mod leases;
 mod measure;
@@ -135,6 +136,7 @@ impl Node {
         let Self { facts, pep, store, reload: _, followers, listening: _, drain, proxy, reaper, around } =
             self;
         drain.send_replace(true);
+        pep.desk.close();
         let mut done = Box::pin(async {
             for listener in proxy {
                 let _panicked_or_done = listener.await;

@@ -20,7 +20,7 @@ use super::measure::Measured;
 use super::ports::TaskPorts;
 use super::reload::{self, Loaders, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reaper, write_node_file};
-use super::{kept, leases, peers, workload};
+use super::{holds, kept, leases, peers, workload};
 use crate::accept::ca::Ca;
 use crate::accept::listen::Listener;
 use crate::accept::{self, Front, Walk};
@@ -71,8 +71,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tasks: &tasks,
         fetch: Arc::new(upstream.clone()),
     };
-    let leases = leases::start(&config, &law.catalog, around).await?;
+    let leases = leases::start(&config, &law.catalog, &around).await?;
     let (law, current) = watch::channel(law);
+    let (desk, clerk) = holds::open(&config, &around, current.clone()).await?;
     let reload = Arc::new(Reload::new(config.clone(), loaders, law, journal.clone(), read));
     let pep = Pep {
         law: current,
@@ -80,6 +81,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         identity: believe(&config, &tokens, &bundles, &clock).believing(chains.clone()),
         chains,
         tasks: tasks.clone(),
+        desk,
         leases: leases.clone(),
         journal: journal.clone(),
         upstream: upstream.clone(),
@@ -114,6 +116,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let mut around = vec![
         tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
+        clerk,
         tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
         tokio::spawn(leases.look_after()),
     ];

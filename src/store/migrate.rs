@@ -3,10 +3,11 @@
 use rusqlite::{Connection, Transaction};
 
 /// In their order; the first is number 1. What stands here has run somewhere and is never changed.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_tasks.sql"),
     include_str!("migrations/0002_agents.sql"),
     include_str!("migrations/0003_leases.sql"),
+    include_str!("migrations/0004_holds.sql"),
 ];
 
 /// The version after all migrations.

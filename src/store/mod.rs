@@ -1,10 +1,11 @@
-//! What has to outlive the process and is no entry of the journal: tasks and their ends, agents in quarantine, leases.
+//! What has to outlive the process and is no entry of the journal: tasks and their ends, agents in quarantine, leases, holds.
 //!
 //! It implements the book traits that rooms own, and has no interface of its own: a storage interface wider than the
 //! question would freeze both sides. SQL stands here and nowhere else. It must not know what a task means.
 //!
 //! Nothing on the way of a call comes here. Opening and ending a task wait for the disk.
 
+mod holds;
 mod leases;
 mod migrate;
 mod sqlite;

@@ -41,6 +41,8 @@ pub(super) const ARG_EXTERNAL: &str = "remit.args.external";
 pub(super) const ARG_RECIPIENTS: &str = "remit.args.recipients";
 pub(super) const ARG_ROWS: &str = "remit.args.rows";
 pub(super) const ARG_VISIBILITY: &str = "remit.args.visibility";
+/// Who approved the call, where it was held before.
+pub(super) const APPROVAL_BY: &str = "remit.approval.by";
 pub(super) const CALL: &str = "remit.call.id";
 /// What policies that are a candidate for the place of those in force would have ruled; `differs`: whether that is other than
 /// what these say.
@@ -54,6 +56,8 @@ pub(super) const DECISION: &str = "remit.decision";
 pub(super) const DIRECTION: &str = "remit.direction";
 pub(super) const ENTRY: &str = "remit.journal.entry";
 pub(super) const EVIDENCE: &str = "remit.agent.evidence";
+/// The hold that the call waited for, or went out with.
+pub(super) const HOLD: &str = "remit.hold.id";
 pub(super) const INTENT: &str = "remit.task.intent";
 /// The lease whose credential the call carried; `short_lived`: whether that ends with the task or soon after.
 pub(super) const LEASE: &str = "remit.lease.id";

@@ -164,6 +164,11 @@ fn ours(all: &mut Attributes, facts: &CallFacts) {
     let decision = facts.decision.map(crate::call::Decision::as_str);
     all.text_if(name::DECISION, decision.or(facts.refusal.as_ref().map(|_| "deny")));
     all.list(name::POLICIES, facts.policies.iter().map(ToString::to_string));
+    if let Some(approval) = &facts.approval {
+        all.list(name::APPROVAL_BY, approval.by.iter().map(ToString::to_string));
+    }
+    let hold = facts.approval.as_ref().map(|approval| approval.hold).or(facts.hold);
+    all.text_if(name::HOLD, hold.as_ref());
     if let Some(observed) = &facts.observed {
         all.text(name::OBSERVED_DECISION, observed.decision.as_str());
         all.list(name::OBSERVED_POLICIES, observed.policies.iter().map(ToString::to_string));

@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod find;
 mod format;
+mod holds;
 mod import;
 mod leases;
 mod log;
@@ -63,6 +64,9 @@ enum Verb {
     Agent(agent::Arguments),
     Policy(offline::PolicyArguments),
     Catalog(offline::CatalogArguments),
+    Holds(holds::Holds),
+    Approve(holds::Approve),
+    Refuse(holds::Refuse),
     Audit(audit::Arguments),
     Ca(ca::Arguments),
 }
@@ -83,6 +87,9 @@ impl Verb {
     fn start(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Agent(arguments) => block_on(agent::run(arguments)),
+            Self::Approve(arguments) => block_on(holds::approve(arguments)),
+            Self::Holds(arguments) => block_on(holds::holds(arguments)),
+            Self::Refuse(arguments) => block_on(holds::refuse(arguments)),
             Self::Audit(arguments) => audit::run(arguments),
             Self::Ca(arguments) => ca::run(&arguments),
             Self::Catalog(arguments) => offline::catalog(arguments),

@@ -21,6 +21,7 @@ use crate::call::{
     AgentProfile, Attributed, Call, Entropy, Head, Host, IntentName, Link, Operations, Origin, Presented,
     Principal, Scheme, SpiffeId, Target, Task, TaskId, Terms, TraceContext,
 };
+use crate::judge::hold;
 use crate::record::sweep::{Lines, Piece, Said, Sweep};
 use crate::record::{CallFacts, JournalError, TaskFacts};
 
@@ -82,7 +83,11 @@ impl Past {
         let own = task(facts.task?, &agent, facts.intent.as_ref()?);
         let principal = Principal { agent, evidence: facts.evidence?, claims: facts.claims.clone() };
         let recognised = Call::intercepted(head(facts)?, presented).recognise(operations);
-        let attributed = recognised.attribute(principal, own, facts.history.clone()?);
+        let approval = facts
+            .approval
+            .as_deref()
+            .map(|given| hold::recalled(given.hold, given.by.clone(), given.policies.clone()));
+        let attributed = recognised.attribute(principal, own, facts.history.clone()?).approved(approval);
         self.without_task.fetch_add(u64::from(missing), Ordering::Relaxed);
         Some(attributed.standing_in(profile(&facts.profile), links.collect()))
     }

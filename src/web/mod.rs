@@ -11,6 +11,7 @@ mod admin_token;
 mod agents;
 mod guard;
 mod health;
+mod holds;
 mod leases;
 mod opening;
 mod policies;
@@ -30,9 +31,13 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 
-use crate::call::{Dummy, Host, Lease, RulesDigest, SpiffeId, Task, TaskId, Timestamp, TrustDomain};
+use crate::call::{
+    Card, Dummy, Hold, HoldId, Host, Lease, Operator, RulesDigest, SpiffeId, Task, TaskId, Timestamp,
+    TrustDomain,
+};
 use crate::identity::TaskTokens;
 use crate::intent::{Registration, TaskEnd, Tasks};
+use crate::judge::hold::{Ballot, NoVote};
 
 pub use admin_token::AdminToken;
 pub use problem::Problem;
@@ -82,6 +87,12 @@ pub trait Node: Send + Sync {
     fn metrics(&self) -> (&'static str, String);
     /// The leases that are known, oldest first, those of one task if one is named; and what time it is.
     fn leases(&self, task: Option<TaskId>) -> (Vec<Lease>, Timestamp);
+    /// All holds that are known, oldest first, with what people are shown of the calls.
+    fn holds(&self) -> Vec<(Arc<Hold>, Arc<Card>)>;
+    /// One of them.
+    fn hold(&self, id: HoldId) -> Option<(Arc<Hold>, Arc<Card>)>;
+    /// Casts a vote; the hold as it is then. MUST be ready only once the vote is written.
+    fn vote(&self, ballot: Ballot, voter: Operator) -> BoxFuture<'_, Result<Arc<Hold>, NotVoted>>;
     /// What an agent is configured with for a task in the place of credentials, and the names of the variables that hold secrets
     /// of the node and must not be inherited.
     fn dummies(&self, task: TaskId) -> (Vec<Dummy>, Vec<String>);
@@ -89,6 +100,17 @@ pub trait Node: Send + Sync {
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>>;
     /// Writes an event to the journal. MUST be ready only once it is written.
     fn record(&self, event: TaskEvent) -> BoxFuture<'_, Result<(), String>>;
+}
+
+/// Why a vote came to nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotVoted {
+    /// It does not count.
+    #[error(transparent)]
+    Refused(#[from] NoVote),
+    /// It cannot be written down.
+    #[error("the vote cannot be written down: {0}")]
+    Unavailable(String),
 }
 
 /// What an operator may ask about a node.
@@ -173,6 +195,10 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/v1/agents/forget", post(agents::forget))
         .route("/v1/agents/quarantine", post(agents::quarantine))
         .route("/v1/agents/release", post(agents::release))
+        .route("/v1/holds", get(holds::list))
+        .route("/v1/holds/{id}", get(holds::show))
+        .route("/v1/holds/{id}/approve", post(holds::approve))
+        .route("/v1/holds/{id}/refuse", post(holds::refuse))
         .route("/v1/leases", get(leases::list))
         .route("/v1/tasks", get(tasks::list).post(opening::open))
         .route("/v1/tasks/end", post(tasks::end_all))

@@ -39,7 +39,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
             "web",
         ],
     ),
-    ("store", &["call", "intent", "lease"]),
+    ("store", &["call", "intent", "judge", "lease"]),
     ("telemetry", &["call", "record"]),
     ("terminal", &["accept", "call", "catalog", "judge", "record", "runtime"]),
     ("web", &["call", "catalog", "identity", "intent", "judge", "record"]),
@@ -80,7 +80,8 @@ const FENCES: [(&str, &[&str]); 15] = [
 ];
 
 /// A proof's constructor, and the one file that may call it.
-const PROOFS: [(&str, &str); 3] = [
+const PROOFS: [(&str, &str); 4] = [
+    ("Approval::assertion(", "judge/hold.rs"),
     ("Ruling::assertion(", "judge/engine.rs"),
     ("Opened::assertion(", "record/journal.rs"),
     ("Receipt::assertion(", "record/journal.rs"),

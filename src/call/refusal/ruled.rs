@@ -1,15 +1,17 @@
 //! How a ruling reads.
 
 use crate::call::decision::Ruling;
+use crate::call::hold::Quorum;
 use crate::call::id::HoldId;
 use crate::call::operation::{Class, OperationId};
 
 pub(super) fn held(class: Class, operation: &OperationId, hold: HoldId, ruling: &Ruling) -> String {
-    let approvers: Vec<_> = ruling.approvers().into_iter().map(|group| format!("`{group}`")).collect();
-    let mut text = format!(
-        "`{operation}` ({class}) is held for a person of {}, hold {hold}",
-        approvers.join(" and one of ")
-    );
+    let people = |Quorum { group, votes }: Quorum<'_>| match votes {
+        1 => format!("a person of `{group}`"),
+        votes => format!("{votes} people of `{group}`"),
+    };
+    let approvers: Vec<_> = ruling.quorums().into_iter().map(people).collect();
+    let mut text = format!("`{operation}` ({class}) is held for {}, hold {hold}", approvers.join(" and "));
     for reason in ruling.told().filter_map(|reason| reason.reason.as_ref()) {
         text.push_str(": ");
         text.push_str(reason);
@@ -37,4 +39,8 @@ pub(super) fn denied(class: Class, operation: &OperationId, ruling: &Ruling) -> 
         text.push_str(note);
     }
     text
+}
+
+pub(super) fn noted(note: Option<&str>) -> String {
+    note.map(|note| format!(": {note}")).unwrap_or_default()
 }
