@@ -18,6 +18,7 @@ use crate::call::{
 };
 use crate::identity::{Claim, Identity, KeyError};
 use crate::intent;
+use crate::judge::hold::{self, Holds};
 
 const START_S: u64 = 1_800_000_000;
 /// Nothing on loopback takes this long; a test that waits longer hangs.
@@ -48,6 +49,7 @@ struct FakeNode {
     policy_error: Mutex<Option<String>>,
     events: Mutex<Vec<TaskEvent>>,
     leases: Mutex<Vec<Lease>>,
+    holds: Mutex<Vec<(Arc<Hold>, Arc<Card>)>>,
     dummies: Mutex<Vec<Dummy>>,
     /// While set, writing to the journal waits for the second after it told the first.
     gate: Mutex<Option<(Arc<Notify>, Arc<Notify>)>>,
@@ -87,6 +89,22 @@ impl Node for FakeNode {
 
     fn leases(&self, _task: Option<TaskId>) -> (Vec<Lease>, Timestamp) {
         (self.leases.lock().unwrap().clone(), Timestamp::from_unix_s(START_S))
+    }
+
+    fn holds(&self) -> Vec<(Arc<Hold>, Arc<Card>)> {
+        self.holds.lock().unwrap().clone()
+    }
+
+    fn hold(&self, id: HoldId) -> Option<(Arc<Hold>, Arc<Card>)> {
+        self.holds.lock().unwrap().iter().find(|(hold, _)| hold.id == id).cloned()
+    }
+
+    fn vote(&self, ballot: Ballot, voter: Operator) -> BoxFuture<'_, Result<Arc<Hold>, NotVoted>> {
+        Box::pin(async move {
+            let (hold, _) = self.hold(ballot.hold).ok_or(NoVote::Unknown(ballot.hold))?;
+            let holds = Holds::new(hold::Settings::default(), [(*hold).clone()]);
+            Ok(Arc::new(holds.vote(&ballot, &voter, &hold.rules, Timestamp::from_unix_s(START_S))?))
+        })
     }
 
     fn dummies(&self, _task: TaskId) -> (Vec<Dummy>, Vec<String>) {
@@ -144,6 +162,7 @@ async fn stand() -> Stand {
         port_error: Mutex::default(),
         events: Mutex::default(),
         leases: Mutex::default(),
+        holds: Mutex::default(),
         dummies: Mutex::default(),
         gate: Mutex::default(),
     });

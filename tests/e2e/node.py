@@ -110,6 +110,8 @@ class Node:
             f"[identity]\ntrust_domain = \"example.org\"\ndefault_agent = {toml(settings.default_agent)}\n"
             f"{settings.identity}\n{policies}\n"
             f"[upstream]\ntrust = {toml(settings.trust)}\n[upstream.resolve]\n{resolve}\n"
+            # Nobody is there to answer; tests that play a person say otherwise.
+            f"{'' if '[holds]' in settings.extra else '[holds]' + chr(10) + 'patience_s = 0'}\n"
             f"[telemetry]\notlp_endpoint = {toml(settings.otlp)}\n{settings.extra}\n")
 
     def start(self, within: float = 30) -> Node:

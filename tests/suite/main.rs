@@ -14,6 +14,7 @@ mod chain;
 mod crash;
 mod flow;
 mod harness;
+mod holds;
 mod house;
 mod laboratory;
 mod leases;

