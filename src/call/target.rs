@@ -7,7 +7,7 @@ use std::fmt;
 /// `raw` is what is forwarded, `path` what catalog and policies read. Where one server could read the raw form as
 /// another path than the next server would, [`Target::parse`] refuses it: what was judged is what is sent
 /// (INVARIANT I4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Target {
     raw: String,
     path: String,
@@ -53,6 +53,14 @@ impl fmt::Display for Target {
     /// The path alone: query values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)
+    }
+}
+
+impl fmt::Debug for Target {
+    /// The same: what is printed for a developer ends in logs, too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query = if self.query_at.is_some() { "?.." } else { "" };
+        write!(f, "Target({}{query})", self.path)
     }
 }
 

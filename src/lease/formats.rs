@@ -13,8 +13,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use http::header::{self, HeaderName};
 use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
 
 use crate::call::Head;
+
+/// How often escapes are undone.
+const JSON_DEPTH: usize = 3;
 
 static FORMATS: LazyLock<Formats> = LazyLock::new(|| Formats::read(include_str!("formats.tsv")));
 
@@ -133,6 +137,56 @@ impl Formats {
     }
 }
 
+impl Formats {
+    /// The same in a body or a message, as it is and with its escapes undone: a key is the same key where each of its letters is
+    /// spelt out. JSON inside of JSON is looked into as deep as APIs have it.
+    fn in_text(&self, text: &[u8], ours: &impl Fn(&str) -> bool) -> Option<&'static str> {
+        if let Some(found) = self.find(text, Place::Anywhere, ours) {
+            return Some(found);
+        }
+        let mut plain = Zeroizing::new(Vec::new());
+        for depth in 0..JSON_DEPTH {
+            let from = if depth == 0 { text } else { plain.as_slice() };
+            let Some(next) = unescaped(from) else { break };
+            plain = next;
+            if let Some(found) = self.find(&plain, Place::Anywhere, ours) {
+                return Some(found);
+            }
+        }
+        memchr::memchr(b'%', text)?;
+        let decoded: Zeroizing<Vec<u8>> = Zeroizing::new(percent_encoding::percent_decode(text).collect());
+        self.find(&decoded, Place::Anywhere, ours)
+    }
+}
+
+/// A text without the escapes of JSON (RFC 8259 §7); none: it has none.
+fn unescaped(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut at = memchr::memchr(b'\\', text)?;
+    let mut out = Zeroizing::new(Vec::with_capacity(text.len()));
+    out.extend_from_slice(text.get(..at)?);
+    while let Some(byte) = text.get(at) {
+        let escape = if *byte == b'\\' { text.get(at + 1) } else { None };
+        let (plain, length) = match escape {
+            None => (*byte, 1),
+            Some(b'u') => match text.get(at + 2..at + 6).and_then(ascii) {
+                Some(plain) => (plain, 6),
+                // No letter of a key.
+                None => (b' ', 2),
+            },
+            Some(b'n' | b'r' | b't' | b'b' | b'f') => (b' ', 2),
+            Some(other) => (*other, 2),
+        };
+        out.push(plain);
+        at += length;
+    }
+    Some(out)
+}
+
+fn ascii(hex: &[u8]) -> Option<u8> {
+    let hex = std::str::from_utf8(hex).ok().filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    u8::from_str_radix(hex, 16).ok().filter(u8::is_ascii)
+}
+
 impl Format {
     fn read(line: &'static str) -> Option<Self> {
         let mut columns = line.split('\t');
@@ -175,12 +229,12 @@ pub fn brought(head: &Head, body: &[u8], ours: impl Fn(&str) -> bool) -> Option<
         .find(path.as_bytes(), Place::Anywhere, &ours)
         .or_else(|| formats.find(head.target.path().as_bytes(), Place::Anywhere, &ours))
         .or_else(|| query.split('&').find_map(in_query))
-        .or_else(|| formats.find(body, Place::Anywhere, &ours))
+        .or_else(|| formats.in_text(body, &ours))
 }
 
 /// The same for a message, whose head was looked at when its stream began.
 pub fn brought_in(message: &[u8], ours: impl Fn(&str) -> bool) -> Option<&'static str> {
-    FORMATS.find(message, Place::Anywhere, &ours)
+    FORMATS.in_text(message, &ours)
 }
 
 /// Whether a text is a placeholder of remit's by its look. Nobody can give a real key that look.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -48,9 +48,13 @@ impl Seal {
 
     /// Seals a text for one purpose.
     pub(super) fn shut(&self, text: &str, purpose: &str) -> Option<Vec<u8>> {
+        self.shut_bytes(text.as_bytes(), purpose)
+    }
+
+    fn shut_bytes(&self, text: &[u8], purpose: &str) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE];
         self.entropy.fill(&mut nonce);
-        let payload = Payload { msg: text.as_bytes(), aad: purpose.as_bytes() };
+        let payload = Payload { msg: text, aad: purpose.as_bytes() };
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).ok()?;
         Some([nonce.as_slice(), sealed.as_slice()].concat())
     }
@@ -64,13 +68,12 @@ impl Seal {
     }
 
     pub(super) fn shut_lease(&self, what: &Sealed, purpose: &str) -> Option<Vec<u8>> {
-        let text = Zeroizing::new(to_json(what).to_string());
-        self.shut(&text, purpose)
+        self.shut_bytes(&Written::of(what).json()?, purpose)
     }
 
     pub(super) fn open_lease(&self, sealed: &[u8], purpose: &str) -> Option<Sealed> {
         let text = self.open(sealed, purpose)?;
-        from_json(&serde_json::from_str(text.reveal()).ok()?)
+        serde_json::from_str::<Read>(text.reveal()).ok()?.sealed()
     }
 }
 
@@ -102,33 +105,109 @@ impl std::fmt::Debug for Seal {
     }
 }
 
-fn to_json(what: &Sealed) -> Value {
-    let secret = |secret: &Secret<String>| secret.reveal().clone();
-    let material = match &what.material {
-        Material::Token(token) => json!({ "token": secret(token) }),
-        Material::Basic { user, password } => json!({ "user": user, "password": secret(password) }),
-        Material::Dpop { token, key } => json!({ "dpop": secret(token), "key": secret(key) }),
-        Material::Aws { access_key_id, secret_access_key, session_token } => json!({
-            "aws": access_key_id, "key": secret(secret_access_key), "session": session_token.as_ref().map(secret),
-        }),
-    };
-    json!({ "material": material, "handle": what.handle.as_ref().map(secret) })
+/// As it is sealed. Nothing of it is copied on the way.
+#[derive(Serialize)]
+struct Written<'a> {
+    material: Parts<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handle: Option<&'a str>,
 }
 
-fn from_json(value: &Value) -> Option<Sealed> {
-    let given = value.get("material")?;
-    let text = |name: &str| given.get(name).and_then(Value::as_str).map(str::to_owned);
-    let secret = |name: &str| text(name).map(Secret::new);
-    let material = if let Some(token) = secret("token") {
-        Material::Token(token)
-    } else if let Some(user) = text("user") {
-        Material::Basic { user, password: secret("password")? }
-    } else if let Some(token) = secret("dpop") {
-        Material::Dpop { token, key: secret("key")? }
-    } else {
-        let (access_key_id, session_token) = (text("aws")?, secret("session"));
-        Material::Aws { access_key_id, secret_access_key: secret("key")?, session_token }
-    };
-    let handle = value.get("handle").and_then(Value::as_str).map(|handle| Secret::new(handle.to_owned()));
-    Some(Sealed { material, handle })
+#[derive(Deserialize)]
+struct Read {
+    material: Parts<Text>,
+    #[serde(default)]
+    handle: Option<Text>,
+}
+
+/// A text that is zeroed.
+#[derive(Deserialize)]
+#[serde(from = "String")]
+struct Text(Secret<String>);
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+/// What there is of a credential: `token`; or `user` and `password`; or `dpop` and `key`; or `aws`, `key` and perhaps `session`.
+#[derive(Serialize, Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
+struct Parts<T> {
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    token: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    user: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    password: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    dpop: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    aws: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    key: Option<T>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    session: Option<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
+}
+
+impl<T> Default for Parts<T> {
+    fn default() -> Self {
+        Self { token: None, user: None, password: None, dpop: None, aws: None, key: None, session: None }
+    }
+}
+
+impl<'a> Written<'a> {
+    fn of(what: &'a Sealed) -> Self {
+        let secret = |secret: &'a Secret<String>| Some(secret.reveal().as_str());
+        let none = Parts::<&'a str>::default();
+        let material = match &what.material {
+            Material::Token(token) => Parts { token: secret(token), ..none },
+            Material::Basic { user, password } => {
+                Parts { user: Some(user.as_str()), password: secret(password), ..none }
+            }
+            Material::Dpop { token, key } => Parts { dpop: secret(token), key: secret(key), ..none },
+            Material::Aws { access_key_id, secret_access_key, session_token } => Parts {
+                aws: Some(access_key_id.as_str()),
+                key: secret(secret_access_key),
+                session: session_token.as_ref().and_then(secret),
+                ..none
+            },
+        };
+        Self { material, handle: what.handle.as_ref().and_then(secret) }
+    }
+
+    /// Room for all of it, so that no half of it is left behind where it had to be moved.
+    fn json(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let Parts { token, user, password, dpop, aws, key, session } = &self.material;
+        let texts = [token, user, password, dpop, aws, key, session, &self.handle];
+        let bytes: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        // RFC 8259 §7: a character is six at the most.
+        let mut json = Zeroizing::new(Vec::with_capacity(6 * bytes + 256));
+        serde_json::to_writer(&mut *json, self).ok()?;
+        Some(json)
+    }
+}
+
+impl Read {
+    fn sealed(self) -> Option<Sealed> {
+        let secret = |text: Text| text.0;
+        let plain = |text: Text| text.0.reveal().clone();
+        let Parts { token, user, password, dpop, aws, key, session } = self.material;
+        let material = match (token, user, dpop, aws) {
+            (Some(token), ..) => Material::Token(secret(token)),
+            (_, Some(user), ..) => Material::Basic { user: plain(user), password: secret(password?) },
+            (_, _, Some(token), _) => Material::Dpop { token: secret(token), key: secret(key?) },
+            (.., aws) => Material::Aws {
+                access_key_id: plain(aws?),
+                secret_access_key: secret(key?),
+                session_token: session.map(secret),
+            },
+        };
+        Some(Sealed { material, handle: self.handle.map(secret) })
+    }
 }

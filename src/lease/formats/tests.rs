@@ -96,3 +96,27 @@ fn placeholders_and_look_alikes_are_no_keys() {
         assert_eq!(brought(&call("/", &[("authorization", text)]), b"", none), None, "{text}");
     }
 }
+
+#[test]
+fn a_key_is_found_however_a_body_spells_it() {
+    let key = key("github");
+    let each = |write: fn(u8) -> String| key.bytes().map(write).collect::<Vec<_>>().concat();
+    let spelt = each(|byte| format!("\\u{byte:04X}"));
+    let first = format!("\\u{:04x}{}", key.as_bytes()[0], &key[1..]);
+    let percent = each(|byte| format!("%{byte:02x}"));
+    let azure = super::tests::key("azure-storage").replacen("dE", "/+", 1);
+    for (body, name) in [
+        (format!(r#"{{"token":"{spelt}"}}"#), "github"),
+        (format!(r#"{{"token":"{first}"}}"#), "github"),
+        (format!(r#"{{"text":"line\n{key}\n"}}"#), "github"),
+        (serde_json::json!({ "inner": format!(r#"{{"token":"{spelt}"}}"#) }).to_string(), "github"),
+        (format!("a=b&token={percent}&c=d"), "github"),
+        (format!(r#"{{"connection":"{}"}}"#, azure.replace('/', "\\/")), "azure-storage"),
+    ] {
+        assert_eq!(brought(&call("/", &[]), body.as_bytes(), none), Some(name), "{body}");
+        assert_eq!(super::brought_in(body.as_bytes(), none), Some(name), "{body}");
+    }
+    for body in [r#"{"path":"C:\\users\\u00"}"#, "\\", "\\u", "\\u00", "100%", "%"] {
+        assert_eq!(brought(&call("/", &[]), body.as_bytes(), none), None, "{body}");
+    }
+}

@@ -199,19 +199,24 @@ impl Answer {
 
     /// A text of the server, fit to be shown: one line, cut, without what was sent and without what looks like a secret.
     pub fn shown(&self, said: &str) -> String {
-        let mut said = said.to_owned();
-        for secret in self.secrets.iter().map(Secret::reveal).filter(|secret| secret.len() >= 4) {
-            said = said.replace(secret.as_str(), "…");
-        }
-        let line: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        // Veiled before it is cut: half of a secret looks like less of one.
-        let veiled = veil(line.trim(), "");
-        let mut cut: String = veiled.chars().take(SHOWN).collect();
-        if veiled.chars().nth(SHOWN).is_some() {
-            cut.push('…');
-        }
-        cut
+        shown(said, self.secrets.iter())
     }
+}
+
+/// What a server said, fit to be shown; these secrets were sent to it.
+pub fn shown<'a>(said: &str, sent: impl IntoIterator<Item = &'a Secret<String>>) -> String {
+    let mut said = said.to_owned();
+    for secret in sent.into_iter().map(|secret| secret.reveal().trim()).filter(|secret| secret.len() >= 4) {
+        said = said.replace(secret, "…");
+    }
+    let line: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    // Veiled before it is cut: half of a secret looks like less of one.
+    let veiled = veil(line.trim(), "");
+    let mut cut: String = veiled.chars().take(SHOWN).collect();
+    if veiled.chars().nth(SHOWN).is_some() {
+        cut.push('…');
+    }
+    cut
 }
 
 /// A token that can be sent in a header field (RFC 6750 §2.1 and more: visible ASCII).

@@ -20,6 +20,7 @@ use http::{Request, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use self::policy::{Narrowing, scope};
+use super::ask::shown;
 use super::endpoint::Endpoint;
 use super::{Material, MintError, Minted, Need, Ports, Provider, Returned, SecretSource};
 use crate::call::{Secret, Timestamp};
@@ -29,8 +30,8 @@ use crate::lease::sign;
 const SHORTEST: Duration = Duration::from_secs(900);
 /// The most that it gives; chained roles get an hour.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
-/// What is asked for where a task is long: keys are renewed, and those in use have a near end.
-const USUAL: Duration = Duration::from_secs(60 * 60);
+/// What is asked for where nobody says otherwise: keys are renewed while the task lives, and nobody can take them back after it.
+const USUAL: Duration = SHORTEST;
 /// RFC 3986 §2.3: AWS's clients encode all else, unlike browsers, and there are servers that encode anew what they verify.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -101,7 +102,7 @@ impl<S: SecretSource> AwsSts<S> {
                 MintError::Unavailable(format!("STS cannot be reached: {error}; is `sts_url` right?"))
             }
         })?;
-        let credentials = Credentials::read(&answer)?;
+        let credentials = Credentials::read(&answer, &secret)?;
         // The policy ends with the task, so for whoever holds them the keys do.
         let expires = credentials.expires.min(need.until);
         Ok(Minted {
@@ -202,12 +203,12 @@ struct Credentials {
 
 impl Credentials {
     /// The answer is XML of one known form; its few elements are read by their names.
-    fn read(answer: &Response<Bytes>) -> Result<Self, MintError> {
+    fn read(answer: &Response<Bytes>, sent: &Secret<String>) -> Result<Self, MintError> {
         let status = answer.status();
         let text = answer.body().get(..ANSWER_BYTES.min(answer.body().len())).unwrap_or_default();
         let text = std::str::from_utf8(text).unwrap_or_default();
         if !status.is_success() {
-            return Err(refused(status, text));
+            return Err(refused(status, text, sent));
         }
         let lacks = |what: &str| {
             MintError::Unknown(format!("STS answered {status} and gave no `{what}`; is `sts_url` an STS?"))
@@ -229,11 +230,8 @@ impl Credentials {
     }
 }
 
-fn refused(status: StatusCode, text: &str) -> MintError {
-    let plain = |name: &str| {
-        let shown = element(text, name).map(unescaped).unwrap_or_default();
-        shown.chars().filter(|c| !c.is_control()).take(200).collect::<String>()
-    };
+fn refused(status: StatusCode, text: &str, sent: &Secret<String>) -> MintError {
+    let plain = |name: &str| shown(&element(text, name).map(unescaped).unwrap_or_default(), [sent]);
     let (code, message) = (plain("Code"), plain("Message"));
     let told = format!("STS answered {status} {code}: {message}");
     let again = status.is_server_error()

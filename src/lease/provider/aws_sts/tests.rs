@@ -140,7 +140,8 @@ fn ask(
 
 #[test]
 fn a_role_is_assumed_for_the_task_and_no_longer() {
-    let asked = ask(settings(), &task(&[], 1800), Class::Read, Ok((200, GIVEN)));
+    let settings = Settings { duration: Some(Duration::from_secs(3600)), ..settings() };
+    let asked = ask(settings, &task(&[], 1800), Class::Read, Ok((200, GIVEN)));
     let request = asked.request.as_ref().unwrap();
     let signed = request.headers()["authorization"].to_str().unwrap();
     assert!(
@@ -164,9 +165,13 @@ fn a_role_is_assumed_for_the_task_and_no_longer() {
 
 #[test]
 fn terms_are_within_what_sts_gives() {
-    for (seconds, own, asked_for) in
-        [(60, None, "900"), (1000, None, "1000"), (90_000, None, "3600"), (90_000, Some(7200), "7200")]
-    {
+    for (seconds, own, asked_for) in [
+        (60, None, "900"),
+        (1000, None, "900"),
+        (1000, Some(3600), "1000"),
+        (90_000, None, "900"),
+        (90_000, Some(7200), "7200"),
+    ] {
         let settings = Settings { duration: own.map(Duration::from_secs), ..settings() };
         let asked = ask(settings, &task(&[], seconds), Class::Read, Ok((200, GIVEN)));
         assert_eq!(asked.field("DurationSeconds").as_deref(), Some(asked_for), "{seconds}");
