@@ -1,7 +1,7 @@
 //! What the origin says in a WebSocket, on its way to the agent: frame by frame as it comes (RFC 6455 §5.2).
 //!
 //! On a call that carries a lease, data frames are searched for the credential and what is found is replaced by as many
-//! bytes, over the borders of a message's frames too. What waits holds up the frames behind it, and nothing waits longer
+//! bytes, over the borders of a message's frames too; so are the payloads of control frames. What waits holds up the frames behind it, and nothing waits longer
 //! than its message.
 
 use std::collections::VecDeque;
@@ -132,13 +132,16 @@ fn agent_broke(error: std::io::Error) -> PumpEnd {
 
 /// Searches what is said.
 struct Veil {
+    scrubber: Scrubber,
     said: scrub::Frames,
+    /// What has come of a control frame; they are short (RFC 6455 §5.5), and searched as a whole.
+    control: BytesMut,
     /// What has come and has not gone on, in its order.
     waiting: VecDeque<Piece>,
 }
 
 enum Piece {
-    /// A header, or a control frame: passes as it is.
+    /// A header, or a control frame that was searched: passes as it is.
     Plain(Bytes),
     /// So many bytes of a message, which the search still has.
     Said(usize),
@@ -146,24 +149,36 @@ enum Piece {
 
 impl Veil {
     fn new(scrubber: &Scrubber) -> Self {
-        Self { said: scrubber.frames(), waiting: VecDeque::new() }
+        Self {
+            scrubber: scrubber.clone(),
+            said: scrubber.frames(),
+            control: BytesMut::new(),
+            waiting: VecDeque::new(),
+        }
     }
 
     /// The next bytes of a frame, from its byte `at` on. Gives what may go on.
     fn take(&mut self, header: &Header, at: usize, mut bytes: Bytes, last: bool) -> Bytes {
         let mut out = BytesMut::with_capacity(bytes.len());
         if header.opcode.is_control() {
+            self.control.extend_from_slice(&bytes);
+            if !last {
+                return Bytes::new();
+            }
             if header.opcode == Opcode::Close {
                 out.put(self.finish());
             }
-            self.waiting.push_back(Piece::Plain(bytes));
+            let frame = self.control.split().freeze();
+            let (head, payload) = frame.split_at(header.size.min(frame.len()));
+            let clean = self.scrubber.replace_in_place(payload).map(|clean| [head, &clean].concat());
+            self.waiting.push_back(Piece::Plain(clean.map_or_else(|| frame.clone(), Bytes::from)));
         } else {
             let of_header = header.size.saturating_sub(at).min(bytes.len());
             if of_header > 0 {
                 self.waiting.push_back(Piece::Plain(bytes.split_to(of_header)));
             }
             self.waiting.push_back(Piece::Said(bytes.len()));
-            let Self { said, waiting } = self;
+            let Self { said, waiting, .. } = self;
             said.push(bytes, |said| go_on(waiting, &said, &mut out));
             if last && header.last {
                 said.finish(|said| go_on(waiting, &said, &mut out));
@@ -175,7 +190,7 @@ impl Veil {
 
     fn finish(&mut self) -> Bytes {
         let mut out = BytesMut::new();
-        let Self { said, waiting } = self;
+        let Self { said, waiting, .. } = self;
         said.finish(|said| go_on(waiting, &said, &mut out));
         go_on(waiting, &[], &mut out);
         out.freeze()

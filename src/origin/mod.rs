@@ -42,7 +42,7 @@ pub use messages::{Gate, Verdict};
 pub use pool::PoolFacts;
 pub use pump::{PumpEnd, PumpFacts};
 pub use resolve::{Mapped, ResolveTable};
-pub use scrub::{Scrubber, ask_searchable, is_rewritten, scrub};
+pub use scrub::{Scrubber, ask_searchable, ask_whole, is_rewritten, scrub};
 pub use upgrade::Upgraded;
 
 use crate::body::Body;

@@ -7,8 +7,8 @@
 //! unpacked, as gateways do for clients that cannot unpack (RFC 9110 §7.7): a stream that is under way cannot be packed anew
 //! where a credential turns up. Then `content-encoding`, `content-length`, `accept-ranges` and the digests of the packed form
 //! go, and its `etag` stays, because it is the origin's name for what the agent may want to change. Ranges of packed
-//! answers cannot be unpacked, codings that are not known cannot either: such answers are refused. [`ask_searchable`] has
-//! origins not send them in the first place.
+//! answers cannot be unpacked, codings that are not known cannot either, and UTF-16 spells a credential in other bytes: such
+//! answers are refused. [`ask_searchable`] and [`ask_whole`] have origins not send them in the first place.
 //!
 //! Lengths that others rely on are kept (`content-length`, ranges, formats with lengths inside, gRPC): there a placeholder
 //! of another length gives way to asterisks.
@@ -28,7 +28,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::Body as _;
 
-use self::body::Scrubbed;
+use self::body::{Marks, Scrubbed};
 use self::decode::{Coding, Decoder};
 use self::needles::Lengths;
 use self::sieve::{Finder, Sieve};
@@ -67,6 +67,11 @@ impl Scrubber {
     /// A text with all credentials replaced; `None` where there is none in it.
     pub fn replace(&self, data: &[u8]) -> Option<Vec<u8>> {
         self.finder.replace(data, Lengths::Free)
+    }
+
+    /// The same with as many bytes in the place of each.
+    pub(super) fn replace_in_place(&self, data: &[u8]) -> Option<Vec<u8>> {
+        self.finder.replace(data, Lengths::Kept)
     }
 
     /// Bytes that come in pieces, as far as they may go on; for what is no HTTP body. Lengths are kept.
@@ -141,6 +146,14 @@ pub fn ask_searchable(headers: &mut HeaderMap) {
     );
 }
 
+/// Takes from a request what would have it answered in parts (RFC 9110 §14): a part can end inside of a credential, and the next
+/// one can begin there. Any origin may answer with the whole instead (§14.2), so clients that conform can tell. For calls on which
+/// the credential itself goes out; nobody can say back what was only signed with.
+pub fn ask_whole(headers: &mut HeaderMap) {
+    headers.remove(header::RANGE);
+    headers.remove(header::IF_RANGE);
+}
+
 /// Replaces every credential in an answer. `Err`: it cannot be searched, and must not reach the agent.
 pub fn scrub(answer: Response<Body>, scrubber: &Scrubber) -> Result<Response<Body>, OriginError> {
     let (mut parts, body) = answer.into_parts();
@@ -163,12 +176,16 @@ pub fn scrub(answer: Response<Body>, scrubber: &Scrubber) -> Result<Response<Bod
     if parts.headers.get(GRPC_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(unsearchable("has packed gRPC messages"));
     }
+    if charset(&parts.headers).is_some_and(|name| is_wide(&name)) {
+        return Err(unsearchable("is in a character set that spells letters otherwise than ASCII"));
+    }
     let framed = coding.is_none() && parts.headers.contains_key(header::CONTENT_LENGTH);
     let lengths = if framed || partial || !is_text(&parts.headers) { Lengths::Kept } else { Lengths::Free };
     if coding.is_some() {
         is_rewritten(&mut parts.headers);
     }
-    let body = Scrubbed::new(body, scrubber, coding.map(Decoder::new), lengths);
+    let marks = if is_text(&parts.headers) { Marks::Looked } else { Marks::Ignored };
+    let body = Scrubbed::new(body, scrubber, coding.map(Decoder::new), lengths, marks);
     Ok(Response::from_parts(parts, Body::wrap(body)))
 }
 
@@ -205,6 +222,38 @@ fn coding(headers: &HeaderMap) -> Result<Option<Coding>, OriginError> {
         }
     }
     Ok(found)
+}
+
+/// The character set that an answer says it has (RFC 9110 §8.3.2).
+fn charset(headers: &HeaderMap) -> Option<String> {
+    let mut parameters = text(headers.get(header::CONTENT_TYPE)?).split(';').skip(1);
+    let value = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then_some(value)
+    })?;
+    Some(value.trim().trim_matches('"').to_ascii_lowercase())
+}
+
+/// Whether ASCII letters are other bytes there. Of the sets that are registered, these are in use.
+fn is_wide(charset: &str) -> bool {
+    [
+        "utf-16",
+        "utf16",
+        "utf-32",
+        "utf32",
+        "utf-7",
+        "utf7",
+        "ucs-",
+        "ucs2",
+        "ucs4",
+        "iso-10646",
+        "unicode",
+        "ebcdic",
+        "ibm",
+        "cp037",
+    ]
+    .iter()
+    .any(|begins| charset.starts_with(begins))
 }
 
 /// Formats in which nothing counts bytes.

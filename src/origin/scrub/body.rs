@@ -14,8 +14,18 @@ use super::needles::Lengths;
 use super::sieve::Sieve;
 use crate::body::{Body, BodyError};
 
+/// What a text in UTF-16 or UTF-32 begins with, in either order of bytes.
+const WIDE_MARKS: [[u8; 2]; 2] = [[0xff, 0xfe], [0xfe, 0xff]];
+const WIDE: &str = "the answer is in UTF-16, so it cannot be searched for the credential; ask for UTF-8";
 /// Behind it nothing can be told from what was broken off.
 const NOT_CODED: &str = "the answer is not coded as it says, so it cannot be searched for the credential";
+
+/// Whether byte order marks mean what they say: in texts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Marks {
+    Looked,
+    Ignored,
+}
 
 /// A body behind a sieve.
 pub(super) struct Scrubbed {
@@ -27,10 +37,18 @@ pub(super) struct Scrubbed {
     out: VecDeque<Bytes>,
     trailers: Option<HeaderMap>,
     over: bool,
+    /// The first byte, until the second has come; none: nothing is to be looked for there any more.
+    mark: Option<Vec<u8>>,
 }
 
 impl Scrubbed {
-    pub(super) fn new(inner: Body, scrubber: &Scrubber, decoder: Option<Decoder>, lengths: Lengths) -> Self {
+    pub(super) fn new(
+        inner: Body,
+        scrubber: &Scrubber,
+        decoder: Option<Decoder>,
+        lengths: Lengths,
+        marks: Marks,
+    ) -> Self {
         Self {
             inner,
             sieve: scrubber.sieve(lengths),
@@ -40,40 +58,55 @@ impl Scrubbed {
             out: VecDeque::new(),
             trailers: None,
             over: false,
+            mark: (marks == Marks::Looked).then(Vec::new),
         }
     }
 
-    /// Unpacks the next piece, if there is one.
-    fn step(&mut self) -> Result<bool, Broken> {
-        let Some(decoder) = &mut self.decoder else { return Ok(false) };
-        let piece = decoder.step()?;
-        if piece.is_empty() {
-            return Ok(false);
+    /// What goes through the sieve, unpacked.
+    fn sift(&mut self, piece: Bytes) -> Result<(), &'static str> {
+        if let Some(mark) = &mut self.mark {
+            mark.extend(piece.iter().take(WIDE_MARKS.len() - mark.len()));
+            if WIDE_MARKS.iter().any(|wide| wide == mark.as_slice()) {
+                return Err(WIDE);
+            }
+            if mark.len() >= 2 {
+                self.mark = None;
+            }
         }
         let Self { sieve, out, .. } = self;
         sieve.push(piece, |bytes| out.push_back(bytes));
+        Ok(())
+    }
+
+    /// Unpacks the next piece, if there is one.
+    fn step(&mut self) -> Result<bool, &'static str> {
+        let Some(decoder) = &mut self.decoder else { return Ok(false) };
+        let piece = decoder.step().map_err(not_coded)?;
+        if piece.is_empty() {
+            return Ok(false);
+        }
+        self.sift(piece)?;
         Ok(true)
     }
 
-    fn finish(&mut self) -> Result<(), Broken> {
+    fn finish(&mut self) -> Result<(), &'static str> {
         self.over = true;
-        let rest = self.decoder.take().map(Decoder::finish).transpose()?;
-        let Self { sieve, out, .. } = self;
+        let rest = self.decoder.take().map(Decoder::finish).transpose().map_err(not_coded)?;
         if let Some(rest) = rest {
-            sieve.push(rest, |bytes| out.push_back(bytes));
+            self.sift(rest)?;
         }
+        let Self { sieve, out, .. } = self;
         sieve.finish(|bytes| out.push_back(bytes));
         Ok(())
     }
 
-    fn take(&mut self, frame: Frame<Bytes>) -> Result<(), Broken> {
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<(), &'static str> {
         match frame.into_data() {
             Ok(data) => {
                 if let Some(decoder) = &mut self.decoder {
                     decoder.push(&data);
                 } else {
-                    let Self { sieve, out, .. } = self;
-                    sieve.push(data, |bytes| out.push_back(bytes));
+                    self.sift(data)?;
                 }
             }
             Err(frame) => {
@@ -87,11 +120,15 @@ impl Scrubbed {
         Ok(())
     }
 
-    fn broke(&mut self) -> Result<Frame<Bytes>, BodyError> {
+    fn broke(&mut self, why: &'static str) -> Result<Frame<Bytes>, BodyError> {
         (self.inner, self.over, self.trailers) = (Body::empty(), true, None);
         self.out.clear();
-        Err(BodyError::Cut(NOT_CODED))
+        Err(BodyError::Cut(why))
     }
+}
+
+fn not_coded(Broken: Broken) -> &'static str {
+    NOT_CODED
 }
 
 impl http_body::Body for Scrubbed {
@@ -112,7 +149,7 @@ impl http_body::Body for Scrubbed {
             match self.step() {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(Broken) => return Poll::Ready(Some(self.broke())),
+                Err(why) => return Poll::Ready(Some(self.broke(why))),
             }
             let done = match std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 None => self.finish(),
@@ -122,8 +159,8 @@ impl http_body::Body for Scrubbed {
                     return Poll::Ready(Some(Err(error)));
                 }
             };
-            if done.is_err() {
-                return Poll::Ready(Some(self.broke()));
+            if let Err(why) = done {
+                return Poll::Ready(Some(self.broke(why)));
             }
         }
     }

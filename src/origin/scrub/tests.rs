@@ -8,7 +8,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use proptest::prelude::*;
 
-use super::{Scrubber, ask_searchable, scrub};
+use super::{Scrubber, ask_searchable, ask_whole, scrub};
 use crate::body::{Body, BodyError};
 use crate::call::{Leak, Secret};
 use crate::origin::OriginError;
@@ -332,6 +332,13 @@ fn what_cannot_be_searched_is_refused() {
         refused(StatusCode::PARTIAL_CONTENT, &[("content-encoding", "gzip")]).contains("part of a packed")
     );
     assert!(refused(StatusCode::OK, &[("grpc-encoding", "gzip")]).contains("gRPC"));
+    for wide in [
+        "text/plain; charset=UTF-16",
+        "application/json;charset=\"utf-16le\"",
+        "text/xml; a=b; charset = utf-32",
+    ] {
+        assert!(refused(StatusCode::OK, &[("content-type", wide)]).contains("character set"), "{wide}");
+    }
     // Without a body there is nothing to search: HEAD, 304.
     let head = answer(&[("content-encoding", "gzip"), ("content-length", "12")], Body::empty());
     let clean = scrub(head, &scrubber(SECRET, SHORT)).unwrap();
@@ -396,4 +403,34 @@ proptest! {
         let (_, clean) = through(&scrubber(SECRET, SHORT), &JSON, split(&bytes, &sizes));
         prop_assert_eq!(clean, bytes);
     }
+}
+
+#[test]
+fn a_text_that_begins_as_utf_16_does_is_cut_and_no_other_bytes_are() {
+    let wide: Vec<u8> =
+        [0xfe, 0xff].into_iter().chain(SECRET.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+    let cut = |kind: &'static str, bytes: &[u8], sizes: &[usize]| {
+        let answer = answer(&[("content-type", kind)], streamed(split(bytes, sizes)));
+        let body = scrub(answer, &scrubber(SECRET, SHORT)).unwrap().into_body();
+        futures_util::FutureExt::now_or_never(body.collect()).unwrap().err().map(|error| error.to_string())
+    };
+    for sizes in [&[1][..], &[2], &[1000]] {
+        for bytes in [wide.as_slice(), &[0xff, 0xfe, b'a', 0]] {
+            assert!(cut("application/json", bytes, sizes).unwrap().contains("UTF-16"), "{bytes:?} {sizes:?}");
+            assert_eq!(cut("image/x", bytes, sizes), None, "no text");
+        }
+        for bytes in [b"\xef\xbb\xbfa".as_slice(), b"\xff", b"a\xff\xfe", b"\xfe\xfe", b""] {
+            assert_eq!(cut("text/plain; charset=utf-8", bytes, sizes), None, "{bytes:?}");
+        }
+    }
+}
+
+#[test]
+fn parts_of_an_answer_are_not_asked_for() {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [("range", "bytes=0-9"), ("if-range", "\"x\""), ("if-match", "\"x\"")] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    ask_whole(&mut headers);
+    assert_eq!(headers.keys().collect::<Vec<_>>(), ["if-match"]);
 }

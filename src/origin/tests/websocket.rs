@@ -198,7 +198,8 @@ async fn what_the_origin_says_is_searched_for_the_credential() {
         frame(0x80, &format!("{end} d")),
         frame(0x81, begin),
         frame(0x82, "bytes"),
-        frame(0x88, ""),
+        frame(0x8a, &format!("pong {SECRET}")),
+        frame(0x88, &format!("\u{3}\u{68}{SECRET}")),
     ];
     let got = [
         frame(0x81, &format!("a {stars} b")),
@@ -208,7 +209,8 @@ async fn what_the_origin_says_is_searched_for_the_credential() {
         frame(0x80, &format!("{} d", &stars[11..])),
         frame(0x81, begin),
         frame(0x82, "bytes"),
-        frame(0x88, ""),
+        frame(0x8a, &format!("pong {stars}")),
+        frame(0x88, &format!("\u{3}\u{68}{stars}")),
     ];
     let clerk = Clerk { scrubber: Some(Scrubber::new(&[leak])), ..Clerk::default() };
     let (_, heard, _, end) = talk(clerk, &[], &sent.concat()).await;
