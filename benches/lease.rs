@@ -134,12 +134,14 @@ fn header() {
     let entry = Entry {
         name: "github/bench".into(),
         service: "github".into(),
+        hosts: Vec::new(),
         classes: Vec::new(),
         place: Place::default(),
         signing_name: None,
         scheme: None,
         look: Look::of("ghp_"),
         env: Vec::new(),
+        observed: true,
         provider: world.clone(),
     };
     let ports = Ports {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{LeaseId, TaskId};
 use super::operation::ServiceName;
+use super::operator::OperatorId;
 use super::secret::Secret;
 use super::time::Timestamp;
 
@@ -44,6 +45,11 @@ impl LeaseState {
             Self::Expired => "expired",
             Self::Lost => "lost",
         }
+    }
+
+    /// Whether remit does nothing more about it.
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Revoked | Self::Expired | Self::Lost)
     }
 
     /// Whether nothing more can be done with it or about it.
@@ -105,18 +111,61 @@ pub struct Lease {
     /// What is in the way of its next state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// When its task was over, where it was not by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_ended: Option<Timestamp>,
+    /// Who looked at it after it was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+}
+
+/// The word of an operator who looked at a lease that was lost: nothing of it works any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Whose word.
+    pub by: OperatorId,
+    /// When it was given.
+    pub at: Timestamp,
+    /// What was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl Lease {
-    /// Whether it should have been taken back by now and is not.
+    /// Whether it should be gone by now and is not: it is being taken back for too long, or its task is over and it is not even
+    /// that.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
-        self.state == LeaseState::Revoking && now.since(self.since) > OVERDUE
+        let due = match self.state {
+            LeaseState::Revoking => Some(self.since),
+            LeaseState::Minting | LeaseState::Active => self.task_ended,
+            LeaseState::Revoked | LeaseState::Expired | LeaseState::Lost => None,
+        };
+        due.is_some_and(|due| now.since(due) > OVERDUE)
+    }
+
+    /// Whether nobody has to do anything about it any more.
+    pub fn is_done(&self) -> bool {
+        self.state.is_over() || self.seen.is_some()
     }
 
     /// What a call tells of the lease that it carried.
     pub fn as_used(&self) -> Leased {
         Leased { id: self.id, provider: self.provider.clone(), short_lived: self.short_lived }
     }
+}
+
+/// Why an operator's word on a lease is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SeenError {
+    /// There is none.
+    #[error("no such lease is known")]
+    Unknown,
+    /// remit knows better.
+    #[error("it is {0} and not lost: remit knows what becomes of it, and nobody has to look")]
+    NotLost(LeaseState),
+    /// The word could not be written down.
+    #[error("it cannot be written down: {0}")]
+    Unwritten(String),
 }
 
 /// The lease that a call carried.
@@ -131,11 +180,19 @@ pub struct Leased {
 }
 
 /// The answer to "is everything gone?".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "answer", rename_all = "lowercase")]
 pub enum Gone {
     /// Nothing that the task was given works any more.
     Yes,
+    /// Yes, by the word of an operator who looked at what was lost.
+    Attested {
+        /// Whose word, the latest of them.
+        by: OperatorId,
+        /// When it was given.
+        #[serde(serialize_with = "as_text")]
+        at: Timestamp,
+    },
     /// Not yet: something works until then, and nobody can take it back.
     Until {
         /// The last of them.
@@ -159,7 +216,10 @@ impl Gone {
     fn of_one(lease: &Lease, now: Timestamp) -> Self {
         match (lease.state, lease.until) {
             (LeaseState::Minting | LeaseState::Active | LeaseState::Revoking, _) => Self::No,
-            (LeaseState::Lost, _) => Self::Unknown,
+            (LeaseState::Lost, _) => match &lease.seen {
+                Some(Seen { by, at, .. }) => Self::Attested { by: by.clone(), at: *at },
+                None => Self::Unknown,
+            },
             (LeaseState::Expired, Some(at)) if at > now => Self::Until { at },
             (LeaseState::Expired, None) => Self::Stays,
             (LeaseState::Revoked | LeaseState::Expired, _) => Self::Yes,
@@ -169,10 +229,11 @@ impl Gone {
     fn worse(self, other: Self) -> Self {
         let rank = |gone: &Self| match gone {
             Self::Yes => (0, 0),
-            Self::Stays => (1, 0),
-            Self::Until { at } => (2, at.unix_ns()),
-            Self::No => (3, 0),
-            Self::Unknown => (4, 0),
+            Self::Attested { at, .. } => (1, at.unix_ns()),
+            Self::Stays => (2, 0),
+            Self::Until { at } => (3, at.unix_ns()),
+            Self::No => (4, 0),
+            Self::Unknown => (5, 0),
         };
         if rank(&other) > rank(&self) { other } else { self }
     }

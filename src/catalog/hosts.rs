@@ -148,6 +148,13 @@ impl Hosts {
         Ok(())
     }
 
+    /// Whether a service has anything at a host.
+    pub(super) fn has(&self, host: &str, service: usize) -> bool {
+        let mut found: Vec<(usize, &Label)> = Vec::new();
+        self.root.collect(Some(host), 0, 0, &mut found);
+        found.iter().flat_map(|(_, label)| &label.places).any(|place| place.service == service)
+    }
+
     /// Who may answer: exact hosts before wildcards, longer path prefixes before shorter.
     pub(super) fn at<'a>(
         &'a self,

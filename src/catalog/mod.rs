@@ -290,6 +290,18 @@ impl Catalog {
         self.services.iter().map(|service| service.name.clone())
     }
 
+    /// Of a service's hosts those with a `*` in them, where every name is somebody else's.
+    pub fn wide_hosts(&self, service: &str) -> Vec<&str> {
+        let about = self.named(service).map(|service| &service.about);
+        let all = about.into_iter().flat_map(|about| about.hosts.iter().chain(&about.other_hosts));
+        all.map(String::as_str).filter(|host| host.contains('*')).collect()
+    }
+
+    /// Whether a service has anything at a host.
+    pub fn is_at(&self, service: &str, host: &Host) -> bool {
+        self.by_name.get(service).is_some_and(|at| self.hosts.has(&host_text(host), *at))
+    }
+
     fn named(&self, service: &str) -> Option<&Service> {
         self.services.get(*self.by_name.get(service)?)
     }

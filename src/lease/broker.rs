@@ -186,6 +186,8 @@ impl Broker {
             until: None,
             short_lived: false,
             why: None,
+            task_ended: None,
+            seen: None,
         };
         let id = lease.id;
         // Before the provider is asked: if this process dies in between, the next one knows that something may be out there.
@@ -195,6 +197,10 @@ impl Broker {
         {
             self.lock().forget(id);
             return Err(LeaseError::Unavailable(error.to_string()));
+        }
+        if order.of.is_over() {
+            // It ended in between, and nobody comes to say so.
+            self.lock().task_ended(order.task.id, self.ports.clock.now());
         }
         let generation = entry.provider.generation();
         let minted = entry.provider.mint(&need).await;
@@ -296,7 +302,11 @@ impl Broker {
             of.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
         self.captured.end(task);
-        let theirs = self.lock().active_of(task);
+        let theirs = {
+            let mut ledger = self.lock();
+            ledger.task_ended(task, self.ports.clock.now());
+            ledger.active_of(task)
+        };
         // At once: one provider that is slow, or a disk, must not keep the others waiting.
         join_all(theirs.into_iter().map(|lease| self.take_back(lease))).await;
     }
@@ -323,8 +333,16 @@ impl Broker {
 
     /// A service did not take the credential of a lease. It is asked for anew, but not more often than every few seconds: an agent
     /// can have a service say no as often as it likes.
-    pub(super) async fn rejected(self: &Arc<Self>, id: LeaseId) {
+    pub(super) async fn rejected(self: &Arc<Self>, id: LeaseId, why: &str) {
         self.meters.rejected.add();
+        // In a statement of its own: the lock must not be held while it is written.
+        let first = self.lock().rejected(id, why);
+        if let Some(lease) = first {
+            tracing::warn!(lease = %id, task = %lease.task, service = %lease.service, why, "a service does not take the credential of a lease");
+            if let Err(error) = self.ports.witness.tell(&lease, Told::Rejected).await {
+                tracing::error!(lease = %id, %error, "that a service does not take a lease cannot be recorded");
+            }
+        }
         let now = self.ports.clock.now();
         for slot in self.slots_now() {
             let current = slot.current.load_full().filter(|held| held.id == id && held.may_be_replaced(now));
@@ -363,7 +381,7 @@ impl Broker {
     }
 
     /// Changes the ledger and hands the row to the book before anybody else can: rows reach it in the order of the changes.
-    fn change(
+    pub(super) fn change(
         &self,
         change: impl FnOnce(&mut Ledger) -> Option<Row>,
     ) -> Option<(Lease, BoxFuture<'_, Result<(), LeaseBookError>>)> {

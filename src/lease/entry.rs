@@ -6,7 +6,7 @@ use super::place::Place;
 use super::placeholder::Look;
 use super::provider::Provider;
 use crate::call::hmac::HmacScheme;
-use crate::call::{Class, Head, Operations};
+use crate::call::{Class, Head, Host, Operations};
 
 /// One credential that remit holds.
 pub struct Entry {
@@ -14,6 +14,8 @@ pub struct Entry {
     pub name: Arc<str>,
     /// A service of the catalog, or a host.
     pub service: Arc<str>,
+    /// The hosts of the service to which the credential goes; empty: all.
+    pub hosts: Vec<Host>,
     /// The classes of calls that it serves; empty: all.
     pub classes: Vec<Class>,
     /// Where the credential goes.
@@ -27,6 +29,8 @@ pub struct Entry {
     /// The variables in which a client looks for it; the first gets the placeholder of that look, further ones get one of the
     /// plain look.
     pub env: Vec<String>,
+    /// Whether it is given to calls that policies would refuse, and that go on because these are only observed.
+    pub observed: bool,
     /// Who gives it.
     pub provider: Arc<dyn Provider>,
 }
@@ -37,6 +41,9 @@ impl Entry {
     pub fn serves(&self, head: &Head, operations: &Operations) -> bool {
         let classes = &self.classes;
         if !classes.is_empty() && !operations.iter().all(|one| classes.contains(&one.class)) {
+            return false;
+        }
+        if !self.hosts.is_empty() && !self.hosts.contains(&head.origin.host) {
             return false;
         }
         let mut services = operations.iter().map(|one| &*one.service.0);

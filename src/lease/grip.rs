@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, StatusCode};
 
 use super::broker::Broker;
 use super::captured::Token;
@@ -15,6 +15,7 @@ use super::inject::{self, InjectError, Outgoing};
 use super::place::Place;
 use super::ports::LeaseError;
 use super::provider::Material;
+use super::rejected;
 use super::sign::{self, Payload, Sent};
 use crate::call::hmac::HmacScheme;
 use crate::call::{Head, Leak, Lease, Leased, Operations, Origin, Secret, Task, TaskId};
@@ -63,6 +64,12 @@ impl Broker {
         Self::shows_captured(head) || self.entry_for(head, operations).is_some()
     }
 
+    /// Whether a call that policies would refuse, and that goes on because they are only observed, gets no credential.
+    pub fn withholds(&self, head: &Head, operations: &Operations) -> bool {
+        let entry = self.entry_for(head, operations).and_then(|at| self.entries.get(at));
+        !Self::shows_captured(head) && entry.is_some_and(|entry| !entry.observed)
+    }
+
     /// The leases that are known, oldest first; those of one task, if one is named.
     pub fn leases(&self, task: Option<TaskId>) -> Vec<Lease> {
         self.lock().list(task)
@@ -90,6 +97,12 @@ impl Grip {
             Place::Hmac { .. } => entry.scheme.as_ref().is_some_and(HmacScheme::wants_body),
             _ => false,
         }
+    }
+
+    /// Whether the credential itself goes out, and not only a signature that was made with it.
+    pub fn sends_secret(&self) -> bool {
+        let place = self.entry().map(|entry| &entry.place);
+        !matches!(place, Some(Place::SignAws | Place::Hmac { .. }))
     }
 
     /// Puts the credential where the service wants to see it.
@@ -145,9 +158,25 @@ impl Grip {
         self.held.possession.hear(origin, headers)
     }
 
-    /// The service did not take it.
-    pub async fn rejected(&self) {
-        self.broker.rejected(self.held.id).await;
+    /// What an answer says, if it says that the credential was not taken; `Err`: its body has to be asked, as much of it as
+    /// that.
+    pub fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<String>, usize> {
+        let told = rejected::in_head(status, headers);
+        let signed = matches!(self.entry().map(|entry| &entry.place), Some(Place::SignAws));
+        if told.is_none() && signed && rejected::may_be_in_body(status) {
+            return Err(rejected::ERROR_BYTES);
+        }
+        Ok(told)
+    }
+
+    /// The same of the body of such an answer.
+    pub fn refusal_in(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<String> {
+        rejected::in_aws_error(status, headers, body)
+    }
+
+    /// The service did not take it; `why` says what it answered.
+    pub async fn rejected(&self, why: &str) {
+        self.broker.rejected(self.held.id, why).await;
     }
 }
 

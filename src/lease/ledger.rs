@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::book::Row;
-use crate::call::{Lease, LeaseId, LeaseState, Secret, TaskId, Timestamp};
+use crate::call::{Lease, LeaseId, LeaseState, Secret, Seen, TaskId, Timestamp};
 
 /// Leases that are over and are still shown.
 const SHOWN: usize = 10_000;
@@ -26,11 +26,13 @@ pub(super) struct Record {
     pub(super) handle: Option<Secret<String>>,
     /// Whether it was told that it should be gone by now.
     overdue_told: bool,
+    /// Whether it was told that a service did not take it.
+    rejected_told: bool,
 }
 
 impl Record {
     pub(super) fn new(lease: Lease, entry: Arc<str>) -> Self {
-        Self { lease, entry, sealed: None, handle: None, overdue_told: false }
+        Self { lease, entry, sealed: None, handle: None, overdue_told: false, rejected_told: false }
     }
 
     fn row(&self) -> Row {
@@ -148,6 +150,30 @@ impl Ledger {
         late.collect()
     }
 
+    /// A task is over: its leases should be gone soon.
+    pub(super) fn task_ended(&mut self, task: TaskId, now: Timestamp) {
+        let theirs = self.records.values_mut().map(|record| &mut record.lease);
+        for lease in theirs.filter(|lease| lease.task == task && !lease.state.is_settled()) {
+            lease.task_ended.get_or_insert(now);
+        }
+    }
+
+    /// A service did not take it; none: that was told before, or it is no lease.
+    pub(super) fn rejected(&mut self, id: LeaseId, why: &str) -> Option<Lease> {
+        let record = self.records.get_mut(&id).filter(|record| !record.rejected_told)?;
+        record.rejected_told = true;
+        Some(Lease { why: Some(why.to_owned()), ..record.lease.clone() })
+    }
+
+    /// An operator's word on one that is lost.
+    pub(super) fn seen(&mut self, id: LeaseId, seen: Seen) -> Option<Row> {
+        let record = self.records.get_mut(&id).filter(|record| record.lease.state == LeaseState::Lost)?;
+        record.lease.seen.get_or_insert(seen);
+        // Whoever looked has ended what there was.
+        (record.sealed, record.handle) = (None, None);
+        Some(record.row())
+    }
+
     /// All, oldest first; those of one task, if one is named.
     pub(super) fn list(&self, task: Option<TaskId>) -> Vec<Lease> {
         let all = self.records.values().map(|record| &record.lease);
@@ -156,7 +182,7 @@ impl Ledger {
 
     /// Lets go of the oldest that are over.
     pub(super) fn tidy(&mut self) {
-        let over = self.records.values().filter(|record| record.lease.state.is_over());
+        let over = self.records.values().filter(|record| record.lease.is_done());
         let over: Vec<_> = over.map(|record| record.lease.id).collect();
         for id in over.iter().take(over.len().saturating_sub(SHOWN)) {
             self.records.remove(id);

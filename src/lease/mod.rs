@@ -26,6 +26,7 @@ mod placeholder;
 mod ports;
 mod possession;
 pub mod provider;
+mod rejected;
 mod resume;
 mod revoke;
 mod seal;

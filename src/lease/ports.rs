@@ -26,6 +26,10 @@ pub enum Told {
     State,
     /// It should be gone, and is not.
     Overdue,
+    /// An operator looked at it after it was lost.
+    Seen,
+    /// A service did not take its credential; `why` says what it answered.
+    Rejected,
 }
 
 /// What the broker needs of the world.

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::broker::Broker;
 use super::ports::Told;
 use super::provider::{MintError, Provider, Returned};
-use crate::call::{LeaseId, LeaseState, Secret, TaskId, Timestamp};
+use crate::call::{Lease, LeaseId, LeaseState, Secret, Seen, SeenError, TaskId, Timestamp};
 
 /// The pause after the first attempt; each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -110,6 +110,22 @@ impl Broker {
             }
         }
         self.lock().tidy();
+    }
+
+    /// An operator's word on a lease that is lost: nothing of it works any more. It is in the journal before it counts; the first
+    /// word on a lease stands.
+    pub async fn seen(&self, id: LeaseId, seen: Seen) -> Result<Lease, SeenError> {
+        let lease = self.lock().lease(id).cloned().ok_or(SeenError::Unknown)?;
+        if lease.state != LeaseState::Lost {
+            return Err(SeenError::NotLost(lease.state));
+        }
+        if lease.seen.is_none() {
+            let told = Lease { seen: Some(seen.clone()), ..lease };
+            self.ports.witness.tell(&told, Told::Seen).await.map_err(SeenError::Unwritten)?;
+        }
+        let (lease, kept) = self.change(|ledger| ledger.seen(id, seen)).ok_or(SeenError::Unknown)?;
+        kept.await.map_err(|error| SeenError::Unwritten(error.to_string()))?;
+        Ok(lease)
     }
 
     /// The node stops: takes back what belongs to tasks that end with it, and waits for what is under way, for at most `patience`.

@@ -6,3 +6,4 @@ mod lives;
 mod model;
 mod placing;
 mod possession;
+mod rejected;

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::StatusCode;
+use http::Response;
 
 use super::{Pep, refusals};
 use crate::body::{Body, BodyError};
-use crate::call::{Attributed, Call, Credentialed, Decision, Leased, Peek, Refusal};
+use crate::call::{Attributed, Call, Credentialed, Decision, Leased, Mode, Peek, Refusal};
 use crate::catalog::Catalog;
 use crate::intent::Place;
 use crate::lease::sign::Payload;
@@ -85,11 +85,15 @@ impl Pep {
             self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
         if let Some((grip, scrubber, to)) = carrying {
             let wants_nonce = grip.hear(&to, response.headers());
-            if response.status() == StatusCode::UNAUTHORIZED && !wants_nonce {
-                Box::pin(grip.rejected()).await;
+            let refusal = grip.refusal(response.status(), response.headers());
+            if let (Ok(Some(why)), false) = (&refusal, wants_nonce) {
+                Box::pin(grip.rejected(why)).await;
             }
             // What says the credential back does not reach the agent with it.
             response = origin::scrub(response, &scrubber).map_err(Unsent::Origin)?;
+            if let Err(error_bytes) = refusal {
+                response = Box::pin(heard(&grip, response, error_bytes)).await?;
+            }
         } else if capturing.is_some() {
             // To be unpacked.
             response = origin::scrub(response, &Scrubber::new(&[])).map_err(Unsent::Origin)?;
@@ -114,6 +118,12 @@ impl Pep {
             let why = "a credential is sent over verified TLS alone; use https://, or map the name under [upstream.resolve]";
             return Err(Unsent::Lease(LeaseError::Refused(why.to_owned())));
         }
+        let only_observed = stage.mode == Mode::Observe && stage.ruling.decision() != Decision::Allow;
+        if only_observed && self.leases.withholds(head, &stage.operations) {
+            let why = "policies would refuse this call, which is only observed, and `observed = false` keeps the credential \
+                       from such calls; permit it, or hand it out while you observe";
+            return Err(Unsent::Lease(LeaseError::Refused(why.to_owned())));
+        }
         let grip = Box::pin(self.leases.grip(head, &stage.task, &stage.operations)).await;
         let grip = grip.map_err(Unsent::Lease)?;
         let Some(grip) = grip else { return Ok((call, None)) };
@@ -125,11 +135,25 @@ impl Pep {
         let payload = if seen.whole { Payload::Whole(&seen.bytes) } else { Payload::Streaming };
         let carrying = call.carrying(grip.as_used(), |to, method, headers, target| {
             origin::ask_searchable(headers);
+            if grip.sends_secret() {
+                origin::ask_whole(headers);
+            }
             grip.put(Outgoing { origin: to, method, headers, target }, payload)
         });
         let call = carrying.map_err(|error| Unsent::Lease(LeaseError::Refused(error.to_string())))?;
         Ok((call, Some(grip)))
     }
+}
+
+/// Looks into an error, unpacked by now, whether it says that the credential was not taken.
+async fn heard(grip: &Grip, error: Response<Body>, error_bytes: usize) -> Result<Response<Body>, Unsent> {
+    let (parts, mut body) = error.into_parts();
+    let broke = |why: BodyError| Unsent::Origin(OriginError::Protocol { why: why.to_string() });
+    let seen = body.peek(error_bytes).await.map_err(broke)?;
+    if let Some(why) = grip.refusal_in(parts.status, &parts.headers, &seen.bytes) {
+        grip.rejected(&why).await;
+    }
+    Ok(Response::from_parts(parts, body))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which hands errors over")]

@@ -88,6 +88,10 @@ pub enum What {
     LeaseExpired(Box<LeaseFacts>),
     /// Nobody knows whether it works somewhere.
     LeaseLost(Box<LeaseFacts>),
+    /// An operator looked at one that was lost: nothing of it works any more.
+    LeaseSeen(Box<LeaseFacts>),
+    /// A service did not take the credential of a lease that is in use. Told once of each.
+    LeaseRejected(Box<LeaseFacts>),
     /// An agent is registered from here on; without a profile: no more.
     AgentRegistered {
         /// Which agent.
@@ -227,6 +231,8 @@ impl What {
             Self::LeaseRevoked(_) => "lease_revoked",
             Self::LeaseExpired(_) => "lease_expired",
             Self::LeaseLost(_) => "lease_lost",
+            Self::LeaseSeen(_) => "lease_seen",
+            Self::LeaseRejected(_) => "lease_rejected",
             Self::AgentRegistered { .. } => "agent_registered",
             Self::AgentQuarantined { .. } => "agent_quarantined",
             Self::AgentReleased { .. } => "agent_released",

@@ -47,6 +47,10 @@ pub enum Event<'a> {
     Lease(&'a Lease),
     /// A lease should be gone, and is not.
     LeaseOverdue(&'a Lease),
+    /// An operator looked at a lease that was lost.
+    LeaseSeen(&'a Lease),
+    /// A service did not take the credential of a lease.
+    LeaseRejected(&'a Lease),
     /// An agent was registered, or otherwise than before.
     AgentRegistered {
         /// Which.
@@ -137,7 +141,10 @@ impl Event<'_> {
             Self::Hold(hold) => What::HoldSettled(Box::new(HoldFacts::of(hold))),
             Self::Voted(hold, vote) => What::HoldVoted(Box::new(VoteFacts::of(hold, vote))),
             Self::Lease(lease) => lease_entry(lease, LeaseFacts::of(lease, false)),
-            Self::LeaseOverdue(lease) => lease_entry(lease, LeaseFacts::of(lease, true)),
+            // Whatever state it is held up in, it is on its way out.
+            Self::LeaseOverdue(lease) => What::LeaseRevoking(Box::new(LeaseFacts::of(lease, true))),
+            Self::LeaseSeen(lease) => What::LeaseSeen(Box::new(LeaseFacts::of(lease, false))),
+            Self::LeaseRejected(lease) => What::LeaseRejected(Box::new(LeaseFacts::of(lease, false))),
             Self::AgentRegistered { agent, profile, hosts, behind } => What::AgentRegistered {
                 agent: agent.clone(),
                 profile: profile.cloned().map(Box::new),

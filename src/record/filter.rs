@@ -74,7 +74,9 @@ impl Shape {
             | What::LeaseRevoking(lease)
             | What::LeaseRevoked(lease)
             | What::LeaseExpired(lease)
-            | What::LeaseLost(lease) => Self { task: Some(lease.task), ..bare },
+            | What::LeaseLost(lease)
+            | What::LeaseSeen(lease)
+            | What::LeaseRejected(lease) => Self { task: Some(lease.task), ..bare },
             _ => bare,
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::instant;
 use super::facts::Text;
-use crate::call::{Lease, LeaseId, TaskId};
+use crate::call::{Lease, LeaseId, OperatorId, TaskId};
 
 /// A lease, as it was when it came into the state that the kind of the entry names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,12 @@ pub struct LeaseFacts {
     /// What is in the way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Text>,
+    /// The operator who looked at it after it was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_by: Option<OperatorId>,
+    /// What that operator found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Text>,
 }
 
 impl LeaseFacts {
@@ -44,6 +50,8 @@ impl LeaseFacts {
             short_lived: lease.short_lived,
             overdue,
             why: lease.why.as_deref().map(Text::new),
+            seen_by: lease.seen.as_ref().map(|seen| seen.by.clone()),
+            note: lease.seen.as_ref().and_then(|seen| seen.note.as_deref()).map(Text::new),
         }
     }
 }

@@ -9,7 +9,10 @@ use tokio::sync::watch;
 
 use super::ports::TaskPorts;
 use super::reload::{Reload, Reloaded};
-use crate::call::{Card, Dummy, Hold, HoldId, Lease, Operator, RulesDigest, Task, TaskId, Timestamp};
+use crate::call::{
+    Card, Dummy, Hold, HoldId, Lease, LeaseId, Operator, OperatorId, RulesDigest, Seen, SeenError, Task,
+    TaskId, Timestamp,
+};
 use crate::judge::hold::Ballot;
 use crate::pep::Pep;
 use crate::pep::desk::DeskError;
@@ -83,6 +86,16 @@ impl web::Node for Administered {
             })
         }
         .boxed()
+    }
+
+    fn lease_seen(
+        &self,
+        lease: LeaseId,
+        by: OperatorId,
+        note: Option<String>,
+    ) -> BoxFuture<'_, Result<(Lease, Timestamp), SeenError>> {
+        let at = self.pep.clock.now();
+        async move { Ok((self.pep.leases.seen(lease, Seen { by, at, note }).await?, at)) }.boxed()
     }
 
     fn dummies(&self, task: TaskId) -> (Vec<Dummy>, Vec<String>) {

@@ -1,5 +1,8 @@
 //! The leases of a node: what the configuration says, completed by the catalog, with the world around.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,7 @@ use super::config::{self, Config, LeaseProvider};
 use super::error::StartError;
 use super::workload::OwnSvids;
 use crate::call::hmac::HmacScheme;
-use crate::call::{Class, Clock, Entropy, Fetch, Lease, Secret, TaskId, Timestamp};
+use crate::call::{Class, Clock, Entropy, Fetch, Host, Lease, Secret, TaskId, Timestamp};
 use crate::catalog::{Catalog, Credential};
 use crate::identity::private_file;
 use crate::intent::{TaskEnd, Tasks};
@@ -119,7 +122,7 @@ fn entry(
     named: &mut BTreeMap<String, usize>,
     ports: impl Fn(&str) -> provider::Ports,
 ) -> Result<Entry, StartError> {
-    let config::Lease { service, provider: given, place, classes, env, look } = lease;
+    let config::Lease { service, hosts, provider: given, place, classes, env, look, observed } = lease;
     let is_host = service.contains(['.', ':']);
     if !is_host && !catalog.services().any(|known| *known.0 == **service) {
         let why = format!("no service of the catalog is called `{service}`; `remit catalog list` names them");
@@ -130,6 +133,7 @@ fn entry(
         Some(place) => place.clone(),
         None => default.as_ref().and_then(usual_place).unwrap_or_default(),
     };
+    bounded(service, hosts, &place, catalog)?;
     let scheme = scheme(&place, service, default.as_ref())?;
     let look = look.clone().or_else(|| default.as_ref()?.look.as_deref().map(Look::of)).unwrap_or_default();
     let env = env.clone().or_else(|| default.as_ref().map(|usual| usual.env.clone())).unwrap_or_default();
@@ -143,14 +147,43 @@ fn entry(
     Ok(Entry {
         name: name.into(),
         service: service.as_str().into(),
+        hosts: hosts.clone(),
         classes: classes.clone(),
         place,
         signing_name: default.and_then(|usual| usual.signing_name),
         scheme,
         look,
         env,
+        observed: *observed,
         provider,
     })
+}
+
+/// At a host with `*` anybody may have a name, and with it the credential of whoever has not said which names are theirs. What
+/// is only signed gives nothing away.
+fn bounded(service: &str, hosts: &[Host], place: &Place, catalog: &Catalog) -> Result<(), StartError> {
+    let refused = |why: String| Err(StartError::Leases { why });
+    if service.contains(['.', ':']) {
+        if hosts.is_empty() {
+            return Ok(());
+        }
+        return refused(format!("`{service}` is a host itself; leave `hosts` out, or name the service"));
+    }
+    if let Some(other) = hosts.iter().find(|host| !catalog.is_at(service, host)) {
+        return refused(format!(
+            "`{service}` has nothing at `{other}`; `remit catalog list` shows its hosts"
+        ));
+    }
+    let wide = catalog.wide_hosts(service);
+    if wide.is_empty() || !hosts.is_empty() || matches!(place, Place::SignAws | Place::Hmac { .. }) {
+        return Ok(());
+    }
+    let example = wide.first().map(|host| host.replace('*', "yours")).unwrap_or_default();
+    refused(format!(
+        "`{service}` answers at `{}`, where every name is somebody else's, and its credential would go to any of them; say \
+         which are yours: `hosts = [\"{example}\"]`",
+        wide.join("`, `")
+    ))
 }
 
 fn made(provider: &LeaseProvider, ports: provider::Ports) -> Arc<dyn Provider> {
@@ -206,6 +239,8 @@ impl Witness for Diary {
         let event = match what {
             Told::State => Event::Lease(lease),
             Told::Overdue => Event::LeaseOverdue(lease),
+            Told::Seen => Event::LeaseSeen(lease),
+            Told::Rejected => Event::LeaseRejected(lease),
         };
         async move { self.0.note(event).await.map(drop).map_err(|error| error.to_string()) }.boxed()
     }

@@ -90,7 +90,7 @@ impl Measured {
             mints,
         ));
         let rejected = vec![(Vec::new(), meters.rejected())];
-        let help = "Answers by which a service did not take the credential of a lease (401).";
+        let help = "Answers by which a service did not take the credential of a lease.";
         all.push(sum("remit.lease.rejections", help, "{answer}", rejected));
         let failed = vec![(Vec::new(), meters.revocations_failed())];
         let help = "Attempts to take a lease back that came to nothing; they are made again.";

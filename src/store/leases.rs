@@ -64,7 +64,9 @@ impl LeaseBook for Sqlite {
         let _nobody_waits = self.ask(move |connection| {
             let read = (|| {
                 connection.execute(
-                    "DELETE FROM leases WHERE state IN ('revoked', 'expired', 'lost') AND since < ?1",
+                    // What is lost stays until somebody has looked.
+                    "DELETE FROM leases WHERE since < ?1 AND (state IN ('revoked', 'expired')
+                         OR (state = 'lost' AND json_extract(lease, '$.seen') IS NOT NULL))",
                     [signed(since)],
                 )?;
                 Ok((leases(connection)?, own(connection)?))

@@ -124,7 +124,7 @@ fn what_an_open_task_rests_on_is_not_forgotten() {
 
 #[test]
 fn leases_are_kept_as_they_were_told_last_and_old_ends_go() {
-    use crate::call::{Lease, LeaseId, LeaseState, ServiceName};
+    use crate::call::{Lease, LeaseId, LeaseState, OperatorId, Seen, ServiceName};
     use crate::lease::{LeaseBook, Row};
     let dir = TempDir::new().unwrap();
     let since = Timestamp::from_unix_s(1_800_000_100);
@@ -143,16 +143,21 @@ fn leases_are_kept_as_they_were_told_last_and_old_ends_go() {
             until: Some(at),
             short_lived: true,
             why: None,
+            task_ended: None,
+            seen: None,
         };
         Row { lease, entry: "github/oauth".into(), sealed: Some(vec![0, 255, 7]) }
     };
     let (old, lost, active) =
-        (row(1, LeaseState::Revoked, 1), row(2, LeaseState::Lost, 200), row(3, LeaseState::Active, 1));
+        (row(1, LeaseState::Revoked, 1), row(2, LeaseState::Lost, 1), row(3, LeaseState::Active, 1));
+    let mut looked_at = row(5, LeaseState::Lost, 1);
+    looked_at.lease.seen = Some(Seen { by: OperatorId::local(), at: since, note: None });
     {
         let store = Sqlite::open(dir.path()).unwrap();
         for row in [
             row(3, LeaseState::Minting, 0),
             old,
+            looked_at,
             lost.clone(),
             row(4, LeaseState::Minting, 0),
             active.clone(),
@@ -165,7 +170,7 @@ fn leases_are_kept_as_they_were_told_last_and_old_ends_go() {
     }
     let store = Sqlite::open(dir.path()).unwrap();
     let kept = LeaseBook::load(&store, since).unwrap();
-    assert_eq!(kept.leases, [lost, active]);
+    assert_eq!(kept.leases, [lost, active], "what is lost stays until somebody has looked");
     assert_eq!(kept.own, [("github/oauth".into(), vec![2])]);
 }
 

@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Query, State};
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::tasks::parse_id;
+use super::tasks::{parse_id, read_json, to_the_end};
 use super::{Problem, Shared};
-use crate::call::{Gone, Lease, LeaseId, LeaseState, TaskId, Timestamp};
+use crate::call::id::NotAnId;
+use crate::call::{Gone, Lease, LeaseId, LeaseState, Operator, OperatorId, SeenError, TaskId, Timestamp};
+
+/// Longest note on a lease, bytes.
+const MAX_NOTE_BYTES: usize = 1_024;
 
 /// The query of `GET /v1/leases`.
 #[derive(Deserialize)]
@@ -38,6 +45,24 @@ struct LeaseBody<'a> {
     overdue: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'a str>,
+    /// The operator who looked at it after it was lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<SeenBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct SeenBody<'a> {
+    by: &'a OperatorId,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+}
+
+/// The body of `POST /v1/leases/{id}/seen`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Word {
+    note: Option<String>,
 }
 
 /// `GET /v1/leases`, oldest first, all or those of one task or state.
@@ -51,6 +76,35 @@ pub(super) async fn list(
     let wanted = |lease: &&Lease| filter.state.is_none_or(|state| state == lease.state);
     let leases: Vec<_> = leases.iter().filter(wanted).map(|lease| body_of(lease, now)).collect();
     Ok(Json(json!({ "leases": leases })))
+}
+
+/// `POST /v1/leases/{id}/seen`: whoever asks has looked, at the provider, and nothing of a lost lease works any more.
+pub(super) async fn seen(
+    State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let short: String = id.chars().take(64).collect();
+    let unknown = |why: String| Problem::new(StatusCode::NOT_FOUND, "lease_unknown", why);
+    let id: LeaseId = short.parse().map_err(|error: NotAnId| unknown(error.to_string()))?;
+    let Word { note } = read_json(&headers, body).await?;
+    if note.as_ref().is_some_and(|note| note.len() > MAX_NOTE_BYTES) {
+        let detail = format!("a note has at most {MAX_NOTE_BYTES} bytes");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_note", detail));
+    }
+    to_the_end(async move {
+        match shared.rooms.node.lease_seen(id, operator.id, note).await {
+            Ok((lease, now)) => Ok(Json(json!(body_of(&lease, now))).into_response()),
+            Err(error @ SeenError::Unknown) => Err(unknown(error.to_string())),
+            Err(error @ SeenError::NotLost(_)) => {
+                Err(Problem::new(StatusCode::CONFLICT, "lease_not_lost", error.to_string()))
+            }
+            Err(SeenError::Unwritten(why)) => Err(Problem::unavailable("journal_unavailable", why)),
+        }
+    })
+    .await
 }
 
 /// What a task shows of its leases: each of them, and whether all are gone.
@@ -75,5 +129,10 @@ fn body_of(lease: &Lease, now: Timestamp) -> LeaseBody<'_> {
         short_lived: lease.short_lived,
         overdue: lease.is_overdue(now),
         why: lease.why.as_deref(),
+        seen: lease.seen.as_ref().map(|seen| SeenBody {
+            by: &seen.by,
+            at: seen.at.to_string(),
+            note: seen.note.as_deref(),
+        }),
     }
 }

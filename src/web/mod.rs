@@ -32,8 +32,8 @@ use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 
 use crate::call::{
-    Card, Dummy, Hold, HoldId, Host, Lease, Operator, RulesDigest, SpiffeId, Task, TaskId, Timestamp,
-    TrustDomain,
+    Card, Dummy, Hold, HoldId, Host, Lease, LeaseId, Operator, OperatorId, RulesDigest, SeenError, SpiffeId,
+    Task, TaskId, Timestamp, TrustDomain,
 };
 use crate::identity::TaskTokens;
 use crate::intent::{Registration, TaskEnd, Tasks};
@@ -93,6 +93,13 @@ pub trait Node: Send + Sync {
     fn hold(&self, id: HoldId) -> Option<(Arc<Hold>, Arc<Card>)>;
     /// Casts a vote; the hold as it is then. MUST be ready only once the vote is written.
     fn vote(&self, ballot: Ballot, voter: Operator) -> BoxFuture<'_, Result<Arc<Hold>, NotVoted>>;
+    /// An operator's word on a lease that was lost: nothing of it works any more. MUST be ready only once it is written.
+    fn lease_seen(
+        &self,
+        lease: LeaseId,
+        by: OperatorId,
+        note: Option<String>,
+    ) -> BoxFuture<'_, Result<(Lease, Timestamp), SeenError>>;
     /// What an agent is configured with for a task in the place of credentials, and the names of the variables that hold secrets
     /// of the node and must not be inherited.
     fn dummies(&self, task: TaskId) -> (Vec<Dummy>, Vec<String>);
@@ -200,6 +207,7 @@ pub fn router(settings: Settings, rooms: Rooms) -> Router {
         .route("/v1/holds/{id}/approve", post(holds::approve))
         .route("/v1/holds/{id}/refuse", post(holds::refuse))
         .route("/v1/leases", get(leases::list))
+        .route("/v1/leases/{id}/seen", post(leases::seen))
         .route("/v1/tasks", get(tasks::list).post(opening::open))
         .route("/v1/tasks/end", post(tasks::end_all))
         .route("/v1/owners/end", post(tasks::end_owned))

@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,8 +14,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::call::principal::{Entrance, Presented};
 use crate::call::{
-    Class, Clock, Decision, Entropy, Operation, OperationId, Operations, Recognition, Secret, ServiceName,
-    SpiffeId, TaskId, Timestamp,
+    Class, Clock, Decision, Entropy, LeaseState, Operation, OperationId, Operations, Recognition, Secret,
+    Seen, ServiceName, SpiffeId, TaskId, Timestamp,
 };
 use crate::identity::{Claim, Identity, KeyError};
 use crate::intent;
@@ -105,6 +106,25 @@ impl Node for FakeNode {
             let holds = Holds::new(hold::Settings::default(), [(*hold).clone()]);
             Ok(Arc::new(holds.vote(&ballot, &voter, &hold.rules, Timestamp::from_unix_s(START_S))?))
         })
+    }
+
+    fn lease_seen(
+        &self,
+        lease: LeaseId,
+        by: OperatorId,
+        note: Option<String>,
+    ) -> BoxFuture<'_, Result<(Lease, Timestamp), SeenError>> {
+        let at = Timestamp::from_unix_s(START_S);
+        let mut leases = self.leases.lock().unwrap();
+        let told = match leases.iter_mut().find(|one| one.id == lease) {
+            None => Err(SeenError::Unknown),
+            Some(one) if one.state != LeaseState::Lost => Err(SeenError::NotLost(one.state)),
+            Some(one) => {
+                one.seen = Some(Seen { by, at, note });
+                Ok((one.clone(), at))
+            }
+        };
+        std::future::ready(told).boxed()
     }
 
     fn dummies(&self, _task: TaskId) -> (Vec<Dummy>, Vec<String>) {
@@ -323,6 +343,8 @@ async fn a_task_shows_its_leases_and_its_agent_gets_placeholders() {
         until: None,
         short_lived: true,
         why: Some("away".into()),
+        task_ended: None,
+        seen: None,
     };
     *stand.node.leases.lock().unwrap() = vec![lease];
     let shown = stand.ask(&format!("GET /v1/tasks/{task}")).await.json();
@@ -337,6 +359,22 @@ async fn a_task_shows_its_leases_and_its_agent_gets_placeholders() {
     let active = stand.ask("GET /v1/leases?state=active").await.json();
     assert_eq!(active["leases"], json!([]));
     stand.ask("GET /v1/leases?stat=active").await.is_problem(400, "bad_query");
+
+    let path = "/v1/leases/01ARZ3NDEKTSV4RRFFQ69G5FAV/seen";
+    stand.post_json(path, "{}").await.is_problem(409, "lease_not_lost");
+    stand.node.leases.lock().unwrap()[0].state = LeaseState::Lost;
+    let shown = stand.ask(&format!("GET /v1/tasks/{task}")).await.json();
+    assert_eq!(shown["gone"], json!({"answer": "unknown"}));
+    stand
+        .post_json("/v1/leases/01ARZ3NDEKTSV4RRFFQ69G5FAA/seen", "{}")
+        .await
+        .is_problem(404, "lease_unknown");
+    stand.post_json("/v1/leases/x/seen", "{}").await.is_problem(404, "lease_unknown");
+    let seen = stand.post_json(path, r#"{"note": "nothing there"}"#).await.json();
+    let at = Timestamp::from_unix_s(START_S).to_string();
+    assert_eq!(seen["seen"], json!({"by": "local:admin", "at": at, "note": "nothing there"}));
+    let shown = stand.ask(&format!("GET /v1/tasks/{task}")).await.json();
+    assert_eq!(shown["gone"], json!({"answer": "attested", "by": "local:admin", "at": at}));
 }
 
 #[tokio::test]

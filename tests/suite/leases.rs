@@ -4,7 +4,7 @@
 use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::harness::{Agent, House, PERMIT_ALL, of_kind};
+use crate::harness::{Agent, House, PERMIT_ALL, PERMIT_READS, of_kind};
 
 const ISSUES: &str = "https://api.github.com/repos/octo/hello/issues";
 const LEASE: &str =
@@ -161,6 +161,64 @@ async fn what_says_a_credential_back_does_not_reach_the_agent_with_it() {
     let told = format!("{headers:?} {body}");
     assert!(!told.contains("ghp_real") && headers["x-mirrored"] != "Bearer ghp_real", "{told}");
     assert!(body.contains("rem1t") || body.contains("****"), "{body}");
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_take_a_lease_is_told_once() {
+    let house = house(Some("ghp_real_one")).await;
+    let task = house.task().await;
+    let mut github = agent(&house, "api.github.com", &task).await;
+    for _ in 0..3 {
+        let (status, ..) = github.ask("GET", "https://api.github.com/unauthorized", &[]).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    let journal = house.journal().await;
+    let (minted, rejected) = (of_kind(&journal, "lease_minted"), of_kind(&journal, "lease_rejected"));
+    assert_eq!((minted.len(), rejected.len()), (1, 1), "{journal:#?}");
+    assert_eq!((&rejected[0]["lease"], &rejected[0]["task"]), (&minted[0]["lease"], &task["id"]));
+    assert_eq!(rejected[0]["why"], "it answered 401");
+}
+
+#[tokio::test]
+async fn a_part_of_an_answer_is_not_asked_for_where_a_credential_goes_out() {
+    let house = house(Some("ghp_real_one")).await;
+    let task = house.task().await;
+    let asked = [("range", "bytes=0-9"), ("if-range", "\"x\"")];
+    agent(&house, "api.github.com", &task).await.ask("GET", ISSUES, &asked).await;
+    agent(&house, "api.test", &task).await.ask("GET", "https://api.test/x", &asked).await;
+    let seen = house.origin.seen();
+    assert!(!seen[0].headers.contains_key("range") && !seen[0].headers.contains_key("if-range"));
+    assert_eq!(
+        (&seen[1].headers["range"], &seen[1].headers["if-range"]),
+        (&"bytes=0-9".parse().unwrap(), &"\"x\"".parse().unwrap())
+    );
+}
+
+/// Observing changes nothing for an agent that has no other key; whoever wants it otherwise says so.
+#[tokio::test]
+async fn a_call_that_is_only_observed_carries_the_lease_unless_its_entry_says_otherwise() {
+    for (more, status) in [("", StatusCode::OK), ("observed = false\n", StatusCode::FORBIDDEN)] {
+        let more = format!("[services.github]\nmode = \"observe\"\n{LEASE}{more}");
+        let house = House::start(PERMIT_READS, &more).await;
+        std::fs::write(house.dir.path().join("github.token"), "ghp_real_one").unwrap();
+        let task = house.task().await;
+        let mut github = agent(&house, "api.github.com", &task).await;
+        let (read, ..) = github.ask("GET", ISSUES, &[]).await;
+        let (act, headers, told) = github.ask("POST", ISSUES, &[]).await;
+        assert_eq!((read, act), (StatusCode::OK, status), "{told}");
+        let sent: Vec<_> =
+            house.origin.seen().iter().map(|seen| seen.headers["authorization"].clone()).collect();
+        if status == StatusCode::OK {
+            assert_eq!(sent, ["Bearer ghp_real_one"; 2]);
+        } else {
+            assert_eq!((sent.len(), headers["remit-refusal"].to_str().unwrap()), (1, "lease_refused"));
+            assert!(told.contains("observed = false"), "{told}");
+        }
+        let journal = house.journal().await;
+        let opened = of_kind(&journal, "opened");
+        assert_eq!(opened[1]["observed"]["decision"], "deny");
+        assert_eq!(of_kind(&journal, "closed")[1]["closing"]["lease"].is_null(), status != StatusCode::OK);
+    }
 }
 
 #[tokio::test]

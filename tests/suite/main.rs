@@ -20,6 +20,7 @@ mod laboratory;
 mod leases;
 mod messages;
 mod observe;
+mod places;
 mod reload;
 mod tasks;
 mod templates;

@@ -177,6 +177,32 @@ async fn what_nothing_understands_passes_as_what_the_upgrade_was() {
 }
 
 #[tokio::test]
+async fn a_key_that_an_agent_brings_in_a_message_is_a_fact_for_policies() {
+    let echo = Echo::default();
+    let policies = format!(
+        "{POLICIES}@id(\"no-keys\") forbid (principal, action, resource) when {{ context.brought_key }};\n"
+    );
+    let house = House::start(&policies, &format!("\"ws.test\" = \"http://{}\"\n", echo.start().await)).await;
+    let key = format!("ghp_{}", "a1B2".repeat(9));
+    let spelt = key.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
+    for said in [format!("use {key} for it"), format!(r#"{{"token":"{spelt}"}}"#)] {
+        let mut chat = open(&house, "/chat", None).await;
+        chat.send(Message::text("hello")).await.unwrap();
+        assert_eq!(chat.next().await.unwrap().unwrap(), Message::text("hello"));
+        chat.send(Message::text(said)).await.unwrap();
+        let Message::Close(Some(close)) = chat.next().await.unwrap().unwrap() else {
+            panic!("it was not closed")
+        };
+        assert_eq!(close.code, CloseCode::Policy, "{close}");
+    }
+    assert_eq!(echo.heard(), ["hello"; 2], "the key left");
+    let journal = house.journal().await;
+    let refused = of_kind(&journal, "refused");
+    assert_eq!((refused.len(), &refused[0]["policies"][0]), (2, &"no-keys".into()));
+    assert!(!journal.iter().any(|entry| entry.to_string().contains("a1B2a1B2")), "the key itself is nowhere");
+}
+
+#[tokio::test]
 async fn the_end_of_its_task_cuts_a_websocket_and_is_recorded_as_that() {
     let echo = Echo::default();
     let house = House::start(POLICIES, &format!("\"ws.test\" = \"http://{}\"\n", echo.start().await)).await;

@@ -255,12 +255,14 @@ impl House {
         let entry = |service: &str, place: Place, look: &str| Entry {
             name: format!("{service}/giver").into(),
             service: service.into(),
+            hosts: Vec::new(),
             classes: Vec::new(),
             place,
             signing_name: None,
             scheme: None,
             look: Look::of(look),
             env: vec!["KEY".to_owned()],
+            observed: true,
             provider: giver.clone(),
         };
         let entries = vec![

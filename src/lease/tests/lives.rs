@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::ground::{Does, House};
-use crate::call::{Class, Gone, LeaseState};
+use crate::call::{Class, Gone, LeaseState, OperatorId, Seen, SeenError};
 use crate::lease::*;
 
 #[tokio::test(start_paused = true)]
@@ -168,6 +168,70 @@ async fn what_nobody_knows_is_lost_and_said_to_be() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_lost_is_gone_by_the_word_of_whoever_looked() {
+    let house = House::new();
+    let (task, lost) = (house.task(1), |house: &House| house.broker.leases(None)[0].clone());
+    house.giver.set(Does::LoseTheAnswer);
+    assert!(house.token(&task, Class::Read).await.is_err());
+    let word = |by: &str, at| Seen { by: OperatorId(by.into()), at, note: Some("not there".to_owned()) };
+    let id = lost(&house).id;
+    // What cannot be written down does not count.
+    house.book.fails.store(true, Ordering::SeqCst);
+    let told = house.broker.seen(id, word("ada", house.now())).await;
+    assert!(matches!(told, Err(SeenError::Unwritten(_))), "{told:?}");
+    house.book.fails.store(false, Ordering::SeqCst);
+    let at = house.now();
+    house.broker.seen(id, word("ada", at)).await.unwrap();
+    let by = OperatorId("ada".into());
+    assert_eq!(Gone::of(&house.broker.leases(None), house.now()), Gone::Attested { by, at });
+    house.world.pass(Duration::from_secs(1));
+    let again = house.broker.seen(id, word("bob", house.now())).await.unwrap();
+    assert_eq!(&*again.seen.unwrap().by.0, "ada", "the first word stands");
+    let next = house.die_and_start().await;
+    assert_eq!(lost(&next), lost(&house), "and outlives the process");
+    assert!(house.diary.0.lock().unwrap().contains(&(id, LeaseState::Lost, Told::Seen)));
+    let other = crate::call::LeaseId::fresh(&*house.world, &*house.world);
+    assert_eq!(house.broker.seen(other, word("ada", at)).await, Err(SeenError::Unknown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_has_to_look_at_what_remit_looks_after() {
+    let house = House::new();
+    let task = house.task(1);
+    house.token(&task, Class::Read).await.unwrap();
+    let id = house.broker.leases(None)[0].id;
+    let word = Seen { by: OperatorId::local(), at: house.now(), note: None };
+    assert_eq!(house.broker.seen(id, word).await, Err(SeenError::NotLost(LeaseState::Active)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_does_not_answer_a_task_that_is_over_is_late_too() {
+    let house = House::new();
+    let task = house.task(1);
+    let closed = house.giver.gate.acquire().await.unwrap();
+    let (broker, asked) = (house.broker.clone(), task.clone());
+    let taking = tokio::spawn(async move {
+        broker.take(0, &asked, &super::ground::operations("things", Class::Read)).await.map(drop)
+    });
+    house.settle().await;
+    house.world.pass(Duration::from_secs(60));
+    house.broker.look(house.now()).await;
+    assert!(!house.broker.leases(None)[0].is_overdue(house.now()), "its task is open");
+    house.tasks.end(task.id);
+    house.settle().await;
+    house.world.pass(Duration::from_secs(6));
+    house.broker.look(house.now()).await;
+    let lease = house.broker.leases(None).remove(0);
+    assert_eq!((lease.state, lease.is_overdue(house.now())), (LeaseState::Minting, true));
+    let overdue = |told: &&(_, LeaseState, Told)| (told.1, told.2) == (LeaseState::Minting, Told::Overdue);
+    assert_eq!(house.diary.0.lock().unwrap().iter().filter(overdue).count(), 1);
+    drop(closed);
+    assert_eq!(taking.await.unwrap(), Err(LeaseError::Ended));
+    house.settle().await;
+    assert!(!house.broker.leases(None)[0].is_overdue(house.now()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_leaves_nothing_behind_and_answers_for_a_second() {
     let house = House::new();
     let task = house.task(1);
@@ -254,14 +318,16 @@ async fn a_lease_that_a_service_does_not_take_is_asked_for_anew_but_not_at_will(
     let house = House::new();
     let task = house.task(1);
     let held = house.broker.take(0, &task, &super::ground::operations("things", Class::Read)).await.unwrap();
-    house.broker.rejected(held.id).await;
+    house.broker.rejected(held.id, "it answered 401").await;
     assert_eq!(house.token(&task, Class::Read).await.unwrap(), "real-0", "it is too young");
     house.world.pass(Duration::from_secs(10));
-    house.broker.rejected(held.id).await;
+    house.broker.rejected(held.id, "it answered 401").await;
     assert_eq!(house.token(&task, Class::Read).await.unwrap(), "real-1");
     house.settle().await;
     assert_eq!(house.states(), [LeaseState::Revoked, LeaseState::Active]);
     assert_eq!(house.broker.meters.rejected(), 2);
+    let told = |what| house.diary.0.lock().unwrap().iter().filter(|(_, _, told)| *told == what).count();
+    assert_eq!(told(Told::Rejected), 1, "an agent cannot fill the journal with it");
 }
 
 #[tokio::test(start_paused = true)]

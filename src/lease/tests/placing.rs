@@ -206,14 +206,33 @@ fn an_entry_serves_its_service_and_classes_alone() {
     let by_host = Entry {
         name: "h".into(),
         service: "api.things.test".into(),
+        hosts: Vec::new(),
         classes: vec![Class::Read],
         place: Place::default(),
         signing_name: None,
         scheme: None,
         look: Look::default(),
         env: Vec::new(),
+        observed: true,
         provider: entry.provider.clone(),
     };
+    let at = |host: &str| Host::parse(host).unwrap();
+    let of_hosts = |hosts: &[&str]| Entry {
+        name: "m".into(),
+        service: "things".into(),
+        hosts: hosts.iter().map(|host| at(host)).collect(),
+        classes: Vec::new(),
+        place: Place::default(),
+        signing_name: None,
+        scheme: None,
+        look: Look::default(),
+        env: Vec::new(),
+        observed: true,
+        provider: entry.provider.clone(),
+    };
+    let things = operations("things", Class::Act);
+    assert!(of_hosts(&["other.test", "API.things.test"]).serves(&head, &things));
+    assert!(!of_hosts(&["other.test", "things.test"]).serves(&head, &things), "another name of the service");
     assert!(by_host.serves(&head, &several));
     assert!(!by_host.serves(&head, &operations("things", Class::Act)));
     head.origin = origin("evil.test");

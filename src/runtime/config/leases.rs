@@ -28,6 +28,8 @@ use crate::lease::{Look, Place};
 pub struct Lease {
     /// A service of the catalog, or a host.
     pub service: String,
+    /// The hosts of the service to which the credential goes; empty: all.
+    pub hosts: Vec<Host>,
     /// Who gives it.
     pub provider: LeaseProvider,
     /// Where it goes; none: where the catalog says, else `authorization: Bearer`.
@@ -38,6 +40,8 @@ pub struct Lease {
     pub env: Option<Vec<String>>,
     /// What its placeholder looks like; none: as the catalog says.
     pub look: Option<Look>,
+    /// Whether it is given to calls that go on only because policies are observed.
+    pub observed: bool,
 }
 
 /// Who gives a credential.
@@ -104,6 +108,8 @@ pub(super) fn lease(
             section.lacks(key);
         }
     }
+    let hosts = section.take("hosts", |value| value.each(host)).unwrap_or_default();
+    let observed = section.take("observed", truth).unwrap_or(true);
     let place = place(&mut section);
     let classes = section.take("classes", |value| value.each(class)).unwrap_or_default();
     let env = section.take("env", |value| match value.text() {
@@ -129,7 +135,7 @@ pub(super) fn lease(
         }
     };
     section.finish();
-    Some(Lease { service: service?, provider: provider?, place, classes, env, look })
+    Some(Lease { service: service?, hosts, provider: provider?, place, classes, env, look, observed })
 }
 
 /// A name of the catalog has no dot, a host has one, or a colon.
@@ -145,6 +151,10 @@ fn service(value: Value<'_>) -> Result<String, String> {
         ));
     }
     Ok(text.to_owned())
+}
+
+fn host(value: Value<'_>) -> Result<Host, String> {
+    Host::parse(value.text()?).map_err(|error| error.to_string())
 }
 
 fn class(value: Value<'_>) -> Result<Class, String> {

@@ -414,7 +414,7 @@ fn leases_say_where_a_secret_is_and_where_it_goes() {
     use crate::lease::{Look, Place};
     let text = "[[leases]]\nservice = \"github\"\nprovider = \"fixed\"\nsecret = { env = \"REAL\" }\n\
         [[leases]]\nservice = \"API.example.test\"\nprovider = \"fixed\"\nsecret = { file = \"k\" }\nclasses = [\"read\"]\n\
-        place = { header = \"X-Key\" }\nenv = [\"A\", \"B\"]\nplaceholder = \"sk-\"\n\
+        hosts = [\"Api.Example.test\"]\nobserved = false\nplace = { header = \"X-Key\" }\nenv = [\"A\", \"B\"]\nplaceholder = \"sk-\"\n\
         [[leases]]\nservice = \"x\"\nprovider = \"fixed\"\nsecret = { command = [\"pass\", \"x\"] }\nplace = { basic = true }\n";
     let leases = parse(text).unwrap().leases;
     let [one, two, three] = leases.as_slice() else { panic!("{leases:?}") };
@@ -428,6 +428,8 @@ fn leases_say_where_a_secret_is_and_where_it_goes() {
     let header = Place::Header { name: http::HeaderName::from_static("x-key"), format: "{}".into() };
     assert_eq!((&two.place, &two.look), (&Some(header), &Some(Look::Prefix("sk-".into()))));
     assert_eq!(two.env.as_deref(), Some(["A".to_owned(), "B".to_owned()].as_slice()));
+    assert_eq!(two.hosts, [crate::call::Host::Name("api.example.test".into())]);
+    assert_eq!((one.observed, two.observed, one.hosts.len()), (true, false, 0));
     assert_eq!(three.place, Some(Place::Basic { user: None }));
 }
 
@@ -455,5 +457,6 @@ fn mistakes_in_leases_are_told_and_secrets_are_not() {
     let both = with(&format!("{secret}place = {{ query = \"a\", cookie = \"b\" }}\n"));
     assert!(both.contains("one of `header` (with `format`)"), "{both}");
     assert!(with(&format!("{secret}classes = [\"reed\"]\n")).contains("did you mean `read`?"));
+    assert!(with(&format!("{secret}hosts = [\"*.example.test\"]\n")).contains("`leases.hosts`"));
     assert!(with(&format!("{secret}env = \"1X\"\n")).contains("names no environment variable"));
 }

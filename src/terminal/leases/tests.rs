@@ -22,7 +22,8 @@ fn whether_everything_is_gone_is_answered() {
         (json!({"answer": "no"}), "no: it is being taken back"),
         (json!({"answer": "until", "at": "2027"}), "works until 2027"),
         (json!({"answer": "stays"}), "yes for the agent"),
-        (json!({"answer": "unknown"}), "nobody knows"),
+        (json!({"answer": "unknown"}), "remit lease seen"),
+        (json!({"answer": "attested", "by": "ada", "at": "2027"}), "yes, by the word of ada"),
     ] {
         let text = shown(&task("ended", &gone, &lease));
         assert!(text.contains(told), "{text}");

@@ -27,7 +27,7 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
 }
 
-/// A plain-HTTP origin that answers everything: `/stream` without end, `/mirror` with the credential that it got, the tokens of
+/// A plain-HTTP origin that answers everything: `/stream` without end, `/unauthorized` with 401, `/mirror` with the credential that it got, the tokens of
 /// installations as GitHub does, all else with a short text.
 #[derive(Clone, Default)]
 pub(crate) struct Origin {
@@ -66,6 +66,10 @@ impl Origin {
         if let Some(value) = mirrored {
             let body = Full::new(Bytes::copy_from_slice(value.as_bytes())).map_err(|never| match never {});
             return Response::builder().header("x-mirrored", value).body(body.boxed()).unwrap();
+        }
+        if target.starts_with("/unauthorized") {
+            let nothing = Full::new(Bytes::new()).map_err(|never| match never {});
+            return Response::builder().status(401).body(nothing.boxed()).unwrap();
         }
         if target.starts_with("/app/installations/") {
             let packed = head.headers.get("accept-encoding").is_some();
