@@ -86,7 +86,7 @@ impl Pep {
 
     /// A task that cannot be recorded takes no calls.
     async fn tell_opened(&self, task: &Task) -> Result<(), Refusal> {
-        let Err(error) = self.journal.note(Event::TaskOpened(task)).await else { return Ok(()) };
+        let Err(error) = self.journal.note(Event::TaskOpened { task, by: None }).await else { return Ok(()) };
         if let Err(error) = self.tasks.end(task.id, TaskEnd::Withdrawn).await {
             tracing::warn!(%error, task = %task.id, "a task that was handed over and not recorded does not end");
         }

@@ -13,7 +13,9 @@ use super::error::JournalError;
 use super::facts::{CallFacts, RefusalFacts, TaskFacts, Text};
 use super::hold::{HoldFacts, VoteFacts};
 use super::lease::LeaseFacts;
-use crate::call::{AgentProfile, CallId, Closing, EntryId, Host, PeerName, SpiffeId, TaskId, Timestamp};
+use crate::call::{
+    AgentProfile, CallId, Closing, EntryId, Host, OperatorId, PeerName, SpiffeId, TaskId, Timestamp,
+};
 
 /// The version that this node writes.
 pub const VERSION: u8 = 1;
@@ -63,6 +65,9 @@ pub enum What {
         task: TaskId,
         /// By what.
         why: Text,
+        /// The operator who did it; absent where no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<OperatorId>,
     },
     /// Its tokens hold longer.
     TaskRenewed {
@@ -71,6 +76,9 @@ pub enum What {
         /// Until when.
         #[serde(with = "instant")]
         until: Timestamp,
+        /// The operator who did it; absent where no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<OperatorId>,
     },
     /// People are asked about a call.
     HoldOpened(Box<HoldFacts>),
@@ -105,16 +113,25 @@ pub enum What {
         /// The node that it works behind.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         behind: Option<PeerName>,
+        /// The operator who did it; absent where no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<OperatorId>,
     },
     /// An agent may do nothing from here on.
     AgentQuarantined {
         /// Which agent.
         agent: SpiffeId,
+        /// The operator who did it; absent where no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<OperatorId>,
     },
     /// And again what it may.
     AgentReleased {
         /// Which agent.
         agent: SpiffeId,
+        /// The operator who did it; absent where no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<OperatorId>,
     },
     /// Other rules apply from here on.
     RulesLoaded {

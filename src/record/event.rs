@@ -7,8 +7,8 @@ use super::facts::{RefusalFacts, TaskFacts, Text};
 use super::hold::{HoldFacts, VoteFacts};
 use super::lease::LeaseFacts;
 use crate::call::{
-    AgentProfile, Hold, HoldState, Host, Lease, LeaseState, PeerName, Refusal, RulesDigest, SpiffeId, Task,
-    TaskId, Timestamp, Vote,
+    AgentProfile, Hold, HoldState, Host, Lease, LeaseState, OperatorId, PeerName, Refusal, RulesDigest,
+    SpiffeId, Task, TaskId, Timestamp, Vote,
 };
 
 /// Something worth an entry of its own, see [`Journal::note`](super::Journal::note).
@@ -24,13 +24,20 @@ pub enum Event<'a> {
         refusal: &'a Refusal,
     },
     /// A task was opened.
-    TaskOpened(&'a Task),
+    TaskOpened {
+        /// Which.
+        task: &'a Task,
+        /// The operator who did it, if one did.
+        by: Option<&'a OperatorId>,
+    },
     /// A task ended.
     TaskEnded {
         /// Which.
         task: TaskId,
         /// By what: `operator`, `deadline`, `command ended`.
         why: &'a str,
+        /// The operator who did it, if one did.
+        by: Option<&'a OperatorId>,
     },
     /// A task's tokens hold longer.
     TaskRenewed {
@@ -38,6 +45,8 @@ pub enum Event<'a> {
         task: TaskId,
         /// Until when.
         until: Timestamp,
+        /// The operator who did it, if one did.
+        by: Option<&'a OperatorId>,
     },
     /// A hold came into its state.
     Hold(&'a Hold),
@@ -61,11 +70,23 @@ pub enum Event<'a> {
         hosts: &'a [Host],
         /// The node that it works behind.
         behind: Option<&'a PeerName>,
+        /// The operator who did it, if one did.
+        by: Option<&'a OperatorId>,
     },
     /// An agent was put into quarantine.
-    AgentQuarantined(&'a SpiffeId),
+    AgentQuarantined {
+        /// Which.
+        agent: &'a SpiffeId,
+        /// The operator who did it, if one did.
+        by: Option<&'a OperatorId>,
+    },
     /// An agent was let out of quarantine.
-    AgentReleased(&'a SpiffeId),
+    AgentReleased {
+        /// Which.
+        agent: &'a SpiffeId,
+        /// The operator who did it, if one did.
+        by: Option<&'a OperatorId>,
+    },
     /// Rules were loaded.
     RulesLoaded {
         /// Which.
@@ -74,7 +95,7 @@ pub enum Event<'a> {
         policies: usize,
         /// The rules that they take the place of.
         from: Option<RulesDigest>,
-        /// Who, or what, set it off: `start`, `file change`, `signal`, `operator`.
+        /// Who, or what, set it off: `start`, `file change`, `signal`, or an operator's id.
         by: &'a str,
     },
     /// Rules were to be loaded and are not fit to be; those before stay in force.
@@ -132,9 +153,13 @@ impl Event<'_> {
                 authority: authority.map(Text::new),
                 refusal: RefusalFacts::of(refusal, None),
             },
-            Self::TaskOpened(task) => What::TaskOpened(TaskFacts::from(task)),
-            Self::TaskEnded { task, why } => What::TaskEnded { task, why: Text::new(why) },
-            Self::TaskRenewed { task, until } => What::TaskRenewed { task, until },
+            Self::TaskOpened { task, by } => {
+                What::TaskOpened(TaskFacts { by: by.cloned(), ..TaskFacts::from(task) })
+            }
+            Self::TaskEnded { task, why, by } => {
+                What::TaskEnded { task, why: Text::new(why), by: by.cloned() }
+            }
+            Self::TaskRenewed { task, until, by } => What::TaskRenewed { task, until, by: by.cloned() },
             Self::Hold(hold) if hold.state == HoldState::Waiting => {
                 What::HoldOpened(Box::new(HoldFacts::of(hold)))
             }
@@ -145,14 +170,19 @@ impl Event<'_> {
             Self::LeaseOverdue(lease) => What::LeaseRevoking(Box::new(LeaseFacts::of(lease, true))),
             Self::LeaseSeen(lease) => What::LeaseSeen(Box::new(LeaseFacts::of(lease, false))),
             Self::LeaseRejected(lease) => What::LeaseRejected(Box::new(LeaseFacts::of(lease, false))),
-            Self::AgentRegistered { agent, profile, hosts, behind } => What::AgentRegistered {
+            Self::AgentRegistered { agent, profile, hosts, behind, by } => What::AgentRegistered {
                 agent: agent.clone(),
                 profile: profile.cloned().map(Box::new),
                 hosts: hosts.to_vec(),
                 behind: behind.cloned(),
+                by: by.cloned(),
             },
-            Self::AgentQuarantined(agent) => What::AgentQuarantined { agent: agent.clone() },
-            Self::AgentReleased(agent) => What::AgentReleased { agent: agent.clone() },
+            Self::AgentQuarantined { agent, by } => {
+                What::AgentQuarantined { agent: agent.clone(), by: by.cloned() }
+            }
+            Self::AgentReleased { agent, by } => {
+                What::AgentReleased { agent: agent.clone(), by: by.cloned() }
+            }
             Self::RulesRefused { by, why } => What::RulesRefused { by: Text::new(by), why: Text::new(why) },
             Self::RulesLoaded { digest, policies, from, by } => What::RulesLoaded {
                 digest: digest.to_string(),

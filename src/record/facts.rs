@@ -17,8 +17,8 @@ use crate::call::task::IntentName;
 use crate::call::veil::{short_digest, veil};
 use crate::call::{
     Account, AgentProfile, Attributed, CallId, Claims, Decision, Evidence, Head, History, HoldId, Link, Mode,
-    Operation, Operations, Opinion, PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId, Target, Task,
-    TaskId, Terms, Timestamp,
+    Operation, Operations, OperatorId, Opinion, PolicyId, Process, Recognition, Refusal, Ruling, SpiffeId,
+    Target, Task, TaskId, Terms, Timestamp,
 };
 
 /// Everything that is known of a call when it is opened or refused.
@@ -176,6 +176,9 @@ pub struct TaskFacts {
     /// For whom, from whom, how far it reaches; absent in entries of before there were terms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Box<Terms>>,
+    /// The operator who opened it; absent where a call or the node itself did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<OperatorId>,
 }
 
 /// Text that somebody else chose: one line, no control characters, at most [`Text::LIMIT_CHARS`] characters.
@@ -389,6 +392,7 @@ impl From<&Task> for TaskFacts {
             opened: task.opened,
             deadline: task.deadline,
             terms: (task.terms != Terms::default()).then(|| Box::new(task.terms.clone())),
+            by: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::What;
 use super::facts::CallFacts;
-use crate::call::{CallId, Class, Decision, SpiffeId, TaskId, Timestamp};
+use crate::call::{CallId, Class, Decision, OperatorId, SpiffeId, TaskId, Timestamp};
 
 /// What to look for; what is empty asks nothing, and everything that is asked must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Filter {
     pub host: Option<String>,
     /// The kind of the entry, as it stands in the line.
     pub kind: Option<String>,
+    /// The operator who did it, with or without the kind of evidence before the name; of rules also what set them off.
+    pub by: Option<String>,
     /// The call.
     pub call: Option<CallId>,
     /// Written at this time or later.
@@ -45,6 +47,8 @@ pub(super) struct Shape {
     decision: Option<Decision>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     operations: Vec<(String, Class)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<OperatorId>,
 }
 
 /// The kind of the end of a call, which says nothing of the call but its id.
@@ -61,15 +65,29 @@ impl Shape {
             host: None,
             decision: None,
             operations: Vec::new(),
+            by: None,
         };
         match what {
             What::Opened(facts) | What::Refused(facts) => bare.called(facts),
-            What::TaskOpened(task) => Self { agent: Some(task.agent.clone()), task: Some(task.task), ..bare },
-            What::TaskEnded { task, .. } => Self { task: Some(*task), ..bare },
+            What::TaskOpened(task) => {
+                Self { agent: Some(task.agent.clone()), task: Some(task.task), by: task.by.clone(), ..bare }
+            }
+            What::TaskEnded { task, by, .. } | What::TaskRenewed { task, by, .. } => {
+                Self { task: Some(*task), by: by.clone(), ..bare }
+            }
+            What::AgentRegistered { agent, by, .. }
+            | What::AgentQuarantined { agent, by }
+            | What::AgentReleased { agent, by } => {
+                Self { agent: Some(agent.clone()), by: by.clone(), ..bare }
+            }
+            What::RulesLoaded { by, .. }
+            | What::RulesRefused { by, .. }
+            | What::CandidateLoaded { by, .. }
+            | What::CandidateRefused { by, .. } => Self { by: Some(OperatorId(by.as_str().into())), ..bare },
             What::HoldOpened(hold) | What::HoldSettled(hold) => {
                 Self { agent: Some(hold.agent.clone()), task: Some(hold.task), ..bare }
             }
-            What::HoldVoted(vote) => Self { task: Some(vote.task), ..bare },
+            What::HoldVoted(vote) => Self { task: Some(vote.task), by: Some(vote.by.clone()), ..bare },
             What::LeaseMinted(lease)
             | What::LeaseRevoking(lease)
             | What::LeaseRevoked(lease)
@@ -118,6 +136,7 @@ impl Filter {
             || self.decision.is_some()
             || self.operation.is_some()
             || self.host.is_some()
+            || self.by.is_some()
     }
 
     /// Whether what it asks, less time, kind and call, holds.
@@ -129,6 +148,10 @@ impl Filter {
             && self.decision.is_none_or(|wanted| shape.decision == Some(wanted))
             && self.operation.as_deref().is_none_or(|wanted| some(&|(id, _)| named(id, wanted)))
             && self.host.as_deref().is_none_or(|host| shape.host.as_deref() == Some(host))
+            && self
+                .by
+                .as_deref()
+                .is_none_or(|by| shape.by.as_ref().is_some_and(|is| &*is.0 == by || is.bare() == by))
     }
 
     /// False only where no entry of this shape can match, nor an opening be one whose closing does.

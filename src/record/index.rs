@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! <SHA-256 of all that follows, 64 hex digits>\n
-//! {"index":1,"segment_bytes":…,"since":…,"until":…,"shapes":[…]}\n
+//! {"index":2,"segment_bytes":…,"since":…,"until":…,"shapes":[…]}\n
 //! for each line of the segment 12 bytes: number of its shape, last 4 bytes of its call's id, its length (big-endian)
 //! ```
 
@@ -30,7 +30,8 @@ use super::filter::{CLOSED, Filter, Shape};
 use super::segment;
 use crate::call::CallId;
 
-const VERSION: u8 = 1;
+/// 2: shapes say who did it, and more kinds say which task and agent.
+const VERSION: u8 = 2;
 /// Bytes of one row.
 const ROW: usize = 12;
 

@@ -50,9 +50,9 @@ impl web::Node for Administered {
         )
     }
 
-    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
+    fn reload_policies(&self, by: OperatorId) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
         async move {
-            match self.reload.reload("operator").await {
+            match self.reload.reload(&by.0).await {
                 Reloaded::Swapped { from, to } => Ok((from, to)),
                 Reloaded::Kept(why) => Err(why),
             }
@@ -110,33 +110,31 @@ impl web::Node for Administered {
         .boxed()
     }
 
-    fn record(&self, event: TaskEvent) -> BoxFuture<'_, Result<(), String>> {
+    fn record(&self, by: OperatorId, event: TaskEvent) -> BoxFuture<'_, Result<(), String>> {
         async move {
-            let noted = match &event {
-                TaskEvent::Opened { task } => self.pep.journal.note(Event::TaskOpened(task)).await,
-                TaskEvent::Ended { task, why } => {
-                    self.pep.journal.note(Event::TaskEnded { task: task.id, why: why.as_str() }).await
-                }
-                TaskEvent::Renewed { task, until } => {
-                    self.pep.journal.note(Event::TaskRenewed { task: *task, until: *until }).await
-                }
-                TaskEvent::Registered { agent, registration } => {
-                    let registration = registration.as_deref();
-                    let event = Event::AgentRegistered {
-                        agent,
-                        profile: registration.map(|it| &it.profile),
-                        hosts: registration.map(|it| it.hosts.as_slice()).unwrap_or_default(),
-                        behind: registration.and_then(|it| it.behind.as_ref()),
-                    };
-                    self.pep.journal.note(event).await
-                }
-                TaskEvent::Quarantined { agent } => {
-                    self.pep.journal.note(Event::AgentQuarantined(agent)).await
-                }
-                TaskEvent::Released { agent } => self.pep.journal.note(Event::AgentReleased(agent)).await,
-            };
+            let noted = self.pep.journal.note(entry_of(&event, Some(&by))).await;
             noted.map(drop).map_err(|error| error.to_string())
         }
         .boxed()
+    }
+}
+
+fn entry_of<'a>(event: &'a TaskEvent, by: Option<&'a OperatorId>) -> Event<'a> {
+    match event {
+        TaskEvent::Opened { task } => Event::TaskOpened { task, by },
+        TaskEvent::Ended { task, why } => Event::TaskEnded { task: task.id, why: why.as_str(), by },
+        TaskEvent::Renewed { task, until } => Event::TaskRenewed { task: *task, until: *until, by },
+        TaskEvent::Registered { agent, registration } => {
+            let registration = registration.as_deref();
+            Event::AgentRegistered {
+                agent,
+                profile: registration.map(|it| &it.profile),
+                hosts: registration.map(|it| it.hosts.as_slice()).unwrap_or_default(),
+                behind: registration.and_then(|it| it.behind.as_ref()),
+                by,
+            }
+        }
+        TaskEvent::Quarantined { agent } => Event::AgentQuarantined { agent, by },
+        TaskEvent::Released { agent } => Event::AgentReleased { agent, by },
     }
 }

@@ -168,7 +168,7 @@ impl Node {
 }
 
 async fn record_end(journal: &Journal, task: crate::call::TaskId, why: TaskEnd) {
-    if let Err(error) = journal.note(Event::TaskEnded { task, why: why.as_str() }).await {
+    if let Err(error) = journal.note(Event::TaskEnded { task, why: why.as_str(), by: None }).await {
         tracing::error!(%error, %task, "a task's end cannot be recorded");
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Past {
 impl Past {
     /// Takes note of a task.
     pub(super) fn opened(&mut self, facts: TaskFacts) {
-        let TaskFacts { task: id, agent, intent, labels, opened, deadline, terms } = facts;
+        let TaskFacts { task: id, agent, intent, labels, opened, deadline, terms, by: _ } = facts;
         let terms = terms.map(|terms| *terms).unwrap_or_default();
         // Tasks of another node were opened there; what is known of them came with the one that was handed over.
         for link in terms.handed.iter().flat_map(|handed| &handed.links) {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::opening::agent_of;
 use super::tasks::{read_json, settle_end, to_the_end, within_limit};
 use super::{Problem, Shared, TaskEvent};
 use crate::call::grant::{MAX_NAMES, Pattern};
-use crate::call::{AgentKind, AgentProfile, Binding, Host, PeerName, SpiffeId};
+use crate::call::{AgentKind, AgentProfile, Binding, Host, Operator, OperatorId, PeerName, SpiffeId};
 use crate::intent::{MAX_LABEL_BYTES, MAX_LABELS, Registration};
 
 /// Longest learning time, seconds: a year.
@@ -78,34 +78,37 @@ impl Wanted {
 /// `POST /v1/agents`: registers an agent, or changes what was registered. What gives rights is recorded before it applies.
 pub(super) async fn register(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let wanted: Wanted = read_json(&headers, body).await?;
     let agent = agent_of(&shared, &wanted.agent)?;
     let registration = Box::new(wanted.registration()?);
-    put_down(shared, agent, Some(registration)).await
+    put_down(shared, operator.id, agent, Some(registration)).await
 }
 
 /// `POST /v1/agents/forget`: it is one that nobody answers for again.
 pub(super) async fn forget(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let agent = named(&shared, &headers, body).await?;
-    put_down(shared, agent, None).await
+    put_down(shared, operator.id, agent, None).await
 }
 
 async fn put_down(
     shared: Arc<Shared>,
+    by: OperatorId,
     agent: SpiffeId,
     registration: Option<Box<Registration>>,
 ) -> Result<Response, Problem> {
     to_the_end(async move {
         shared.rooms.tasks.can_register(&agent, registration.as_deref())?;
         let event = TaskEvent::Registered { agent: agent.clone(), registration: registration.clone() };
-        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
+        within_limit("journal_unavailable", shared.rooms.node.record(by, event)).await?;
         shared.rooms.tasks.register(&agent, registration.as_deref()).await?;
         Ok(Json(json!({"agent": agent, "registered": registration.is_some()})).into_response())
     })
@@ -149,15 +152,16 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
 /// `POST /v1/agents/quarantine`.
 pub(super) async fn quarantine(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let agent = named(&shared, &headers, body).await?;
     to_the_end(async move {
         let ended = shared.rooms.tasks.quarantine(&agent, true).await?;
-        settle_end(&shared, &ended).await?;
+        settle_end(&shared, &operator.id, &ended).await?;
         let event = TaskEvent::Quarantined { agent: agent.clone() };
-        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
+        within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
         Ok(Json(json!({"agent": agent, "quarantined": true, "ended": ended.len()})).into_response())
     })
     .await
@@ -166,13 +170,14 @@ pub(super) async fn quarantine(
 /// `POST /v1/agents/release`. What gives rights is recorded before it applies.
 pub(super) async fn release(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let agent = named(&shared, &headers, body).await?;
     to_the_end(async move {
         let event = TaskEvent::Released { agent: agent.clone() };
-        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
+        within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
         shared.rooms.tasks.quarantine(&agent, false).await?;
         Ok(Json(json!({"agent": agent, "quarantined": false})).into_response())
     })

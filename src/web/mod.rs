@@ -16,11 +16,13 @@ mod leases;
 mod opening;
 mod policies;
 mod problem;
+mod routes;
 mod serve;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +30,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 
 use crate::call::{
@@ -81,8 +82,8 @@ pub trait Node: Send + Sync {
     fn ready(&self) -> Result<(), String>;
     /// What an operator should know although calls are taken: policies on disk that are not fit to be in force.
     fn notice(&self) -> Option<&'static str>;
-    /// Reads the policies again; the digests of those before and those in force now. Otherwise all that is wrong with them.
-    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>>;
+    /// Reads the policies again at an operator's word; the digests of those before and those in force now. Otherwise all that is wrong with them.
+    fn reload_policies(&self, by: OperatorId) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>>;
     /// What the node counts and measures, as Prometheus reads it, with the `Content-Type` of that.
     fn metrics(&self) -> (&'static str, String);
     /// The leases that are known, oldest first, those of one task if one is named; and what time it is.
@@ -105,8 +106,8 @@ pub trait Node: Send + Sync {
     fn dummies(&self, task: TaskId) -> (Vec<Dummy>, Vec<String>);
     /// Opens a loopback port that stands for the task, until the task ends (`Tasks::ended` shows when).
     fn open_task_port(&self, task: Arc<Task>) -> BoxFuture<'_, Result<SocketAddr, String>>;
-    /// Writes an event to the journal. MUST be ready only once it is written.
-    fn record(&self, event: TaskEvent) -> BoxFuture<'_, Result<(), String>>;
+    /// Writes to the journal what an operator did. MUST be ready only once it is written.
+    fn record(&self, by: OperatorId, event: TaskEvent) -> BoxFuture<'_, Result<(), String>>;
 }
 
 /// Why a vote came to nothing.
@@ -187,34 +188,14 @@ pub enum TaskEvent {
 struct Shared {
     settings: Settings,
     rooms: Rooms,
+    /// The paths that are for anybody.
+    open: BTreeSet<&'static str>,
 }
 
 /// The admin API as a service, for [`serve()`].
 pub fn router(settings: Settings, rooms: Rooms) -> Router {
-    let shared = Arc::new(Shared { settings, rooms });
-    Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(health::metrics))
-        .route("/v1/node", get(health::node))
-        .route("/v1/policies/reload", post(policies::reload))
-        .route("/v1/agents", get(agents::list).post(agents::register))
-        .route("/v1/agents/forget", post(agents::forget))
-        .route("/v1/agents/quarantine", post(agents::quarantine))
-        .route("/v1/agents/release", post(agents::release))
-        .route("/v1/holds", get(holds::list))
-        .route("/v1/holds/{id}", get(holds::show))
-        .route("/v1/holds/{id}/approve", post(holds::approve))
-        .route("/v1/holds/{id}/refuse", post(holds::refuse))
-        .route("/v1/leases", get(leases::list))
-        .route("/v1/leases/{id}/seen", post(leases::seen))
-        .route("/v1/tasks", get(tasks::list).post(opening::open))
-        .route("/v1/tasks/end", post(tasks::end_all))
-        .route("/v1/owners/end", post(tasks::end_owned))
-        .route("/v1/tasks/{id}", get(tasks::show))
-        .route("/v1/tasks/{id}/delegate", post(opening::delegate))
-        .route("/v1/tasks/{id}/end", post(tasks::end))
-        .route("/v1/tasks/{id}/renew", post(opening::renew))
+    let shared = Arc::new(Shared { settings, rooms, open: routes::open_paths() });
+    routes::router()
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&shared), guard::guard))

@@ -5,18 +5,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::tasks::{parse_id, read_json, to_the_end, within_limit};
 use super::{Problem, Shared, TaskEvent};
-use crate::call::{Binding, Budget, Grant, IntentName, Secret, SpiffeId, Subject, Task, TaskId};
+use crate::call::{
+    Binding, Budget, Grant, IntentName, Operator, OperatorId, Secret, SpiffeId, Subject, Task, TaskId,
+};
 use crate::identity::{Issued, TokenError};
 use crate::intent::{DEFAULT_TTL, Delegation, IntentError, NewTask, TaskEnd, TaskState};
 
@@ -85,6 +87,7 @@ enum Opening {
 /// `POST /v1/tasks`.
 pub(super) async fn open(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -103,12 +106,13 @@ pub(super) async fn open(
         }
         Some(parent) => Opening::Under(parse_id(&parent)?, more.delegation(agent, Some(intent))),
     };
-    begin(shared, opening, entrance).await
+    begin(shared, operator.id, opening, entrance).await
 }
 
 /// `POST /v1/tasks/{id}/delegate`.
 pub(super) async fn delegate(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     Path(parent): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -117,17 +121,23 @@ pub(super) async fn delegate(
     let (to, intent) = (agent_of(&shared, &to)?, intent.as_deref().map(intent_of).transpose()?);
     let entrance = more.entrance();
     let opening = Opening::Under(parse_id(&parent)?, more.delegation(to, intent));
-    begin(shared, opening, entrance).await
+    begin(shared, operator.id, opening, entrance).await
 }
 
-async fn begin(shared: Arc<Shared>, opening: Opening, entrance: Entrance) -> Result<Response, Problem> {
+async fn begin(
+    shared: Arc<Shared>,
+    by: OperatorId,
+    opening: Opening,
+    entrance: Entrance,
+) -> Result<Response, Problem> {
     shared.rooms.node.ready().map_err(|why| Problem::unavailable("not_ready", why))?;
-    to_the_end(open_and_record(shared, opening, entrance)).await
+    to_the_end(open_and_record(shared, by, opening, entrance)).await
 }
 
 /// The token is minted and the port is open before the journal says so, and nobody hears of either until it does.
 async fn open_and_record(
     shared: Arc<Shared>,
+    by: OperatorId,
     opening: Opening,
     entrance: Entrance,
 ) -> Result<Response, Problem> {
@@ -136,7 +146,7 @@ async fn open_and_record(
         Opening::Root(wanted) => tasks.open(wanted).await?,
         Opening::Under(parent, wanted) => tasks.delegate(parent, wanted).await?,
     };
-    match complete(&shared, &task, entrance).await {
+    match complete(&shared, by, &task, entrance).await {
         Ok(opened) => Ok(opened),
         Err(problem) => {
             // Over already is as good: what matters is that it takes no call.
@@ -146,7 +156,12 @@ async fn open_and_record(
     }
 }
 
-async fn complete(shared: &Shared, task: &Arc<Task>, entrance: Entrance) -> Result<Response, Problem> {
+async fn complete(
+    shared: &Shared,
+    by: OperatorId,
+    task: &Arc<Task>,
+    entrance: Entrance,
+) -> Result<Response, Problem> {
     let node = &shared.rooms.node;
     let issued = shared.rooms.tokens.issue(task).map_err(|error| not_made(&error))?;
     let port = match entrance {
@@ -156,7 +171,7 @@ async fn complete(shared: &Shared, task: &Arc<Task>, entrance: Entrance) -> Resu
         }
     };
     let event = TaskEvent::Opened { task: Arc::clone(task) };
-    within_limit("journal_unavailable", node.record(event)).await?;
+    within_limit("journal_unavailable", node.record(by, event)).await?;
     let location = format!("/v1/tasks/{}", task.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(opened(shared, task, &issued, port)))
         .into_response())
@@ -197,6 +212,7 @@ fn opened(shared: &Shared, task: &Task, issued: &Issued, port: Option<SocketAddr
 /// made. The token of whoever stops asking ends by itself.
 pub(super) async fn renew(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
@@ -217,7 +233,7 @@ pub(super) async fn renew(
         };
         let issued = issued.map_err(|error| not_made(&error))?;
         let event = TaskEvent::Renewed { task: id, until: issued.expires };
-        within_limit("journal_unavailable", shared.rooms.node.record(event)).await?;
+        within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
         Ok(Json(opened(&shared, task, &issued, None)).into_response())
     })
     .await

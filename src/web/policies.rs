@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::{Problem, Shared};
+use crate::call::Operator;
 
 /// `POST /v1/policies/reload`: reads policies and the operator's services again. `409` with everything that is wrong with them, in which case those
 /// before stay in force.
-pub(super) async fn reload(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Problem> {
+pub(super) async fn reload(
+    State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
+) -> Result<Json<Value>, Problem> {
     let node = shared.rooms.node.clone();
     // In a task of its own: a client that hangs up does not leave a reload half-way.
-    let done = tokio::spawn(async move { node.reload_policies().await }).await;
+    let done = tokio::spawn(async move { node.reload_policies(operator.id).await }).await;
     let done = done.map_err(|error| Problem::unavailable("reload_failed", error.to_string()))?;
     let (from, to) = done.map_err(|why| Problem::new(StatusCode::CONFLICT, "policies_refused", why))?;
     let generation = shared.rooms.node.facts().generation;

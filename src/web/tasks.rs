@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, TaskEvent, leases};
 use crate::call::money::Money;
-use crate::call::{IntentName, SpiffeId, TaskId, Terms, Timestamp};
+use crate::call::{IntentName, Operator, OperatorId, SpiffeId, TaskId, Terms, Timestamp};
 use crate::intent::{Counts, Ended, IntentError, SummaryRow, TaskEnd, TaskLine, TaskState, TaskView};
 
 /// How long whoever ends a task waits for its calls to be gone. They are cut at once; this is for those whose client
@@ -95,12 +95,13 @@ pub(super) async fn show(
 /// `POST /v1/tasks/{id}/end`. Ending what is over is no error: the answer shows how it ended.
 pub(super) async fn end(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     to_the_end(async move {
         match shared.rooms.tasks.end(id, TaskEnd::Command).await {
-            Ok(ended) => settle_end(&shared, &ended).await?,
+            Ok(ended) => settle_end(&shared, &operator.id, &ended).await?,
             Err(IntentError::Ended { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -110,10 +111,13 @@ pub(super) async fn end(
 }
 
 /// `POST /v1/tasks/end`: every task of the node, at once.
-pub(super) async fn end_all(State(shared): State<Arc<Shared>>) -> Result<Response, Problem> {
+pub(super) async fn end_all(
+    State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
+) -> Result<Response, Problem> {
     to_the_end(async move {
         let ended = shared.rooms.tasks.end_all(TaskEnd::Stop).await?;
-        settle_end(&shared, &ended).await?;
+        settle_end(&shared, &operator.id, &ended).await?;
         Ok(Json(json!({"ended": ended.len()})).into_response())
     })
     .await
@@ -129,6 +133,7 @@ struct Owner {
 /// `POST /v1/owners/end`: every task of the agents that one owner answers for.
 pub(super) async fn end_owned(
     State(shared): State<Arc<Shared>>,
+    Extension(operator): Extension<Operator>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -141,7 +146,7 @@ pub(super) async fn end_owned(
     }
     to_the_end(async move {
         let ended = shared.rooms.tasks.end_owned(&owner).await?;
-        settle_end(&shared, &ended).await?;
+        settle_end(&shared, &operator.id, &ended).await?;
         Ok(Json(json!({"ended": ended.len()})).into_response())
     })
     .await
@@ -149,13 +154,14 @@ pub(super) async fn end_owned(
 
 /// First it is over, then it is recorded: in a node that cannot write, an operator can still stop an agent. Whoever is
 /// answered knows that nothing of these tasks is under way any more, or reads in `in_flight` how much still is.
-pub(super) async fn settle_end(shared: &Shared, ended: &[Ended]) -> Result<(), Problem> {
+pub(super) async fn settle_end(shared: &Shared, by: &OperatorId, ended: &[Ended]) -> Result<(), Problem> {
     let ids: Vec<_> = ended.iter().map(|(task, _)| task.id).collect();
     if !shared.rooms.tasks.quiet(&ids, QUIET_LIMIT).await {
         tracing::warn!(tasks = ids.len(), "calls of ended tasks are still under way");
     }
     for (task, why) in ended {
-        let recording = shared.rooms.node.record(TaskEvent::Ended { task: Arc::clone(task), why: *why });
+        let event = TaskEvent::Ended { task: Arc::clone(task), why: *why };
+        let recording = shared.rooms.node.record(by.clone(), event);
         within_limit("journal_unavailable", recording).await.inspect_err(|_| {
             tracing::error!(task = %task.id, "the end of a task could not be recorded");
         })?;

@@ -1,3 +1,5 @@
+mod roles;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
@@ -48,7 +50,7 @@ struct FakeNode {
     journal_error: Mutex<Option<String>>,
     port_error: Mutex<Option<String>>,
     policy_error: Mutex<Option<String>>,
-    events: Mutex<Vec<TaskEvent>>,
+    events: Mutex<Vec<(OperatorId, TaskEvent)>>,
     leases: Mutex<Vec<Lease>>,
     holds: Mutex<Vec<(Arc<Hold>, Arc<Card>)>>,
     dummies: Mutex<Vec<Dummy>>,
@@ -79,7 +81,7 @@ impl Node for FakeNode {
         self.policy_error.lock().unwrap().as_ref().map(|_| "the policies on disk are refused")
     }
 
-    fn reload_policies(&self) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
+    fn reload_policies(&self, _by: OperatorId) -> BoxFuture<'_, Result<(RulesDigest, RulesDigest), String>> {
         let error = self.policy_error.lock().unwrap().clone();
         Box::pin(async move { error.map_or(Ok((RulesDigest([1; 32]), RulesDigest([2; 32]))), Err) })
     }
@@ -136,7 +138,7 @@ impl Node for FakeNode {
         Box::pin(async move { answer.map_or(Ok("127.0.0.1:9000".parse().unwrap()), Err) })
     }
 
-    fn record(&self, event: TaskEvent) -> BoxFuture<'_, Result<(), String>> {
+    fn record(&self, by: OperatorId, event: TaskEvent) -> BoxFuture<'_, Result<(), String>> {
         let error = self.journal_error.lock().unwrap().clone();
         let gate = self.gate.lock().unwrap().clone();
         Box::pin(async move {
@@ -147,7 +149,7 @@ impl Node for FakeNode {
             if let Some(why) = error {
                 return Err(why);
             }
-            self.events.lock().unwrap().push(event);
+            self.events.lock().unwrap().push((by, event));
             Ok(())
         })
     }
@@ -286,7 +288,8 @@ impl Stand {
     }
 
     fn events(&self) -> Vec<String> {
-        let event = |event: &TaskEvent| match event {
+        let event = |(by, event): &(OperatorId, TaskEvent)| match event {
+            _ if *by != OperatorId::local() => format!("{event:?} by {by}"),
             TaskEvent::Opened { task } => format!("opened {}", task.id),
             TaskEvent::Ended { task, why } => format!("ended {} {}", task.id, why.as_str()),
             TaskEvent::Renewed { task, until } => format!("renewed {task} {until}"),

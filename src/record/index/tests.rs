@@ -36,7 +36,7 @@ async fn journal(calls: &[Call<Decided>], segment_bytes: u64) -> tempfile::TempD
         } else {
             opened.close(Closing::bare(Outcome::Answered));
         }
-        journal.note(Event::TaskOpened(&task)).await.unwrap();
+        journal.note(Event::TaskOpened { task: &task, by: None }).await.unwrap();
     }
     for opened in late {
         opened.close(Closing::bare(Outcome::AgentGone));

@@ -2,7 +2,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::*;
-use crate::call::{Class, Closing, Decision, Outcome};
+use crate::call::{Class, Closing, Decision, OperatorId, Outcome};
 use crate::record::tests::fixture::{Ticking, decided, decided_from, entries, intercepted, settings, task};
 use crate::record::{Event, Journal, Settings};
 
@@ -26,10 +26,11 @@ async fn journal() -> tempfile::TempDir {
     let read = journal.open(&decided(Class::Read)).await.unwrap();
     read.close(Closing::bare(Outcome::Answered));
     let task = task();
-    journal.note(Event::TaskOpened(&task)).await.unwrap();
+    let ada = OperatorId("oidc:ada@example.org".into());
+    journal.note(Event::TaskOpened { task: &task, by: Some(&ada) }).await.unwrap();
     let act = decided_from(intercepted("/things/2", &[]), Class::Act);
     journal.open(&act).await.unwrap().close(Closing::bare(Outcome::Answered));
-    journal.note(Event::TaskEnded { task: task.id, why: "operator" }).await.unwrap();
+    journal.note(Event::TaskEnded { task: task.id, why: "operator", by: None }).await.unwrap();
     journal.stop().await;
     dir
 }
@@ -55,6 +56,9 @@ async fn each_filter_lets_through_what_it_names() {
         (Filter { host: Some("example.test".into()), ..none() }, vec![]),
         (Filter { task: Some(opened.task), ..none() }, vec![(3, "task_opened"), (6, "task_ended")]),
         (Filter { kind: Some("closed".into()), class: Some(Class::Act), ..none() }, vec![(5, "closed")]),
+        (Filter { by: Some("oidc:ada@example.org".into()), ..none() }, vec![(3, "task_opened")]),
+        (Filter { by: Some("ada@example.org".into()), ..none() }, vec![(3, "task_opened")]),
+        (Filter { by: Some("ada".into()), ..none() }, vec![]),
         (Filter { kind: Some("node_started".into()), ..none() }, vec![(0, "node_started")]),
         (Filter { agent: Some("oder".into()), ..none() }, vec![]),
         (Filter { since: Some(all[5].at), ..none() }, vec![(5, "closed"), (6, "task_ended")]),

@@ -10,7 +10,7 @@ async fn journal(calls: usize) -> tempfile::TempDir {
     let small = Settings { segment_bytes: 3_000.try_into().unwrap(), ..settings(dir.path()) };
     let journal = Journal::start(small, Ticking::new()).unwrap();
     journal.note(Event::NodeStarted { version: "1" }).await.unwrap();
-    journal.note(Event::TaskOpened(&task())).await.unwrap();
+    journal.note(Event::TaskOpened { task: &task(), by: None }).await.unwrap();
     for number in 0..calls {
         let call = if number % 2 == 0 {
             decided(Class::Read)

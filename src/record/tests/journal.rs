@@ -84,9 +84,9 @@ async fn events_are_entries() {
         Event::ConfigurationLoaded { source: "config.toml", digest: Some([1; 32]) },
         Event::CaMade { fingerprint: [2; 32] },
         Event::RulesLoaded { digest: RulesDigest([3; 32]), policies: 4, from: None, by: "start" },
-        Event::TaskOpened(&task),
+        Event::TaskOpened { task: &task, by: None },
         Event::TurnedAway { peer: "127.0.0.1:1".parse().unwrap(), authority: Some(&long), refusal: &refusal },
-        Event::TaskEnded { task: task.id, why: "operator" },
+        Event::TaskEnded { task: task.id, why: "operator", by: None },
         Event::NodeStopped { version: "1" },
     ] {
         journal.note(event).await.unwrap();

@@ -39,6 +39,9 @@ pub(super) struct Query {
     /// The host that was called
     #[arg(long)]
     host: Option<String>,
+    /// The operator who did it, such as local:admin
+    #[arg(long, value_name = "OPERATOR")]
+    by: Option<String>,
     /// The kind of entry: opened, closed, refused, `turned_away`, `task_opened` …
     #[arg(long)]
     kind: Option<String>,
@@ -126,6 +129,7 @@ pub(super) fn query(state: &Path, query: Query, form: Form) -> Result<ExitCode, 
         operation: query.operation,
         host: query.host,
         kind: query.kind,
+        by: query.by,
         call: query.call,
         since: query.times.since,
         until: query.times.until,

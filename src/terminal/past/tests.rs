@@ -57,8 +57,8 @@ async fn a_call_of_the_past_is_the_call_that_it_was() {
         ..task()
     };
     let above = Arc::new(task());
-    journal.note(Event::TaskOpened(&above)).await.unwrap();
-    journal.note(Event::TaskOpened(&own)).await.unwrap();
+    journal.note(Event::TaskOpened { task: &above, by: None }).await.unwrap();
+    journal.note(Event::TaskOpened { task: &own, by: None }).await.unwrap();
     let profile = |owner: &str| {
         Arc::new(AgentProfile { registered: true, owner: owner.into(), ..AgentProfile::default() })
     };
