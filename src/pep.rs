@@ -10,6 +10,7 @@ mod closing;
 pub mod desk;
 mod equipping;
 mod handing;
+mod heartbeat;
 mod holding;
 mod messages;
 pub mod meters;
@@ -128,6 +129,25 @@ impl Walk for Pep {
     }
 
     async fn walk(&self, call: Call<Intercepted>, body: Body, agent: Agent) -> Walked {
+        if heartbeat::is_wanted(call.head()) {
+            return heartbeat::walk(self.clone(), call, body, agent).await;
+        }
+        self.walk_now(call, body, agent).await
+    }
+
+    async fn turn_away(&self, turned: TurnedAway) {
+        let TurnedAway { peer, authority, refusal } = turned;
+        self.meters.refused(refusal.code());
+        let event = Event::TurnedAway { peer, authority: authority.as_deref(), refusal: &refusal };
+        if let Err(error) = self.journal.note(event).await {
+            tracing::error!(%error, %peer, "a connection was turned away and cannot be recorded");
+        }
+    }
+}
+
+impl Pep {
+    /// The walk of a call, and how its answer begins.
+    async fn walk_now(&self, call: Call<Intercepted>, body: Body, agent: Agent) -> Walked {
         let law = self.law.borrow().clone();
         let (head, mut peek) = (call.head().clone(), Peek::default());
         let id = head.id;
@@ -146,17 +166,6 @@ impl Walk for Pep {
         walked
     }
 
-    async fn turn_away(&self, turned: TurnedAway) {
-        let TurnedAway { peer, authority, refusal } = turned;
-        self.meters.refused(refusal.code());
-        let event = Event::TurnedAway { peer, authority: authority.as_deref(), refusal: &refusal };
-        if let Err(error) = self.journal.note(event).await {
-            tracing::error!(%error, %peer, "a connection was turned away and cannot be recorded");
-        }
-    }
-}
-
-impl Pep {
     /// Steps 3 to 9 of the walk (ARCHITECTURE.md). What was seen of the body is left in `peek`.
     async fn go(
         &self,

@@ -22,6 +22,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -55,12 +56,19 @@ pub struct Agent {
     pub upgrade: Option<Pending>,
     /// Its other half goes when the agent's connection or stream does.
     waits: oneshot::Receiver<Infallible>,
+    /// Whether its call waits for a person.
+    held: Arc<AtomicBool>,
 }
 
 impl Agent {
     /// An agent that waits for as long as the other half of `waits` is kept.
     pub(crate) fn waiting(upgrade: Option<Pending>, waits: oneshot::Receiver<Infallible>) -> Self {
-        Self { upgrade, waits }
+        Self { upgrade, waits, held: Arc::default() }
+    }
+
+    /// Whether its call waits for a person: set by whoever has it wait.
+    pub fn held(&self) -> Arc<AtomicBool> {
+        self.held.clone()
     }
 
     /// Comes to pass when nobody waits for the answer any more.

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Law;
 use crate::call::card::Difference;
+use crate::call::meter::Counter;
 use crate::call::operator::Operator;
 use crate::call::{Approval, Card, Clock, Hold, HoldId, HoldState, Timestamp};
 use crate::intent::Tasks;
@@ -34,7 +35,12 @@ pub struct Desk {
     orders: mpsc::Sender<Order>,
     rung: watch::Receiver<u64>,
     closing: watch::Sender<bool>,
+    ends: Arc<Ends>,
 }
+
+/// How often holds came into each state, as [`HoldState::NAMES`] has them.
+#[derive(Debug, Default)]
+struct Ends([Counter; HoldState::NAMES.len()]);
 
 struct Seen {
     holds: Holds,
@@ -118,9 +124,18 @@ impl Desk {
         }
         let seen = Arc::new(RwLock::new(Seen { holds: Holds::new(settings, holds), cards }));
         let ((orders, taken), (ring, rung)) = (mpsc::channel(ORDERS), watch::channel(0));
-        let clerk = Clerk { ports, seen: seen.clone(), ring };
+        let ends = Arc::new(Ends::default());
+        let clerk = Clerk { ports, seen: seen.clone(), ring, ends: ends.clone() };
         (
-            Arc::new(Self { settings, patience, seen, orders, rung, closing: watch::Sender::new(false) }),
+            Arc::new(Self {
+                settings,
+                patience,
+                seen,
+                orders,
+                rung,
+                closing: watch::Sender::new(false),
+                ends,
+            }),
             clerk.work(taken),
         )
     }
@@ -149,9 +164,14 @@ impl Desk {
         Some((hold, seen.cards.get(&id).cloned().unwrap_or_default()))
     }
 
-    /// Changes whenever a hold does.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.rung.clone()
+    /// How many calls wait for people.
+    pub fn waiting(&self) -> usize {
+        self.seen().holds.all().filter(|hold| hold.state == HoldState::Waiting).count()
+    }
+
+    /// How often holds came into each state since the node started.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        HoldState::NAMES.into_iter().zip(self.ends.0.iter().map(Counter::count))
     }
 
     /// Lets no connection wait any longer: the node stops. Holds stay what they are.
@@ -208,6 +228,7 @@ struct Clerk {
     ports: Ports,
     seen: Arc<RwLock<Seen>>,
     ring: watch::Sender<u64>,
+    ends: Arc<Ends>,
 }
 
 impl Clerk {
@@ -312,6 +333,11 @@ impl Clerk {
         let text = serde_json::to_string(&*card).map_err(|_| DeskError::Unsealed)?;
         let sealed = self.ports.vault.shut(&text, &purpose(hold.id)).ok_or(DeskError::Unsealed)?;
         self.ports.book.keep(HoldRow { hold: hold.clone(), card: sealed }).await?;
+        let is_vote = waits && !hold.votes.is_empty();
+        let at = HoldState::NAMES.iter().position(|name| *name == hold.state.as_str());
+        if let (Some(counter), false) = (at.and_then(|at| self.ends.0.get(at)), is_vote) {
+            counter.add();
+        }
         Ok(self.put(hold, Some(card)))
     }
 

@@ -1,6 +1,9 @@
 //! What becomes of a call that is held: people are asked, its connection waits as long as the operator lets it, and then it
 //! is ruled on again, or refused. The same call, sent again later, finds its approval here.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +39,27 @@ pub(super) enum Sent<'a> {
     Message(&'a Peek),
     /// A body, read as far as the peek.
     Request(&'a mut Body, &'a mut Peek),
+}
+
+/// While it is there, whoever watches over the agent's connection knows that the call waits for a person.
+struct HeldUp(Option<Arc<AtomicBool>>);
+
+impl HeldUp {
+    fn of(agent: Option<&Agent>) -> Self {
+        let held = agent.map(Agent::held);
+        if let Some(held) = &held {
+            held.store(true, Relaxed);
+        }
+        Self(held)
+    }
+}
+
+impl Drop for HeldUp {
+    fn drop(&mut self) {
+        if let Some(held) = &self.0 {
+            held.store(false, Relaxed);
+        }
+    }
 }
 
 impl Bench<'_> {
@@ -132,6 +156,7 @@ impl Pep {
             let strongest = held.stage().operations.strongest();
             let (class, operation) = (strongest.class, strongest.id.clone());
             let ruling = Box::new(held.stage().ruling.clone());
+            let held_up = HeldUp::of(bench.agent.as_deref());
             let waits_no_longer = async {
                 tokio::select! {
                     () = bench.gone() => {}
@@ -148,6 +173,7 @@ impl Pep {
                     Err(Refusal::Held { class, operation: operation.clone(), hold, ruling })
                 }
             };
+            drop(held_up);
             match settled {
                 Err(refusal) => return Err(self.turn_down(held, opinion.as_ref(), place, refusal).await),
                 Ok(Some(HoldState::Expired)) => {

@@ -31,6 +31,7 @@ impl Measured {
             vec![(vec![("version", VERSION)], 1.0)]
         })];
         self.walk(&mut all);
+        self.holds(&mut all);
         self.leases(&mut all);
         self.rules(&mut all);
         self.journal(&mut all);
@@ -68,6 +69,14 @@ impl Measured {
         all.push(durations("remit.origin.response.duration", help, origin));
         let tasks = vec![(Vec::new(), number(self.pep.tasks.list().len() as u64))];
         all.push(gauge("remit.tasks.open", "Tasks that are open.", "{task}", tasks));
+    }
+
+    fn holds(&self, all: &mut Vec<Family>) {
+        let waiting = vec![(Vec::new(), number(self.pep.desk.waiting() as u64))];
+        all.push(gauge("remit.holds.waiting", "Calls that wait for a person.", "{hold}", waiting));
+        let states = self.pep.desk.counts().map(|(state, n)| (vec![("state", state)], n)).collect();
+        let help = "How often holds came into each state; waiting: how often people were asked.";
+        all.push(sum("remit.holds", help, "{hold}", states));
     }
 
     fn leases(&self, all: &mut Vec<Family>) {

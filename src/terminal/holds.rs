@@ -1,6 +1,6 @@
 //! `remit holds`, `remit approve` and `remit refuse`: the calls that wait for a person, and the votes on them.
 
-mod card;
+pub(super) mod card;
 #[cfg(test)]
 mod tests;
 

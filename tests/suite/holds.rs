@@ -233,6 +233,44 @@ async fn the_card_says_what_would_be_sent_and_hides_what_is_secret() {
     }
 }
 
+/// MCP's clients take an event stream, and give up on a server that says nothing.
+#[tokio::test]
+async fn a_client_that_takes_events_hears_that_its_call_waits() {
+    let house = House::start(HELD, PATIENT).await;
+    let mut agent = house.agent("api.test", "http/1.1").await;
+    let accept = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+    let mut asked = request(false, "POST", "https://api.test/mcp", &accept);
+    let call = json!({"jsonrpc": "2.0", "id": 9, "method": "tools/call", "params": {"name": "send_mail"}});
+    *asked.body_mut() = Full::new(Bytes::from(call.to_string()));
+    let answer = agent.send(asked).await;
+    assert_eq!(answer.headers()["content-type"], "text/event-stream", "it began before anybody voted");
+    assert!(answer.headers().contains_key("remit-call"));
+    let mut body = answer.into_body();
+    let comment = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(comment.starts_with(b": remit: a person is asked"), "{comment:?}");
+    assert!(house.origin.seen().is_empty());
+    let hold = waiting(&house).await;
+    assert_eq!(vote(&house, &hold, "refuse").await.0, StatusCode::OK);
+    let rest = body.collect().await.unwrap().to_bytes();
+    let said = String::from_utf8_lossy(&rest);
+    let event = said.split("\n\n").find_map(|event| event.strip_prefix("event: message\ndata: ")).unwrap();
+    let told: Value = serde_json::from_str(event).unwrap();
+    assert_eq!((&told["id"], &told["result"]["isError"]), (&json!(9), &json!(true)), "{told}");
+    assert_eq!(told["result"]["_meta"]["remit/refusal"]["code"], "approval_refused");
+
+    // What goes out comes back as a message too, and a client that left has nothing sent in its name.
+    let mut asked = request(false, "POST", "https://api.test/mcp", &accept);
+    let call =
+        json!({"jsonrpc": "2.0", "id": 10, "method": "tools/call", "params": {"name": "send_more_mail"}});
+    *asked.body_mut() = Full::new(Bytes::from(call.to_string()));
+    let answer = agent.send(asked).await;
+    let hold = waiting(&house).await;
+    assert_eq!(vote(&house, &hold, "approve").await.0, StatusCode::OK);
+    let rest = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&rest).contains("event: message\ndata: {"), "{rest:?}");
+    assert_eq!(house.origin.seen().len(), 1);
+}
+
 #[tokio::test]
 async fn in_the_middle_of_everything_each_approval_lets_one_call_out() {
     let house =

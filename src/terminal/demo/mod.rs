@@ -8,6 +8,7 @@ mod show;
 mod story;
 #[cfg(test)]
 mod tests;
+mod vote;
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -39,7 +40,7 @@ const LEAVE: Duration = Duration::from_secs(3);
 /// See remit at work: three calls, three rulings; nothing leaves the machine
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  remit demo\n\nIt ends by itself in a few seconds and leaves nothing behind.\n\n\
+    after_help = "Example:\n  remit demo\n\nOne of the calls waits for you; on a terminal, press Enter. It leaves nothing behind.\n\n\
     Exit codes: 0 shown, 1 it went otherwise than told."
 )]
 pub(super) struct Arguments {}
@@ -84,7 +85,15 @@ async fn tell(story: &Story, state_dir: &Path, scroll: &Scroll, paint: Paint) ->
     let agent = Agent::new(task::text(&task, "proxy_url"), &ca).map_err(broken)?;
     for (number, step) in story.steps.iter().enumerate() {
         screen::print(&show::question(number + 1, step, story, paint))?;
-        let answer = make(&agent, story, step).await.map_err(broken)?;
+        let call = async { make(&agent, story, step).await.map_err(broken) };
+        let answer = if step.held {
+            let voting = vote::say_yes(&admin, paint);
+            let (answer, voted) = tokio::join!(call, voting);
+            voted?;
+            answer?
+        } else {
+            call.await?
+        };
         screen::print(&show::answer(&answer, paint))?;
         let tree = scroll.next(SPAN_PATIENCE).await;
         screen::print(&show::span(&tree, paint))?;

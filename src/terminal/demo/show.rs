@@ -83,7 +83,7 @@ pub(super) fn closing(seen: &[String], paint: Paint) -> String {
         let _ = writeln!(text, "  {line}");
     }
     text + &format!(
-        "  and nothing else: a refused or held call never leaves remit.\n\n{}\n\
+        "  and nothing else: what is refused never leaves remit, and what waits for a person leaves it once they said yes.\n\n{}\n\
         \x20 remit run -- CMD ...       your own agent behind remit, with a table of what it did at the end\n\
         \x20 remit catalog list         the services that it knows\n\
         \x20 remit policy test          the policies, and what they say of example calls (policies/README.md)\n\

@@ -26,6 +26,9 @@ pub(super) struct Step {
     pub(super) path: String,
     #[serde(default)]
     pub(super) body: String,
+    /// Whether it waits for a person, who says yes.
+    #[serde(default)]
+    pub(super) held: bool,
     /// What the origin answers, should it be asked.
     pub(super) answer: String,
 }

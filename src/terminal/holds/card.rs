@@ -13,7 +13,7 @@ use crate::terminal::task::text;
 const LINE_CHARS: usize = 2_000;
 
 /// The whole card.
-pub(super) fn shown(hold: &Value, paint: Paint) -> String {
+pub(in crate::terminal) fn shown(hold: &Value, paint: Paint) -> String {
     let mut out = String::new();
     let card = hold.get("card").unwrap_or(&Value::Null);
     let list = |of: &Value, name: &str| -> Vec<Value> {

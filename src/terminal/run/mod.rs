@@ -12,6 +12,7 @@ pub(super) mod summary;
 #[cfg(test)]
 mod tests;
 mod truststore;
+mod waiting;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -149,6 +150,7 @@ async fn behind(arguments: &Arguments, host: &Host, task: &Value) -> Result<Exit
         biased;
         status = child::run(&arguments.command, &environment) => status,
         never = keep_alive(host.admin(), task) => match never {},
+        never = waiting::tell(host.admin(), task::text(task, "id")), if !arguments.quiet => match never {},
     }
 }
 
