@@ -1,6 +1,6 @@
 //! Held calls, people's votes, and what goes out: the origin is asked what it saw.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -269,6 +269,52 @@ async fn a_client_that_takes_events_hears_that_its_call_waits() {
     let rest = answer.into_body().collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&rest).contains("event: message\ndata: {"), "{rest:?}");
     assert_eq!(house.origin.seen().len(), 1);
+}
+
+/// Prints how long voting takes while so many wait (`--nocapture`).
+#[tokio::test]
+async fn a_thousand_calls_wait_at_once() {
+    const CONNECTIONS: usize = 8;
+    const STREAMS: usize = 125;
+    let limits = "waiting_per_task = 5000\nwaiting_per_agent = 5000\nasks_per_minute = 100000\n";
+    let house = House::start(HELD, &format!("[holds]\npatience_s = 120\n{limits}")).await;
+    let task = house.task().await;
+    let mut calls = Vec::new();
+    for connection in 0..CONNECTIONS {
+        let Agent::H2(sender) = agent_of(&house, &task, "h2").await else { panic!() };
+        for stream in 0..STREAMS {
+            let mut agent = Agent::H2(sender.clone());
+            calls.push(async move { post(&mut agent, &format!("[{connection},{stream}]")).await.0 });
+        }
+    }
+    let all = CONNECTIONS * STREAMS;
+    let voting = async {
+        let began = Instant::now();
+        let mut waiting = holds(&house, "waiting").await;
+        while waiting.len() < all {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            waiting = holds(&house, "waiting").await;
+        }
+        let waited = began.elapsed();
+        let began = Instant::now();
+        holds(&house, "waiting").await;
+        let listed = began.elapsed();
+        let mut took = Vec::new();
+        for hold in &waiting {
+            let began = Instant::now();
+            assert_eq!(vote(&house, hold, "approve").await.0, StatusCode::OK);
+            took.push(began.elapsed());
+        }
+        took.sort();
+        println!(
+            "{all} calls wait after {waited:.1?}; listed in {listed:.1?}; a vote {:.1?} p50, {:.1?} p99",
+            took[all / 2],
+            took[all * 99 / 100]
+        );
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(calls), voting);
+    assert!(answers.iter().all(|status| *status == StatusCode::OK));
+    assert_eq!(house.origin.seen().len(), all);
 }
 
 #[tokio::test]

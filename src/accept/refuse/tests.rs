@@ -77,7 +77,7 @@ async fn a_problem_says_everything_to_whoever_is_not_known() {
     assert_eq!(problem["approvers"], json!(["owners"]));
     assert_eq!((&problem["code"], &problem["advice"]), (&json!("held"), &json!("Ask first.")));
     assert!(problem["detail"].as_str().unwrap().contains("held for a person of `owners`"), "{problem}");
-    assert_eq!(got.header("x-should-retry"), "false");
+    assert_eq!((got.header("retry-after"), got.header("x-should-retry")), ("15", ""));
 }
 
 #[tokio::test]
