@@ -41,23 +41,49 @@ const ANSWER_BYTES: usize = 64 * 1024;
 /// As the operator wrote it down. No secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings<S> {
-    /// The operator's secret access key, or the token that is exchanged.
-    pub secret: S,
+    /// Who assumes the role.
+    pub who: Who<S>,
     /// The role, `arn:aws:iam::123456789012:role/agents`.
     pub role_arn: String,
     /// Where STS listens.
     pub sts_url: Endpoint,
     /// For which region that is signed.
     pub region: String,
-    /// The operator's access key id; its secret is the entry's `secret`. None: the secret is a token, for
-    /// `AssumeRoleWithWebIdentity`.
-    pub access_key_id: Option<String>,
     /// Against the confused deputy, where the role asks for it.
     pub external_id: Option<String>,
     /// The most seconds that keys are asked for.
     pub duration: Option<Duration>,
     /// Names and rules of the session policy.
     pub narrowing: Narrowing,
+}
+
+/// Who assumes the role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who<S> {
+    /// Whoever has an access key of the operator's, `AssumeRole`.
+    Key {
+        /// The access key id.
+        id: String,
+        /// The secret access key.
+        secret: S,
+    },
+    /// Whoever has this token, `AssumeRoleWithWebIdentity`.
+    Token(S),
+    /// This node by its JWT-SVID, likewise.
+    Svid {
+        /// For whom that is; the identity provider in IAM names it too.
+        audience: String,
+    },
+}
+
+impl<S> Who<S> {
+    /// What is secret of it, unless it is fetched.
+    pub fn secret(&self) -> Option<&S> {
+        match self {
+            Self::Key { secret, .. } | Self::Token(secret) => Some(secret),
+            Self::Svid { .. } => None,
+        }
+    }
 }
 
 impl<S> Settings<S> {
@@ -93,7 +119,10 @@ impl<S: SecretSource> AwsSts<S> {
 
     async fn obtain(&self, need: &Need<'_>) -> Result<Minted, MintError> {
         let policy = self.settings.narrowing.policy(need, &self.settings.role_arn)?;
-        let secret = self.settings.secret.read().await?;
+        let secret = match &self.settings.who {
+            Who::Key { secret, .. } | Who::Token(secret) => secret.read().await?,
+            Who::Svid { audience } => self.ports.jwt_svid(audience).await?,
+        };
         let request = self.request(need, &policy, &secret)?;
         let answer = self.ports.fetch.fetch(request).await.map_err(|error| {
             if error.reached {
@@ -118,7 +147,11 @@ impl<S: SecretSource> AwsSts<S> {
         policy: &str,
         secret: &Secret<String>,
     ) -> Result<Request<Bytes>, MintError> {
-        let Settings { role_arn, sts_url, region, access_key_id, external_id, .. } = &self.settings;
+        let Settings { role_arn, sts_url, region, who, external_id, .. } = &self.settings;
+        let access_key_id = match who {
+            Who::Key { id, .. } => Some(id),
+            Who::Token(_) | Who::Svid { .. } => None,
+        };
         let duration = self.duration(need).as_secs().to_string();
         let session = need.task.id.to_string();
         let action = if access_key_id.is_some() { "AssumeRole" } else { "AssumeRoleWithWebIdentity" };

@@ -82,7 +82,7 @@ impl LeaseProvider {
         match self {
             Self::Fixed(source) => vec![source],
             Self::Oauth(settings) => settings.secrets(),
-            Self::AwsSts(settings) => vec![&settings.secret],
+            Self::AwsSts(settings) => settings.who.secret().into_iter().collect(),
             Self::GithubApp(settings) => vec![&settings.key],
             Self::Google(settings) => vec![&settings.key],
             Self::Vault(settings) => settings.login.secret().into_iter().collect(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::policy::Narrowing;
-use super::{AwsSts, Settings};
+use super::{AwsSts, Settings, Who};
 use crate::call::grant::Pattern;
 use crate::call::port::Fetched;
 use crate::call::{
@@ -92,11 +92,13 @@ fn operations(service: &str, class: Class) -> Operations {
 
 fn settings() -> Settings<Given> {
     Settings {
-        secret: Given(Secret::new("operators-own-secret".to_owned())),
+        who: Who::Key {
+            id: "AKIAOPERATOR".to_owned(),
+            secret: Given(Secret::new("operators-own-secret".to_owned())),
+        },
         role_arn: ROLE.to_owned(),
         sts_url: Endpoint::parse("https://sts.test/").unwrap(),
         region: "us-east-1".to_owned(),
-        access_key_id: Some("AKIAOPERATOR".to_owned()),
         external_id: None,
         duration: None,
         narrowing: Narrowing::default(),
@@ -185,7 +187,8 @@ fn terms_are_within_what_sts_gives() {
 
 #[test]
 fn a_web_identity_needs_no_key() {
-    let settings = Settings { access_key_id: None, ..settings() };
+    let token = Given(Secret::new("operators-own-secret".to_owned()));
+    let settings = Settings { who: Who::Token(token), ..settings() };
     let asked = ask(settings, &task(&[], 900), Class::Act, Ok((200, GIVEN)));
     assert_eq!(asked.field("Action").as_deref(), Some("AssumeRoleWithWebIdentity"));
     assert_eq!(asked.field("WebIdentityToken").as_deref(), Some("operators-own-secret"));
