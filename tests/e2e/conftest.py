@@ -20,13 +20,14 @@ from standins.crates import Crates  # noqa: E402
 from standins.front import Front, Watch  # noqa: E402
 from standins.git import GitOrigin  # noqa: E402
 from standins.github_app import GithubApp  # noqa: E402
+from standins.google import Google  # noqa: E402
 from standins.grpc_origin import GrpcOrigin  # noqa: E402
 from standins.oidc import Oidc  # noqa: E402
 from standins.openapi import Description  # noqa: E402
 from standins.origin import Origin  # noqa: E402
 from standins.otlp import Receiver  # noqa: E402
 from standins.process import free_port  # noqa: E402
-from standins.services import Emulate, Llm, Phoenix, consecutive_ports, gcs, mcp_everything, moto  # noqa: E402
+from standins.services import Backlot, Emulate, Llm, Phoenix, consecutive_ports, gcs, mcp_everything, moto  # noqa: E402
 from standins.vault import Vault  # noqa: E402
 from standins.websocket import WebSocketOrigin  # noqa: E402
 
@@ -208,6 +209,23 @@ def published(npm) -> Description:
 @pytest.fixture
 def github_app(published):
     served = GithubApp(published)
+    yield served
+    served.close()
+
+
+@pytest.fixture
+def google():
+    served = Google()
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
+def backlot(workdir):
+    scripts = INSTALLED / "backlot" / "bin"
+    if not (scripts / "backlot").exists():
+        pytest.skip("backlot is not installed; `tests/run` installs it")
+    served = Backlot(scripts, workdir / "backlot")
     yield served
     served.close()
 

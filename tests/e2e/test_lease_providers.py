@@ -8,18 +8,16 @@ import os
 import signal
 import time
 import uuid
-from concurrent import futures
 
 import jwt
 import pytest
+import requests
 
+from standins.google import READ, WRITE
 from standins.oidc import REMIT, RESOURCE, Key, Oidc
 from standins.process import until
+from standins.workload import workload_api
 from wire import client
-
-pb2 = pytest.importorskip("spiffe._proto.workload_pb2", reason="PyPI `spiffe` is not in this environment")
-pb2_grpc = pytest.importorskip("spiffe._proto.workload_pb2_grpc")
-grpc = pytest.importorskip("grpc")
 
 HOST = "plain.up.test"
 # The promise.
@@ -131,28 +129,16 @@ def test_the_nodes_own_svid_is_a_grant(own_remit, node24, npm, origin, tmp_path)
     key, issuer, agent = Key("svid-1"), "https://spire.example.org", "spiffe://example.org/remit"
     server = Oidc(node24, npm, tmp_path / "oidc", issuers={issuer: [key.jwk]})
 
-    class WorkloadApi(pb2_grpc.SpiffeWorkloadAPIServicer):
-        def FetchJWTSVID(self, request, context):  # noqa: N802, the name is the protocol's
-            assert dict(context.invocation_metadata()).get("workload.spiffe.io") == "true"
-            claims = {"iss": issuer, "sub": agent, "aud": list(request.audience), "exp": int(time.time()) + 60, "iat": int(time.time())}
-            token = jwt.encode(claims, key.pem, algorithm="ES256", headers={"kid": "svid-1"})
-            return pb2.JWTSVIDResponse(svids=[pb2.JWTSVID(spiffe_id=agent, svid=token)])
-
-    api = grpc.server(futures.ThreadPoolExecutor(8))
-    pb2_grpc.add_SpiffeWorkloadAPIServicer_to_server(WorkloadApi(), api)
-    endpoint = f"unix:{tmp_path}/api.sock"
-    api.add_insecure_port(endpoint)
-    api.start()
     try:
-        more = {"grant": '"jwt_bearer"', "subject": '"svid"'}
-        node = own_remit(extra=oauth(server, tmp_path, **more), identity=f"workload_api = {json.dumps(endpoint)}")
-        task = node.task()
-        token = bearer(call(node, task, origin))
-        assert server.introspect(token)["subject"] == agent
-        end(node, task)
-        server.inactive_within(token, GONE_WITHIN)
+        with workload_api(tmp_path, key, issuer, agent) as endpoint:
+            more = {"grant": '"jwt_bearer"', "subject": '"svid"'}
+            node = own_remit(extra=oauth(server, tmp_path, **more), identity=f"workload_api = {json.dumps(endpoint)}")
+            task = node.task()
+            token = bearer(call(node, task, origin))
+            assert server.introspect(token)["subject"] == agent
+            end(node, task)
+            server.inactive_within(token, GONE_WITHIN)
     finally:
-        api.stop(None)
         server.close()
 
 
@@ -302,3 +288,62 @@ def test_a_dynamic_secret_of_the_operators_token_is_revoked_by_its_lease(own_rem
     node.start()
     until(lambda: not vault.opens(*read), GONE_WITHIN, "it is revoked after the start")
     assert vault.operator.alive()
+
+
+# --- Google ----------------------------------------------------------------------------------------------------------
+
+
+def google_lease(google, tmp_path, **more: str) -> str:
+    usual = {
+        "service": '"google-drive"', "provider": '"google"', "secret": f"{{ file = {secret(tmp_path, 'account', json.dumps(google.key_file))} }}",
+        "scopes": f'{{ read = ["{READ}"], act = ["{WRITE}"] }}'}
+    return lease(**(usual | more))
+
+
+def drive(node, task, method: str) -> dict:
+    with client(node, task) as http:
+        answer = http.request(method, "https://www.googleapis.com/drive/v3/files", headers={"authorization": "Bearer of-the-agents-own"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_a_service_account_gives_each_class_its_scopes(own_remit, google, tmp_path):
+    node = own_remit(extra=google_lease(google, tmp_path), resolve={"www.googleapis.com": f"http://127.0.0.1:{google.port}"})
+    task = node.task()
+    assert drive(node, task, "GET")["files"][0]["name"] == google.account
+    assert drive(node, task, "POST")["name"] == google.account
+    read, act = google.tokens
+    assert (read.scopes, act.scopes) == ({READ}, {WRITE})
+    by_hand = requests.post(f"{google.url}/drive/v3/files", headers={"authorization": f"Bearer {read.value}"}, timeout=5)
+    assert by_hand.status_code == 403, "what reads cannot act"
+    end(node, task)
+    shown = node.command("task", "show", task.id, "--json").json_text()
+    # Nobody can end them: what is said is until when they work.
+    assert {one["state"] for one in shown["leases"]} == {"expired"} and shown["gone"]["answer"] == "until", shown
+    written = b"".join(path.read_bytes() for path in (node.state / "journal").glob("*")) + (node.state / "remit.sqlite").read_bytes()
+    assert read.value.encode() not in written and act.value.encode() not in written
+
+
+def test_tokens_of_another_account_live_as_long_as_the_task(own_remit, google, tmp_path):
+    more = {"impersonate": json.dumps(google.other), "iam_url": json.dumps(google.url), "revocation_url": json.dumps(google.url + "/revoke")}
+    node = own_remit(extra=google_lease(google, tmp_path, **more), resolve={"www.googleapis.com": f"http://127.0.0.1:{google.port}"})
+    task = node.task("spiffe://example.org/agent/e2e", "e2e", "--ttl", "90s")
+    assert drive(node, task, "GET")["files"][0]["name"] == google.other
+    own, made = google.tokens
+    assert (own.account, made.account, made.scopes) == (google.account, google.other, {READ})
+    assert 0 < made.expires - time.time() <= 90
+    end(node, task)
+    until(lambda: "POST /revoke" in google.seen, GONE_WITHIN, "its end was asked for")
+    shown = until(lambda: (told := node.command("task", "show", task.id, "--json").json_text())["gone"]["answer"] == "until" and told,
+                  GONE_WITHIN, "what Google does not end is told with its end")
+    assert shown["leases"][0]["state"] == "expired"
+
+
+def test_a_key_that_google_does_not_know_is_told_with_the_remedy(own_remit, google, tmp_path):
+    google.key_file["private_key_id"] = "deleted"
+    node = own_remit(extra=google_lease(google, tmp_path), resolve={"www.googleapis.com": f"http://127.0.0.1:{google.port}"})
+    with client(node, node.task()) as http:
+        answer = http.get("https://www.googleapis.com/drive/v3/files")
+    assert answer.status_code == 403 and answer.headers["remit-refusal"] == "lease_refused", answer.text
+    assert "Invalid JWT Signature" in answer.text and "not deleted" in answer.text, answer.text
+    assert google.key_file["private_key"] not in node.log

@@ -15,8 +15,10 @@ from botocore.exceptions import ClientError
 from conftest import HERE, SCRIPTS
 from journal import Watch as JournalWatch
 from standins.front import Front
+from standins.oidc import Key
 from standins.process import Process, free_port, until
 from standins.services import answers
+from standins.workload import workload_api
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/agents"
@@ -49,7 +51,8 @@ class Aws:
         self.url, self.sessions = f"http://127.0.0.1:{port}", folder / "sessions.jsonl"
         self._process = Process(
             "moto", [SCRIPTS / "python", HERE / "standins" / "moto_sessions.py", "-H", "127.0.0.1", "-p", str(port)],
-            folder / "moto.log", lambda: answers(f"{self.url}/moto-api/"), env={"MOTO_SESSIONS": str(self.sessions)})
+            folder / "moto.log", lambda: answers(f"{self.url}/moto-api/"),
+            env={"MOTO_SESSIONS": str(self.sessions), "MOTO_ISSUERS": str(folder / "issuers.json")})
         hosts = ["s3.amazonaws.com", "*.s3.amazonaws.com"]
         self.front = Front(SCRIPTS / "caddy", folder / "front", authority, dict.fromkeys(hosts, port), grpc={})
         self.resolve = {host: f"127.0.0.1:{self.front.port_h2}" for host in hosts}
@@ -157,3 +160,30 @@ def test_temporary_keys_are_worth_nothing_after_the_deadline_of_their_task(lease
 
     until(refused, 30, "the keys end with the task")
     assert time.monotonic() - began >= 12
+
+
+def test_the_nodes_own_svid_assumes_a_role(own_remit, strict, resolve, tmp_path):
+    key, issuer, subject = Key("svid-1"), "https://spire.example.org", "spiffe://example.org/remit"
+    vouching = {issuer: {"keys": [key.jwk], "audience": "sts.amazonaws.com", "subject": subject}}
+    (tmp_path / "issuers.json").write_text(json.dumps(vouching))
+    lease = "\n".join(["[[leases]]", 'service = "aws-s3"', 'provider = "aws_sts"', f'role_arn = "{ROLE}"', f'sts_url = "{strict.url}/"',
+                       'region = "us-east-1"', 'svid_audience = "{audience}"', 'place = {{ sign = "aws" }}', 'placeholder = "AKIA"',
+                       'env = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]'])
+    with workload_api(tmp_path, key, issuer, subject) as endpoint:
+        for audience, served in (("sts.amazonaws.com", True), ("somebody.else", False)):
+            node = own_remit(extra=lease.format(audience=audience), resolve=resolve | strict.resolve,
+                             identity=f"workload_api = {json.dumps(endpoint)}")
+            task = node.command("task", "open", "--agent", "spiffe://example.org/agent/e2e", "--intent", "e2e", "--json").json_text()
+            s3 = boto3.client("s3", region_name="us-east-1", aws_access_key_id=task["env"]["AWS_ACCESS_KEY_ID"],
+                              aws_secret_access_key=task["env"]["AWS_SECRET_ACCESS_KEY"], verify=task["ca"],
+                              config=Config(retries={"max_attempts": 0}, proxies={"https": task["proxy_url"]}))
+            if served:
+                assert s3.get_object(Bucket="agents-leased", Key="a/b c.txt")["Body"].read() == b"kept for agents"
+                (session,) = [one for one in strict.given() if one["session"] == task["id"]]
+                assert session["role"] == ROLE and "NotAction" in session["policy"]
+            else:
+                journal = JournalWatch(node.journal)
+                with pytest.raises(ClientError):
+                    s3.get_object(Bucket="agents-leased", Key="a/b c.txt")
+                _, closing = journal.allowed(outcome="unequipped", operation="aws-s3:GetObject")
+                assert closing["refusal"] == "lease_refused", closing

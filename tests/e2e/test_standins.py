@@ -89,3 +89,43 @@ def test_hvac_gets_on_with_the_vault_stand_in(vault):
 
 def _pair(secret: dict) -> dict:
     return {"user": secret["data"]["username"], "password": secret["data"]["password"]}
+
+
+def test_google_auth_gets_on_with_the_google_stand_in(google):
+    from google.auth import exceptions, impersonated_credentials
+    from google.auth.transport.requests import AuthorizedSession, Request
+    from google.oauth2 import service_account
+
+    from standins.google import READ, SCOPE, WRITE, Google
+
+    account = service_account.Credentials.from_service_account_info(google.key_file, scopes=[READ])
+    http, files = AuthorizedSession(account), f"{google.url}/drive/v3/files"
+    assert http.get(files).json()["files"][0]["name"] == google.account
+    assert http.post(files).status_code == 403, "the scope is one for reading"
+    assert requests.get(files, headers={"authorization": "Bearer ya29.unknown"}, timeout=5).status_code == 401
+    # Another key, and no scope.
+    stranger = Google()
+    stranger.close()
+    wrong = service_account.Credentials.from_service_account_info(
+        google.key_file | {"private_key": stranger.key_file["private_key"]}, scopes=[READ])
+    for refused in (wrong, account.with_scopes([])):
+        with pytest.raises(exceptions.RefreshError):
+            refused.refresh(Request())
+    own = account.with_scopes([SCOPE + "iam"])
+
+    def another(name: str, source) -> impersonated_credentials.Credentials:
+        return impersonated_credentials.Credentials(
+            source_credentials=source, target_principal=name, target_scopes=[WRITE], lifetime=120,
+            iam_endpoint_override=f"{google.url}/v1/projects/-/serviceAccounts/{name}:generateAccessToken")
+
+    made = another(google.other, own)
+    assert AuthorizedSession(made).post(files).json()["name"] == google.other
+    (token,) = [token for token in google.tokens if token.account == google.other]
+    assert token.scopes == {WRITE} and token.expires < time.time() + 121
+    with pytest.raises(exceptions.RefreshError):
+        another("nobody@project.iam.gserviceaccount.com", own).refresh(Request())
+    # What may read files makes no tokens.
+    narrow = requests.post(f"{google.url}/v1/projects/-/serviceAccounts/{google.other}:generateAccessToken", timeout=5,
+                           headers={"authorization": f"Bearer {google.tokens[0].value}"}, json={"scope": [WRITE]})
+    assert narrow.status_code == 403 and narrow.json()["error"]["status"] == "PERMISSION_DENIED"
+    assert requests.post(f"{google.url}/revoke", data={"token": token.value}, timeout=5).json()["error"] == "invalid_token"

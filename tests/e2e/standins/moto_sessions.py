@@ -1,6 +1,7 @@
-"""moto, with what it leaves out of temporary keys: that they can do no more than their session policy says, and that they end.
+"""moto, with what it leaves out of temporary keys: that they can do no more than their session policy says, that they end, and that
+AssumeRoleWithWebIdentity looks at the token.
 
-Run as a program, with moto_server's own arguments. Each key that STS gives is appended to the file `MOTO_SESSIONS` names, one JSON
+`MOTO_ISSUERS` names a file with who may vouch for whom: `{ISSUER: {"keys": [JWK], "audience": NAME, "subject": NAME}}`. Run as a program, with moto_server's own arguments. Each key that STS gives is appended to the file `MOTO_SESSIONS` names, one JSON
 object a line, so that a test can try what nobody but remit should ever hold.
 """
 
@@ -12,9 +13,11 @@ import json
 import os
 import sys
 
+import jwt
 from moto.iam import access_control
 from moto.server import main
-from moto.sts import models
+from moto.sts import models, responses
+from moto.sts.exceptions import STSClientError
 
 
 def _listed(value) -> list[str]:
@@ -79,6 +82,32 @@ def _make(self, *arguments, **named) -> None:
 
 
 models.AssumedRole.__init__ = _make
+
+_checked = responses.TokenResponse._authenticate_and_authorize_action
+
+
+def _vouched(token: str) -> bool:
+    with open(os.environ["MOTO_ISSUERS"], encoding="utf-8") as file:
+        issuers = json.load(file)
+    try:
+        issuer = issuers[jwt.decode(token, options={"verify_signature": False})["iss"]]
+        key = jwt.PyJWK(issuer["keys"][0]).key
+        claims = jwt.decode(token, key, algorithms=["ES256", "RS256"], audience=issuer["audience"],
+                            options={"require": ["exp", "aud", "sub"]})
+    except (jwt.InvalidTokenError, KeyError):
+        return False
+    return claims["sub"] == issuer["subject"]
+
+
+def _authenticate(self, kind, resource: str = "*") -> None:
+    # It is signed by nobody: the token says who asks.
+    if self._get_action() != "AssumeRoleWithWebIdentity":
+        _checked(self, kind, resource)
+    elif not _vouched(self._get_param("WebIdentityToken") or ""):
+        raise STSClientError("InvalidIdentityToken", "The ID Token provided is not a valid JWT. Check the issuer, the key and the audience.")
+
+
+responses.TokenResponse._authenticate_and_authorize_action = _authenticate
 
 if __name__ == "__main__":
     sys.exit(main())

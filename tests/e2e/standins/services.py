@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from .authority import Authority
-from .process import Process, free_port, listening
+from .process import Process, free_port, listening, system_environment
 
 GITHUB_TOKEN = "ghp_real_alice"
 SLACK_TOKEN = "xoxb-local-test"
@@ -105,6 +106,27 @@ class Llm:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=5) as answer:
             found = json.load(answer)
         return found if isinstance(found, list) else found.get("entries", found.get("requests", []))
+
+    def close(self) -> None:
+        self._process.kill()
+
+
+class Backlot:
+    """Slack, GitHub and others over one small corpus, each below a path of its own. Unknown tokens are refused as the vendors do
+    it, and each token sees what its person may. `users` are these people, with their tokens."""
+
+    def __init__(self, scripts: Path, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        env = {"BACKLOT_DATA_DIR": str(folder / "data"), "BACKLOT_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+        subprocess.run([scripts / "backlot", "import", "--bundled"], env=system_environment() | env, cwd=folder, check=True,
+                       capture_output=True, timeout=60)
+        self._process = Process(
+            "backlot", [scripts / "backlot", "serve", "--port", str(self.port), "--disable-telemetry"], folder / "backlot.log",
+            lambda: answers(f"http://127.0.0.1:{self.port}/_meta/users"), env=env, cwd=folder)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                f"http://127.0.0.1:{self.port}/_meta/users", timeout=5) as answer:
+            self.users = json.load(answer)["users"]
 
     def close(self) -> None:
         self._process.kill()
