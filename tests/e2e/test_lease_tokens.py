@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import ssl
 
+import httpx
 import pytest
 from oauthlib.oauth2 import BackendApplicationClient
 from requests_oauthlib import OAuth2Session
@@ -14,7 +16,6 @@ from slack_sdk.errors import SlackApiError
 from journal import Watch as JournalWatch
 from node import AGENT
 from standins.oidc import RESOURCE
-from wire import client
 
 HOST = "backlot.up.test"
 PERMIT = '@id("all")\npermit (principal, action, resource);\n'
@@ -50,8 +51,6 @@ def strict(own_remit, backlot, resolve, tmp_path):
 
 
 def slack(task: dict, token: str) -> WebClient:
-    import ssl
-
     context = ssl.create_default_context(cafile=task["ca"])
     return WebClient(token=token, base_url=f"https://{HOST}/slack/api/", proxy=task["proxy_url"], ssl=context, timeout=20)
 
@@ -73,32 +72,26 @@ def test_slack_sees_the_person_whose_token_was_injected(strict, backlot):
     assert closing["lease"]["provider"] == "fixed"
 
 
-def test_github_sees_the_other_person(strict, backlot):
+def test_github_sees_the_other_person(strict, backlot, monkeypatch):
     node, task, ada, bob = strict
-    anybody = Github(auth=Auth.Token("ghp_nobody_knows"), base_url=f"http://127.0.0.1:{backlot.port}/github", retry=None, lazy=True)
-    with pytest.raises(GithubException) as raised:
-        list(anybody.get_user().get_repos())
-    assert raised.value.status == 401, "it is strict"
+    journal = JournalWatch(node.journal)
 
-    def names(token: str, base: str, **more) -> list[str]:
+    def repositories(token: str, base: str, **more) -> list[str]:
         github = Github(auth=Auth.Token(token), base_url=base, retry=None, lazy=True, per_page=100, **more)
         return sorted(repo.full_name for repo in github.get_user().get_repos())
 
-    with client(node, None) as http:
-        assert http is not None
-    direct = {who["email"]: names(who["token"], f"http://127.0.0.1:{backlot.port}/github") for who in (ada, bob)}
-    with proxied(task) as http:
-        answer = http.get(f"https://{HOST}/github/user/repos", params={"per_page": 100},
-                          headers={"authorization": f"token {task['env']['GITHUB_TOKEN']}"})
-    assert answer.status_code == 200, answer.text
-    assert sorted(repo["full_name"] for repo in answer.json()) == direct[bob["email"]]
+    direct = f"http://127.0.0.1:{backlot.port}/github"
+    with pytest.raises(GithubException) as raised:
+        repositories("ghp_nobody_knows", direct)
+    assert raised.value.status == 401, "it is strict"
+    theirs = {who["email"]: repositories(who["token"], direct) for who in (ada, bob)}
+    monkeypatch.setenv("HTTPS_PROXY", task["proxy_url"])
+    seen = repositories(task["env"]["GITHUB_TOKEN"], f"https://{HOST}/github", verify=task["ca"])
+    assert seen == theirs[bob["email"]] and seen, theirs
+    journal.allowed(operation="github:repos/list-for-authenticated-user")
 
 
-def proxied(task: dict):
-    import ssl
-
-    import httpx
-
+def proxied(task: dict) -> httpx.Client:
     return httpx.Client(proxy=task["proxy_url"], verify=ssl.create_default_context(cafile=task["ca"]), timeout=30, trust_env=False)
 
 

@@ -103,11 +103,19 @@ def _authenticate(self, kind, resource: str = "*") -> None:
     # It is signed by nobody: the token says who asks.
     if self._get_action() != "AssumeRoleWithWebIdentity":
         _checked(self, kind, resource)
-    elif not _vouched(self._get_param("WebIdentityToken") or ""):
-        raise STSClientError("InvalidIdentityToken", "The ID Token provided is not a valid JWT. Check the issuer, the key and the audience.")
+
+
+_assumed = responses.TokenResponse.assume_role_with_web_identity
+
+
+def _assume(self):
+    if not _vouched(self._get_param("WebIdentityToken") or ""):
+        raise STSClientError("InvalidIdentityToken", "The ID Token provided is not a valid JWT: issuer, key or audience.")
+    return _assumed(self)
 
 
 responses.TokenResponse._authenticate_and_authorize_action = _authenticate
+responses.TokenResponse.assume_role_with_web_identity = _assume
 
 if __name__ == "__main__":
     sys.exit(main())
