@@ -8,9 +8,11 @@
 
 mod bundle;
 mod chain;
+mod client_cert;
 mod error;
 mod jwt_svid;
 mod node_key;
+mod oidc;
 pub mod private_file;
 mod socket_peer;
 mod task_token;
@@ -30,7 +32,9 @@ use crate::call::{
 
 pub use bundle::{Bundle, Bundles, ByDomain};
 pub use chain::{Carrier, Chain, Chains, DEFAULT_CHAIN_LIFE, MAX_CHAIN_BYTES, MAX_CHAIN_LIFE, Peer};
+pub use client_cert::ClientCertificates;
 pub use error::{ChainError, IdentityError, KeyError, SvidError, TokenError};
+pub use oidc::{Attempt, Oidc, OidcError, OidcSettings};
 pub use socket_peer::{Proc, ProcessRule};
 pub use task_token::{
     AUDIENCE, CLOCK_STEP_S, DEFAULT_LIFE, Issued, MAX_LIFE, MAX_TOKEN_BYTES, TaskTokens, VERIFIED_TOKENS,

@@ -15,6 +15,7 @@ const START_S: u64 = 1_800_000_000;
 
 mod chain;
 mod delegated;
+mod operators;
 mod svid;
 
 /// A clock that stands until it is set, and a generator that counts.

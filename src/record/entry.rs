@@ -133,6 +133,16 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<OperatorId>,
     },
+    /// An operator signed in with a browser.
+    OperatorSignedIn {
+        /// Who.
+        by: OperatorId,
+    },
+    /// And out.
+    OperatorSignedOut {
+        /// Who.
+        by: OperatorId,
+    },
     /// Other rules apply from here on.
     RulesLoaded {
         /// `sha256:` and 64 hex digits.
@@ -253,6 +263,8 @@ impl What {
             Self::AgentRegistered { .. } => "agent_registered",
             Self::AgentQuarantined { .. } => "agent_quarantined",
             Self::AgentReleased { .. } => "agent_released",
+            Self::OperatorSignedIn { .. } => "operator_signed_in",
+            Self::OperatorSignedOut { .. } => "operator_signed_out",
             Self::RulesLoaded { .. } => "rules_loaded",
             Self::RulesRefused { .. } => "rules_refused",
             Self::CandidateLoaded { .. } => "candidate_loaded",

@@ -87,6 +87,10 @@ pub enum Event<'a> {
         /// The operator who did it, if one did.
         by: Option<&'a OperatorId>,
     },
+    /// An operator signed in with a browser.
+    OperatorSignedIn(&'a OperatorId),
+    /// And out.
+    OperatorSignedOut(&'a OperatorId),
     /// Rules were loaded.
     RulesLoaded {
         /// Which.
@@ -183,6 +187,8 @@ impl Event<'_> {
             Self::AgentReleased { agent, by } => {
                 What::AgentReleased { agent: agent.clone(), by: by.cloned() }
             }
+            Self::OperatorSignedIn(by) => What::OperatorSignedIn { by: by.clone() },
+            Self::OperatorSignedOut(by) => What::OperatorSignedOut { by: by.clone() },
             Self::RulesRefused { by, why } => What::RulesRefused { by: Text::new(by), why: Text::new(why) },
             Self::RulesLoaded { digest, policies, from, by } => What::RulesLoaded {
                 digest: digest.to_string(),

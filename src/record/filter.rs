@@ -80,6 +80,9 @@ impl Shape {
             | What::AgentReleased { agent, by } => {
                 Self { agent: Some(agent.clone()), by: by.clone(), ..bare }
             }
+            What::OperatorSignedIn { by } | What::OperatorSignedOut { by } => {
+                Self { by: Some(by.clone()), ..bare }
+            }
             What::RulesLoaded { by, .. }
             | What::RulesRefused { by, .. }
             | What::CandidateLoaded { by, .. }

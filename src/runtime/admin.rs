@@ -112,14 +112,15 @@ impl web::Node for Administered {
 
     fn record(&self, by: OperatorId, event: TaskEvent) -> BoxFuture<'_, Result<(), String>> {
         async move {
-            let noted = self.pep.journal.note(entry_of(&event, Some(&by))).await;
+            let noted = self.pep.journal.note(entry_of(&event, &by)).await;
             noted.map(drop).map_err(|error| error.to_string())
         }
         .boxed()
     }
 }
 
-fn entry_of<'a>(event: &'a TaskEvent, by: Option<&'a OperatorId>) -> Event<'a> {
+fn entry_of<'a>(event: &'a TaskEvent, who: &'a OperatorId) -> Event<'a> {
+    let by = Some(who);
     match event {
         TaskEvent::Opened { task } => Event::TaskOpened { task, by },
         TaskEvent::Ended { task, why } => Event::TaskEnded { task: task.id, why: why.as_str(), by },
@@ -136,5 +137,7 @@ fn entry_of<'a>(event: &'a TaskEvent, by: Option<&'a OperatorId>) -> Event<'a> {
         }
         TaskEvent::Quarantined { agent } => Event::AgentQuarantined { agent, by },
         TaskEvent::Released { agent } => Event::AgentReleased { agent, by },
+        TaskEvent::SignedIn => Event::OperatorSignedIn(who),
+        TaskEvent::SignedOut => Event::OperatorSignedOut(who),
     }
 }

@@ -5,6 +5,7 @@
 //! configuration or environment variables; each room gets its own small `Settings` made from this by `wire`.
 //! It must not open, create or check files other than the configuration itself.
 
+mod admin;
 mod agents;
 mod holds;
 mod identity;
@@ -28,6 +29,7 @@ use toml::de::DeTable;
 use crate::call::{Mode, ServiceName, TrustDomain};
 use crate::catalog::Own;
 
+pub use admin::{Admin, Provider};
 pub use agents::{Agent, Peer, Tasks};
 pub use holds::Holds;
 pub use identity::Identity;
@@ -52,6 +54,8 @@ pub struct Config {
     pub services: BTreeMap<ServiceName, Mode>,
     /// Where the node listens.
     pub listen: Listen,
+    /// Who looks after it.
+    pub admin: Admin,
     /// The folder of the CA, the journal and the admin token.
     pub state_dir: PathBuf,
     /// Whose agents these are.
@@ -93,6 +97,8 @@ pub struct Listen {
     pub proxy_tls_svid: bool,
     /// Admin API and health.
     pub admin: SocketAddr,
+    /// The same over TLS, where operators can show certificates; none: there is none.
+    pub admin_tls: Option<SocketAddr>,
 }
 
 /// How origins are reached and trusted.
@@ -185,8 +191,9 @@ impl Config {
     /// Takes free ports on loopback, for a node that only its own process needs to find.
     pub fn on_free_ports(&mut self) {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let proxy_tls = self.listen.proxy_tls.map(|_| free);
-        self.listen = Listen { proxy: free, proxy_tls, admin: free, ..self.listen };
+        let (proxy_tls, admin_tls) =
+            (self.listen.proxy_tls.map(|_| free), self.listen.admin_tls.map(|_| free));
+        self.listen = Listen { proxy: free, proxy_tls, admin: free, admin_tls, ..self.listen };
     }
 
     /// `$XDG_STATE_HOME/remit`, else `~/.local/state/remit` (XDG Base Directory 0.8: a relative value is ignored).
@@ -255,6 +262,9 @@ impl Raw<'_> {
             mode,
             services: root.named("services").into_iter().filter_map(service).collect(),
             listen: listen(root.section("listen")),
+            admin: admin::admin(root.section("admin"), root.sections("operators"), domain, &|value| {
+                self.path(value)
+            }),
             state_dir: self.state(root.section("state")),
             agents,
             identity,
@@ -272,6 +282,10 @@ impl Raw<'_> {
         };
         if config.listen.proxy_tls_svid && config.identity.workload_api.is_none() {
             let what = "`listen.proxy_tls_certificate`: an SVID comes from `identity.workload_api`, which is not set";
+            self.problems.anywhere(what.to_owned());
+        }
+        if config.listen.admin_tls.is_some() && config.admin.certificate.is_none() {
+            let what = "`listen.admin_tls`: what it shows is named by `admin.certificate` and `admin.key`, which are not set";
             self.problems.anywhere(what.to_owned());
         }
         root.finish();
@@ -359,6 +373,7 @@ fn listen(mut section: Section<'_>) -> Listen {
         proxy_tls: section.take("proxy_tls", or_none).flatten(),
         proxy_tls_svid: section.take("proxy_tls_certificate", shown).unwrap_or_default(),
         admin: section.take("admin", address).unwrap_or(or(8119)),
+        admin_tls: section.take("admin_tls", or_none).flatten(),
     };
     section.finish();
     listen

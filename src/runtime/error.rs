@@ -58,6 +58,12 @@ pub enum StartError {
     /// It was interrupted while it read what was kept.
     #[error("the start was interrupted while tasks were read")]
     Interrupted,
+    /// What lets operators in.
+    #[error("operators cannot be let in: {why}")]
+    Operators {
+        /// What is wrong.
+        why: String,
+    },
     /// The leases.
     #[error("the leases cannot be used: {why}")]
     Leases {

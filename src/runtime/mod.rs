@@ -13,6 +13,7 @@ mod holds;
 mod kept;
 mod leases;
 mod measure;
+mod operators;
 mod peers;
 mod ports;
 mod reload;
@@ -77,6 +78,8 @@ pub struct NodeFacts {
     pub proxy_tls: Option<SocketAddr>,
     /// The admin API.
     pub admin: SocketAddr,
+    /// The same over TLS, if asked for.
+    pub admin_tls: Option<SocketAddr>,
     /// CA, journal, tokens.
     pub state_dir: PathBuf,
     /// The issuing CA's certificate, PEM.
@@ -216,7 +219,7 @@ fn node_file(state_dir: &Path) -> PathBuf {
 /// Tells other processes where the node is (CONTRACT: `node.json`). Written beside and renamed: never half a file.
 fn write_node_file(facts: &NodeFacts) -> std::io::Result<()> {
     let text = json!({
-        "proxy": facts.proxy, "proxy_tls": facts.proxy_tls, "admin": facts.admin, "pid": std::process::id(), "version": VERSION,
+        "proxy": facts.proxy, "proxy_tls": facts.proxy_tls, "admin": facts.admin, "admin_tls": facts.admin_tls, "pid": std::process::id(), "version": VERSION,
         "ca": facts.ca, "ca_bundle": facts.ca_bundle,
     });
     let path = node_file(&facts.state_dir);

@@ -1,5 +1,6 @@
 //! Builds the house: the only place that sees every room.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ use super::clock::{SystemClock, SystemEntropy};
 use super::collector;
 use super::config::{self, Config};
 use super::measure::Measured;
+use super::operators;
 use super::ports::TaskPorts;
 use super::reload::{self, Loaders, Reload};
 use super::{Node, NodeFacts, StartError, TraceTo, VERSION, reaper, write_node_file};
@@ -37,7 +39,7 @@ use crate::pep::{Law, Modes, Pep};
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
 use crate::telemetry::{self, Colour, Followers, Scrape, Tree};
-use crate::web::{self, AdminToken};
+use crate::web::{self, AdminToken, Door};
 
 pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -48,7 +50,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (read, loaders, law) = reload::first(&config)?;
     let rules = law.rules.clone();
     let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
-    let bundles = bundles::load(&config.identity.bundles)?;
+    let (bundles, admin_tls) = (bundles::load(&config.identity.bundles)?, operators::tls(&config)?);
     let doors = Doors::bind(&config).await?;
 
     let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
@@ -61,7 +63,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     record_start(&journal, &config, (&law, &loaders), new_ca).await?;
 
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
-    let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).collect();
+    let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).chain(facts.admin_tls).collect();
     let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
     let around = leases::Around {
         clock: &clock,
@@ -106,8 +108,16 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         drain: draining.clone(),
         scrape: scrape.clone(),
     };
-    let rooms =
-        web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin: admin_secret };
+    let fetch = Arc::new(upstream.clone());
+    let operators = operators::operators(&config, &bundles, fetch, &clock, &entropy).await?;
+    let node = Arc::new(administered);
+    let rooms = web::Rooms {
+        tasks: tasks.clone(),
+        tokens,
+        node,
+        admin: admin_secret,
+        operators: Arc::new(operators),
+    };
     let api = web::router(web_settings(&config, &facts), rooms);
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
@@ -117,9 +127,12 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
         clerk,
-        tokio::spawn(web::serve(doors.admin, api, std::future::pending())),
+        tokio::spawn(web::serve(Door { listener: doors.admin, tls: None }, api.clone(), pending())),
         tokio::spawn(leases.look_after()),
     ];
+    if let (Some(listener), tls @ Some(_)) = (doors.admin_tls, admin_tls) {
+        around.push(tokio::spawn(web::serve(Door { listener, tls }, api, pending())));
+    }
     around.extend(follow_identities(&config, &bundles, ca));
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
@@ -226,6 +239,8 @@ struct Doors {
     proxy_tls_address: Option<SocketAddr>,
     admin: TcpListener,
     admin_address: SocketAddr,
+    admin_tls: Option<TcpListener>,
+    admin_tls_address: Option<SocketAddr>,
 }
 
 impl Doors {
@@ -245,7 +260,22 @@ impl Doors {
         let proxy_tls_address = proxy_tls_address.map_err(bind_error(asked.proxy, "listen.proxy_tls"))?;
         let proxy_address = proxy.address().map_err(bind_error(asked.proxy, "listen.proxy"))?;
         let admin_address = admin.local_addr().map_err(bind_error(asked.admin, "listen.admin"))?;
-        Ok(Self { proxy, proxy_address, proxy_tls, proxy_tls_address, admin, admin_address })
+        let admin_tls = match asked.admin_tls {
+            None => None,
+            Some(at) => Some(TcpListener::bind(at).await.map_err(bind_error(at, "listen.admin_tls"))?),
+        };
+        let admin_tls_address = admin_tls.as_ref().map(TcpListener::local_addr).transpose();
+        let admin_tls_address = admin_tls_address.map_err(bind_error(asked.admin, "listen.admin_tls"))?;
+        Ok(Self {
+            proxy,
+            proxy_address,
+            proxy_tls,
+            proxy_tls_address,
+            admin,
+            admin_address,
+            admin_tls,
+            admin_tls_address,
+        })
     }
 
     fn facts(&self, state_dir: &Path, ca: &Ca) -> NodeFacts {
@@ -253,6 +283,7 @@ impl Doors {
             proxy: self.proxy_address,
             proxy_tls: self.proxy_tls_address,
             admin: self.admin_address,
+            admin_tls: self.admin_tls_address,
             state_dir: state_dir.to_owned(),
             ca: ca.files().root.clone(),
             ca_bundle: ca.files().bundle.clone(),
@@ -263,7 +294,8 @@ impl Doors {
 
 fn web_settings(config: &Config, facts: &NodeFacts) -> web::Settings {
     let trust_domain = config.identity.trust_domain.clone();
-    web::Settings { bound: facts.admin, names: Vec::new(), trust_domain }
+    let config::Admin { url, names, .. } = config.admin.clone();
+    web::Settings { bound: facts.admin, bound_tls: facts.admin_tls, url, names, trust_domain }
 }
 
 /// The catalog in the words of the policies.

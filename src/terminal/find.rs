@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::client::Admin;
+use super::client::{Admin, Tls};
 use super::failure::Failure;
 use crate::call::Secret;
 use crate::runtime::config::{Config, Variables};
@@ -19,12 +19,21 @@ pub(super) struct NodeArguments {
     /// The node's configuration [default: ./config.toml if there is one]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// The admin API's address, instead of looking it up in the state folder (token: `REMIT_ADMIN_TOKEN`)
+    /// The admin API's address, instead of looking it up in the state folder (token: `REMIT_ADMIN_TOKEN`, or a certificate)
     #[arg(long, global = true, value_name = "URL")]
     pub(super) admin: Option<String>,
     /// A file that holds the admin token
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
+    /// Whom to believe at an https address, beside the system's CAs, PEM (or `REMIT_ADMIN_CA`)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) admin_ca: Option<PathBuf>,
+    /// The client certificate to show at an https address, PEM (or `REMIT_ADMIN_CERT`)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) admin_cert: Option<PathBuf>,
+    /// Its key, PEM (or `REMIT_ADMIN_KEY`)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) admin_key: Option<PathBuf>,
 }
 
 impl NodeArguments {
@@ -39,16 +48,33 @@ impl NodeArguments {
     /// The admin API by `--admin`.
     pub(super) fn named(&self) -> Result<Option<Admin>, Failure> {
         let Some(url) = &self.admin else { return Ok(None) };
+        let tls = self.tls()?;
         let token = match (&self.admin_token_file, std::env::var("REMIT_ADMIN_TOKEN")) {
-            (Some(file), _) => token_in(file)?,
-            (None, Ok(token)) if !token.is_empty() => Secret::new(token),
+            (Some(file), _) => Some(token_in(file)?),
+            (None, Ok(token)) if !token.is_empty() => Some(Secret::new(token)),
+            _ if tls.certificate.is_some() => None,
             _ => {
-                return Err(Failure::usage("`--admin` needs the admin token").remedy(
-                    "set REMIT_ADMIN_TOKEN, or name the node's admin.token with --admin-token-file",
+                return Err(Failure::usage("`--admin` needs the admin token, or a client certificate").remedy(
+                    "set REMIT_ADMIN_TOKEN, or name the node's admin.token with --admin-token-file, or a certificate with --admin-cert and --admin-key",
                 ));
             }
         };
-        Admin::at_url(url, token).map(Some)
+        Admin::at_url(url, token, &tls).map(Some)
+    }
+
+    fn tls(&self) -> Result<Tls, Failure> {
+        let or_variable = |file: &Option<PathBuf>, name: &str| {
+            let told = || std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+            file.clone().or_else(told)
+        };
+        let ca = or_variable(&self.admin_ca, "REMIT_ADMIN_CA");
+        let certificate = or_variable(&self.admin_cert, "REMIT_ADMIN_CERT");
+        let key = or_variable(&self.admin_key, "REMIT_ADMIN_KEY");
+        if certificate.is_some() != key.is_some() {
+            return Err(Failure::usage("a client certificate goes with its key")
+                .remedy("name both: --admin-cert and --admin-key, or REMIT_ADMIN_CERT and REMIT_ADMIN_KEY"));
+        }
+        Ok(Tls { ca, certificate: certificate.zip(key) })
     }
 
     /// The admin API of the node that keeps its state in this folder.

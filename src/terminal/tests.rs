@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
-use super::client::{Admin, Answer, failure_of};
+use super::client::{Admin, Answer, Tls, failure_of};
 use super::failure::Failure;
 use super::screen::Paint;
 use super::table::{Lean, Table};
@@ -111,10 +111,13 @@ async fn a_node_that_is_not_there_cannot_be_reached() {
 
 #[test]
 fn an_admin_url_of_another_scheme_is_wrong_usage() {
-    for url in ["https://h:1", "h:1", "http://", "unix:/x"] {
-        assert_eq!(Admin::at_url(url, Secret::new("t".into())).unwrap_err().exit(), 2, "{url}");
+    let at = |url| Admin::at_url(url, Some(Secret::new("t".into())), &Tls::default());
+    for url in ["ftp://h:1", "h:1", "http://", "unix:/x"] {
+        assert_eq!(at(url).unwrap_err().exit(), 2, "{url}");
     }
-    Admin::at_url("http://127.0.0.1:8119/", Secret::new("t".into())).unwrap();
+    for url in ["http://127.0.0.1:8119/", "https://h:1", "https://[::1]:1"] {
+        at(url).unwrap();
+    }
 }
 
 #[test]

@@ -3,24 +3,30 @@
 //! JSON over HTTP/1.1 on loopback; errors are RFC 9457 problems. It must not be reachable through the proxy, and it must
 //! not know the runtime: what it needs of the node it asks through [`Node`].
 //!
-//! Everything but `/healthz`, `/readyz` and `/metrics` needs the admin token. A web page that the operator has open can reach
+//! Everything but `/healthz`, `/readyz`, `/metrics` and signing in needs an operator: by the admin token, by a client certificate,
+//! or by a session that was begun with that token or at an identity provider. A web page that the operator has open can reach
 //! loopback too, so a request must also name this node in `Host` (DNS rebinding gives the attacker's name there) and
 //! come from no other origin.
 
 mod admin_token;
 mod agents;
 mod guard;
+mod headers;
 mod health;
 mod holds;
 mod leases;
+mod login;
 mod opening;
+mod operators;
 mod policies;
 mod problem;
 mod routes;
 mod serve;
+mod session;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -33,16 +39,18 @@ use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 
 use crate::call::{
-    Card, Dummy, Hold, HoldId, Host, Lease, LeaseId, Operator, OperatorId, RulesDigest, SeenError, SpiffeId,
-    Task, TaskId, Timestamp, TrustDomain,
+    Card, Dummy, Hold, HoldId, Host, Lease, LeaseId, Operator, OperatorId, RulesDigest, Scheme, SeenError,
+    SpiffeId, Task, TaskId, Timestamp, TrustDomain,
 };
 use crate::identity::TaskTokens;
 use crate::intent::{Registration, TaskEnd, Tasks};
 use crate::judge::hold::{Ballot, NoVote};
 
 pub use admin_token::AdminToken;
+pub use operators::{Access, Evidence, Operators, Reading, Rights};
 pub use problem::Problem;
-pub use serve::{MAX_CONNECTIONS, serve};
+pub use serve::{Door, MAX_CONNECTIONS, serve};
+pub use session::{Csrf, Life};
 
 /// Longest body that is read, bytes; a longer one is answered with 413.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -56,10 +64,23 @@ pub const STEP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Settings {
     /// Where the listener is bound.
     pub bound: SocketAddr,
-    /// Further names under which operators reach it; loopback, `localhost` and the bound address need no naming.
+    /// Where the TLS listener is bound, if there is one.
+    pub bound_tls: Option<SocketAddr>,
+    /// Where browsers reach it, if that is neither: behind a proxy that ends TLS, say.
+    pub url: Option<Front>,
+    /// Further names under which operators reach it; loopback, `localhost` and the bound addresses need no naming.
     pub names: Vec<Host>,
     /// Completes short agent names (`coder`).
     pub trust_domain: TrustDomain,
+}
+
+/// An origin under which browsers reach the admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Front {
+    /// HTTP or HTTPS.
+    pub scheme: Scheme,
+    /// As they send it in `Host`.
+    pub authority: String,
 }
 
 /// What the admin API works with.
@@ -70,8 +91,10 @@ pub struct Rooms {
     pub tokens: Arc<TaskTokens>,
     /// Everything else.
     pub node: Arc<dyn Node>,
-    /// Lets operators in.
+    /// Lets in whoever can read the state folder.
     pub admin: AdminToken,
+    /// Lets everybody else in.
+    pub operators: Arc<Operators>,
 }
 
 /// What the admin API asks of the node that it is part of; `runtime` implements it.
@@ -183,6 +206,10 @@ pub enum TaskEvent {
         /// Which one.
         agent: SpiffeId,
     },
+    /// An operator signed in with a browser.
+    SignedIn,
+    /// And out.
+    SignedOut,
 }
 
 struct Shared {

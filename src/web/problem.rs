@@ -1,7 +1,7 @@
 //! Errors as RFC 9457 problems.
 
-use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -13,12 +13,38 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: String,
+    /// Seconds.
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     /// `code` is stable and for programs; `detail` is for people and says what to do.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into() }
+        Self { status, code, detail: detail.into(), retry_after: None }
+    }
+
+    /// When asking again can help (RFC 9110 §10.2.3).
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What an answer says of it beside its body.
+    pub(super) fn put_headers(&self, headers: &mut HeaderMap) {
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1: a 401 names what would do.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"remit admin\""));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
     }
 
     pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
@@ -71,10 +97,7 @@ impl IntoResponse for Problem {
         let mut answer = (self.status, body.to_string()).into_response();
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §11.6.1: a 401 names what would do.
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"remit admin\""));
-        }
+        self.put_headers(headers);
         answer
     }
 }

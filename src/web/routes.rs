@@ -10,9 +10,9 @@ use axum::handler::Handler;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodFilter, MethodRouter, get, on};
+use axum::routing::{MethodRouter, get, post};
 
-use super::{Problem, Shared, agents, health, holds, leases, opening, policies, tasks};
+use super::{Problem, Shared, agents, health, holds, leases, login, opening, policies, tasks};
 use crate::call::{Operator, Role};
 
 /// Who may use a route.
@@ -41,6 +41,12 @@ pub(super) fn table() -> Vec<Route> {
         Route::open("/healthz", health::healthz),
         Route::open("/readyz", health::readyz),
         Route::open("/metrics", health::metrics),
+        Route::open("/login", login::page),
+        Route::open("/login/oidc", login::depart),
+        Route::open("/login/oidc/callback", login::arrive),
+        // What makes somebody an operator cannot ask for one.
+        Route { method: Method::POST, path: "/login", asks: Asks::Nobody, handler: post(login::sign_in) },
+        Route::post("/logout", Viewer, login::sign_out),
         Route::get("/v1/node", Viewer, health::node),
         Route::post("/v1/policies/reload", Admin, policies::reload),
         Route::get("/v1/agents", Viewer, agents::list),
@@ -84,8 +90,7 @@ impl Route {
     }
 
     fn post<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, role: Role, handler: H) -> Self {
-        let handler = on(MethodFilter::POST, handler);
-        Self { method: Method::POST, path, asks: Asks::For(role), handler }
+        Self { method: Method::POST, path, asks: Asks::For(role), handler: post(handler) }
     }
 }
 

@@ -4,17 +4,24 @@
 //! on connections: on a laptop every process of the user can reach this port.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::call::Certificates;
 
 /// Connections that are served at once; further ones wait in the kernel's queue.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -27,8 +34,32 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait after a failed accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How long a TLS handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// A listener, and what it speaks.
+pub struct Door {
+    /// Takes connections.
+    pub listener: TcpListener,
+    /// Over TLS by these settings; none: plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// The other end of a connection; in the extensions of each request that came over it.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// Where it is.
+    pub(super) address: SocketAddr,
+    /// Whether it came over TLS.
+    pub(super) secure: bool,
+    /// What it showed there. Its key was asked for, and nothing else yet.
+    pub(super) certificates: Option<Certificates>,
+}
+
 /// Serves until `stop` is done, then lets the requests that have begun end, for a few seconds.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+pub async fn serve(door: Door, router: Router, stop: impl Future<Output = ()>) {
+    let Door { listener, tls } = door;
+    let tls = tls.map(TlsAcceptor::from);
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -43,8 +74,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             () = &mut stop => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (place, accepted) = accept => match accepted {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, router.clone(), stopped.clone());
+                Ok((stream, address)) => {
+                    let connection = greet(stream, address, tls.clone(), router.clone(), stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);
@@ -64,12 +95,45 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
+async fn greet(
+    stream: TcpStream,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stopped: watch::Receiver<()>,
+) {
+    let Some(tls) = tls else {
+        return connection(stream, Peer { address, secure: false, certificates: None }, router, stopped)
+            .await;
+    };
+    match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let shown: Certificates = shown.iter().map(|one| one.to_vec()).collect();
+            let certificates = (!shown.is_empty()).then_some(shown);
+            connection(stream, Peer { address, secure: true, certificates }, router, stopped).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, %address, "a TLS handshake with the admin API failed"),
+        Err(_late) => tracing::debug!(%address, "a TLS handshake with the admin API took too long"),
+    }
+}
+
+async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: T,
+    peer: Peer,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+) {
+    let routes = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        routes.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

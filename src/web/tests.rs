@@ -1,4 +1,5 @@
 mod roles;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -155,9 +156,15 @@ impl Node for FakeNode {
     }
 }
 
+fn access() -> Access {
+    let life = Life { idle: Duration::from_secs(1_800), whole: Duration::from_secs(28_800) };
+    Access { life, requests_per_s: 200, named: BTreeMap::new() }
+}
+
 struct Stand {
     at: SocketAddr,
     admin: AdminToken,
+    operators: Arc<Operators>,
     tasks: Arc<Tasks>,
     tokens: Arc<TaskTokens>,
     node: Arc<FakeNode>,
@@ -167,6 +174,10 @@ struct Stand {
 }
 
 async fn stand() -> Stand {
+    stand_with(|access| access).await
+}
+
+async fn stand_with(change: impl FnOnce(Access) -> Access) -> Stand {
     let world = Arc::new(World(AtomicU64::new(1)));
     let dir = TempDir::new().unwrap();
     let ports = intent::Ports {
@@ -188,20 +199,30 @@ async fn stand() -> Stand {
         dummies: Mutex::default(),
         gate: Mutex::default(),
     });
+    let operators = Operators::new(change(access()), Evidence::default(), world.clone(), world.clone());
+    let operators = Arc::new(operators);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let settings = Settings {
         bound: at,
+        bound_tls: None,
+        url: None,
         names: vec![Host::Name("remit.internal".into())],
         trust_domain: TrustDomain::parse("example.org").unwrap(),
     };
-    let rooms =
-        Rooms { tasks: tasks.clone(), tokens: tokens.clone(), node: node.clone(), admin: admin.clone() };
+    let rooms = Rooms {
+        tasks: tasks.clone(),
+        tokens: tokens.clone(),
+        node: node.clone(),
+        admin: admin.clone(),
+        operators: operators.clone(),
+    };
     let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(serve(listener, router(settings, rooms), async {
+    let door = Door { listener, tls: None };
+    let served = tokio::spawn(serve(door, router(settings, rooms), async {
         drop(stopped.await);
     }));
-    Stand { at, admin, tasks, tokens, node, stop: Some(stop), served: Some(served), _dir: dir }
+    Stand { at, admin, operators, tasks, tokens, node, stop: Some(stop), served: Some(served), _dir: dir }
 }
 
 #[derive(Debug)]
@@ -298,6 +319,8 @@ impl Stand {
             }
             TaskEvent::Quarantined { agent } => format!("quarantined {agent}"),
             TaskEvent::Released { agent } => format!("released {agent}"),
+            TaskEvent::SignedIn => "signed in".to_owned(),
+            TaskEvent::SignedOut => "signed out".to_owned(),
         };
         self.node.events.lock().unwrap().iter().map(event).collect()
     }

@@ -12,13 +12,13 @@ use crate::call::{Binding, Certificates, Claims, TrustDomain};
 const CODER: &str = "spiffe://example.org/agent/coder";
 
 /// A trust domain's authority.
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(super) pem: String,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -28,7 +28,7 @@ impl Authority {
         Self { issuer: Issuer::new(root, key), pem }
     }
 
-    fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Certificates {
+    pub(super) fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Certificates {
         let mut leaf = svid(&[CODER]);
         change(&mut leaf);
         let key = KeyPair::generate().unwrap();
@@ -36,7 +36,7 @@ impl Authority {
     }
 }
 
-fn at(s: u64) -> OffsetDateTime {
+pub(super) fn at(s: u64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(i64::try_from(s).unwrap()).unwrap()
 }
 
@@ -50,7 +50,7 @@ fn svid(uris: &[&str]) -> CertificateParams {
     leaf
 }
 
-fn bundles(bundle: &[u8]) -> Arc<Bundles> {
+pub(super) fn bundles(bundle: &[u8]) -> Arc<Bundles> {
     let bundles = Arc::new(Bundles::default());
     put(&bundles, bundle);
     bundles

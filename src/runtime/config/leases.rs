@@ -178,7 +178,7 @@ fn secret(section: &mut Section<'_>, path: Path<'_>) -> Option<Source> {
 }
 
 /// Where a secret is.
-fn source(section: &mut Section<'_>, key: &'static str, path: Path<'_>) -> Option<Source> {
+pub(super) fn source(section: &mut Section<'_>, key: &'static str, path: Path<'_>) -> Option<Source> {
     if !section.has(key) {
         section.lacks(key);
         return None;
@@ -211,7 +211,7 @@ fn endpoint(section: &mut Section<'_>, key: &'static str) -> Option<Endpoint> {
 }
 
 /// Texts that are not empty.
-fn texts(value: Value<'_>) -> Result<Vec<String>, String> {
+pub(super) fn texts(value: Value<'_>) -> Result<Vec<String>, String> {
     value.each(text)
 }
 
@@ -228,7 +228,7 @@ fn by_class<T>(value: Value<'_>, one: impl Fn(Value<'_>) -> Result<T, String>) -
     Ok(ByClass::Each(each))
 }
 
-fn text(value: Value<'_>) -> Result<String, String> {
+pub(super) fn text(value: Value<'_>) -> Result<String, String> {
     match value.text()? {
         "" => Err("it is empty".to_owned()),
         text => Ok(text.to_owned()),

@@ -94,6 +94,11 @@ impl<'d> Section<'d> {
         self.problems.anywhere(format!("[[{}]]: {what}", self.path));
     }
 
+    /// Notes what is wrong, in whole words.
+    pub(super) fn amiss(&self, what: &str) {
+        self.problems.anywhere(what.to_owned());
+    }
+
     /// The key's value, parsed; a mistake is noted and reads as absent.
     pub(super) fn take<T>(
         &mut self,

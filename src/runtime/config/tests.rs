@@ -1,5 +1,6 @@
 //! What a configuration means, and how mistakes in one are told.
 
+mod operators;
 mod providers;
 
 use std::path::{Path, PathBuf};

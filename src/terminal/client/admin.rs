@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use super::exchange::{self, Answer};
+use super::secure::{Secure, Tls};
 use crate::call::Secret;
 use crate::terminal::failure::Failure;
 
@@ -20,28 +21,35 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(in crate::terminal) struct Admin {
     authority: String,
-    token: Secret<String>,
+    /// None: a certificate names the operator.
+    token: Option<Secret<String>>,
+    /// None: plain HTTP.
+    secure: Option<Secure>,
 }
 
 impl Admin {
     /// By address.
     pub(in crate::terminal) fn at(address: SocketAddr, token: Secret<String>) -> Self {
-        Self { authority: address.to_string(), token }
+        Self { authority: address.to_string(), token: Some(token), secure: None }
     }
 
-    /// By `http://host:port`.
-    pub(in crate::terminal) fn at_url(url: &str, token: Secret<String>) -> Result<Self, Failure> {
+    /// By `http://host:port` or `https://host:port`.
+    pub(in crate::terminal) fn at_url(
+        url: &str,
+        token: Option<Secret<String>>,
+        tls: &Tls,
+    ) -> Result<Self, Failure> {
         let wrong = |why: &str| Failure::usage(format!("`--admin {url}`: {why}"));
         let parsed = Url::parse(url).map_err(|_| wrong("a URL such as `http://127.0.0.1:8119` is wanted"))?;
-        if parsed.scheme() != "http" {
-            return Err(wrong(
-                "only `http://` is spoken here; reach a far node through a tunnel, such as `ssh -L`",
-            ));
-        }
-        match (parsed.host_str(), parsed.port_or_known_default()) {
-            (Some(host), Some(port)) => Ok(Self { authority: format!("{host}:{port}"), token }),
-            _ => Err(wrong("a host and a port are wanted")),
-        }
+        let (Some(host), Some(port)) = (parsed.host_str(), parsed.port_or_known_default()) else {
+            return Err(wrong("a host and a port are wanted"));
+        };
+        let secure = match parsed.scheme() {
+            "http" => None,
+            "https" => Some(Secure::new(host, tls)?),
+            _ => return Err(wrong("`http://` or `https://` is wanted")),
+        };
+        Ok(Self { authority: format!("{host}:{port}"), token, secure })
     }
 
     /// Asks for something.
@@ -55,11 +63,11 @@ impl Admin {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Value, Failure> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, &self.authority)
-            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.reveal()))
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.authority);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
+        }
+        let request = request
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
@@ -68,7 +76,16 @@ impl Admin {
             .await
             .map_err(|_| self.unreachable("it does not answer"))?
             .map_err(|error| self.unreachable(&error.to_string()))?;
-        let answer = exchange::exchange(socket, request).await.map_err(|why| self.unreachable(&why))?;
+        let answer = match &self.secure {
+            None => exchange::exchange(socket, request).await,
+            Some(secure) => {
+                let shaken = tokio::time::timeout(CONNECT_DEADLINE, secure.connect(socket)).await;
+                let shaken = shaken.map_err(|_| self.unreachable("TLS takes too long"))?;
+                let stream = shaken.map_err(|error| self.unreachable(&format!("TLS: {error}")))?;
+                exchange::exchange(stream, request).await
+            }
+        };
+        let answer = answer.map_err(|why| self.unreachable(&why))?;
         if !answer.status.is_success() {
             return Err(failure_of(&answer));
         }
@@ -93,7 +110,7 @@ pub(in crate::terminal) fn failure_of(answer: &Answer) -> Failure {
         .or(text("title"))
         .map_or_else(|| format!("the node answered {}", answer.status), one_line);
     let failure = match answer.status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::found_wanting(cause)
+        StatusCode::UNAUTHORIZED => Failure::found_wanting(cause)
             .remedy("the admin token is not this node's; read it anew from its admin.token"),
         status if status.is_server_error() => Failure::unreachable(cause),
         _ => Failure::found_wanting(cause),

@@ -5,10 +5,12 @@
 
 mod admin;
 mod exchange;
+mod secure;
 mod tunnel;
 
 pub(super) use admin::Admin;
 pub(super) use exchange::Answer;
+pub(super) use secure::Tls;
 pub(super) use tunnel::Agent;
 
 #[cfg(test)]
