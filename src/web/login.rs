@@ -3,27 +3,28 @@
 //! The secrets of an attempt at the provider are made of a random cookie and of a key that the node draws at its start, so
 //! nothing is kept for attempts that never end, and the answer is worth nothing in another browser.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use maud::{DOCTYPE, Markup, html};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use super::operators::{source_of, too_many};
 use super::serve::Peer;
-use super::session::{Place, random};
+use super::session::{Csrf, Place, random};
 use super::tasks::within_limit;
 use super::{MAX_BODY_BYTES, Problem, Shared, TaskEvent};
-use crate::call::{Operator, Timestamp};
+use crate::call::{Membership, Operator, OperatorId, Role, Timestamp};
 use crate::identity::{Attempt, OidcError};
 
 /// What the session's cookie is called, but for prefix and port.
@@ -168,6 +169,39 @@ async fn returned(
     let operator = operators.claimed(reading, &claims.map_err(|error| problem_of(&error))?)?;
     let next = URL_SAFE_NO_PAD.decode(next).ok().and_then(|next| String::from_utf8(next).ok());
     Ok((operator, next.unwrap_or_default()))
+}
+
+/// Who a request comes from, as JSON.
+#[derive(Serialize)]
+struct SessionBody<'a> {
+    id: &'a OperatorId,
+    roles: &'a BTreeSet<Role>,
+    /// `all`, or a list.
+    groups: GroupsBody<'a>,
+    /// What changes have to show in `remit-csrf`; absent where it was not a cookie that told who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum GroupsBody<'a> {
+    All(&'static str),
+    Of(&'a BTreeSet<Arc<str>>),
+}
+
+/// `GET /v1/session`.
+pub(super) async fn session(
+    Extension(operator): Extension<Operator>,
+    csrf: Option<Extension<Csrf>>,
+) -> Response {
+    let Operator { id, roles, groups } = &operator;
+    let groups = match groups {
+        Membership::All => GroupsBody::All("all"),
+        Membership::Of(groups) => GroupsBody::Of(groups),
+    };
+    let csrf = csrf.as_ref().map(|Extension(csrf)| &*csrf.0);
+    Json(SessionBody { id, roles, groups, csrf }).into_response()
 }
 
 /// `POST /logout`.

@@ -60,6 +60,7 @@ pub(super) fn table() -> Vec<Route> {
         Route::post("/v1/holds/{id}/refuse", Approver, holds::refuse),
         Route::get("/v1/leases", Viewer, leases::list),
         Route::post("/v1/leases/{id}/seen", Admin, leases::seen),
+        Route::get("/v1/session", Viewer, login::session),
         Route::get("/v1/tasks", Viewer, tasks::list),
         Route::post("/v1/tasks", Admin, opening::open),
         Route::post("/v1/tasks/end", Admin, tasks::end_all),

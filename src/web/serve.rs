@@ -124,10 +124,10 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     router: Router,
     mut stopped: watch::Receiver<()>,
 ) {
-    let routes = TowerToHyperService::new(router);
+    let api = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
-        routes.call(request)
+        api.call(request)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

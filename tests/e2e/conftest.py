@@ -22,6 +22,7 @@ from standins.git import GitOrigin  # noqa: E402
 from standins.github_app import GithubApp  # noqa: E402
 from standins.google import Google  # noqa: E402
 from standins.grpc_origin import GrpcOrigin  # noqa: E402
+from standins.login import Login  # noqa: E402
 from standins.oidc import Oidc  # noqa: E402
 from standins.openapi import Description  # noqa: E402
 from standins.origin import Origin  # noqa: E402
@@ -240,6 +241,13 @@ def vault():
 @pytest.fixture(scope="session")
 def oidc(workdir, node24, npm):
     served = Oidc(node24, npm, workdir / "oidc")
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
+def login(workdir, node24, npm):
+    served = Login(node24, npm, workdir / "login")
     yield served
     served.close()
 

@@ -86,6 +86,7 @@ class Settings:
     default_agent: str = ""
     identity: str = ""
     extra: str = ""
+    listen: str = ""
 
 
 class Node:
@@ -105,7 +106,7 @@ class Node:
         if settings.candidate:
             policies = f"{policies or '[policies]'}\ncandidate = {toml(str(settings.candidate))}"
         return (
-            f"[listen]\nproxy = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n"
+            f"[listen]\nproxy = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n{settings.listen}\n"
             f"[state]\ndir = {toml(str(self.state))}\n"
             f"[identity]\ntrust_domain = \"example.org\"\ndefault_agent = {toml(settings.default_agent)}\n"
             f"{settings.identity}\n{policies}\n"

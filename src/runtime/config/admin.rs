@@ -83,8 +83,8 @@ pub(super) fn admin(
     let oidc = section.section("oidc");
     let oidc = if has_provider { provider(oidc, path) } else { None };
     section.finish();
-    let named = operators.into_iter().filter_map(|one| operator(one, domain)).collect();
-    let access = Access { life, requests_per_s, named };
+    let known = operators.into_iter().filter_map(|one| operator(one, domain)).collect();
+    let access = Access { life, requests_per_s, named: known };
     let (url, names) = (url.flatten(), names.unwrap_or_default());
     Admin { url, names, certificate: certificate.zip(key), client_ca, access, oidc }
 }
