@@ -1,41 +1,56 @@
 //! What lets operators in, made of the configuration: certificates, an identity provider, and the TLS of their listener.
 
+use std::future::pending;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::config::{Config, Provider};
 use super::error::StartError;
-use crate::call::{Clock, Entropy, Fetch};
+use super::leases::Around;
+use crate::call::{Clock, Fetch};
 use crate::identity::{Bundles, ClientCertificates, Oidc, OidcSettings, PossessionOnly};
-use crate::web::{Evidence, Operators};
+use crate::web::{self, Door, Evidence, Operators};
 
 /// Who is let in, but for whoever has the admin token.
 pub(super) async fn operators(
     config: &Config,
     bundles: &Arc<Bundles>,
-    fetch: Arc<dyn Fetch>,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-) -> Result<Operators, StartError> {
+    around: &Around<'_>,
+) -> Result<Arc<Operators>, StartError> {
+    let Around { clock, entropy, fetch, .. } = around;
     let admin = &config.admin;
-    let certificates = match config.listen.admin_tls {
-        None => None,
-        Some(_) => {
-            let own = admin.client_ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
-            let made = ClientCertificates::new(bundles.clone(), own, clock.clone());
-            Some(made.map_err(|why| StartError::Operators { why: format!("admin.client_ca: {why}") })?)
-        }
+    let certificates = if config.listen.admin_tls.is_some() {
+        let own = admin.client_ca.as_deref().map(certificates).transpose()?.unwrap_or_default();
+        let made = ClientCertificates::new(bundles.clone(), own, Arc::clone(clock));
+        Some(made.map_err(|why| StartError::Operators { why: format!("admin.client_ca: {why}") })?)
+    } else {
+        None
     };
     let provider = match &admin.oidc {
         None => None,
-        Some(provider) => Some((oidc(provider, fetch, clock).await?, provider.reading.clone())),
+        Some(provider) => Some((oidc(provider, fetch.clone(), clock).await?, provider.reading.clone())),
     };
     let evidence = Evidence { certificates, provider };
-    Ok(Operators::new(admin.access.clone(), evidence, clock.clone(), entropy.clone()))
+    let operators = Operators::new(admin.access.clone(), evidence, Arc::clone(clock), Arc::clone(entropy));
+    Ok(Arc::new(operators))
+}
+
+/// Runs the listeners of the admin API, as long as the node runs.
+pub(super) fn serve(
+    plain: TcpListener,
+    secure: Option<(TcpListener, Arc<ServerConfig>)>,
+    api: &web::Api,
+) -> Vec<JoinHandle<()>> {
+    let plain = Door { listener: plain, tls: None };
+    let secure = secure.map(|(listener, tls)| Door { listener, tls: Some(tls) });
+    let run = |door| tokio::spawn(web::serve(door, api.clone(), pending()));
+    [Some(plain), secure].into_iter().flatten().map(run).collect()
 }
 
 async fn oidc(

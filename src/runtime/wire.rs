@@ -1,6 +1,5 @@
 //! Builds the house: the only place that sees every room.
 
-use std::future::pending;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -39,17 +38,16 @@ use crate::pep::{Law, Modes, Pep};
 use crate::record::checkpoint::LogKey;
 use crate::record::{self, Event, Journal};
 use crate::telemetry::{self, Colour, Followers, Scrape, Tree};
-use crate::web::{self, AdminToken, Door};
+use crate::web::{self, AdminToken};
 
 pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let dir = config.state_dir.clone();
     make_private(&dir)?;
     // What can be wrong with the configuration is found before anything is taken or written.
     let (read, loaders, law) = reload::first(&config)?;
-    let rules = law.rules.clone();
-    let (trust, resolve) = (trust(&config.upstream.trust)?, resolve(&config)?);
+    let (rules, trust, resolve) = (law.rules.digest(), trust(&config.upstream.trust)?, resolve(&config)?);
     let (bundles, admin_tls) = (bundles::load(&config.identity.bundles)?, operators::tls(&config)?);
     let doors = Doors::bind(&config).await?;
 
@@ -59,7 +57,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let tokens = Arc::new(tokens.living(config.identity.token_ttl));
     let chains = peers::chains(&config.identity, &dir, &clock, &entropy)?;
     let facts = doors.facts(&dir, &ca);
-    let admin_secret = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
+    let admin = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, (&law, &loaders), new_ca).await?;
 
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
@@ -100,7 +98,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let front = Front::new(pep.clone(), ca.clone(), settings, clock.clone(), entropy.clone(), drained, near);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
     let administered = Administered {
-        facts: web_facts(&facts, rules.digest()),
+        facts: web_facts(&facts, rules),
         pep: pep.clone(),
         reload: reload.clone(),
         hidden: leases::hidden(&config.leases),
@@ -108,16 +106,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         drain: draining.clone(),
         scrape: scrape.clone(),
     };
-    let fetch = Arc::new(upstream.clone());
-    let operators = operators::operators(&config, &bundles, fetch, &clock, &entropy).await?;
-    let node = Arc::new(administered);
-    let rooms = web::Rooms {
-        tasks: tasks.clone(),
-        tokens,
-        node,
-        admin: admin_secret,
-        operators: Arc::new(operators),
-    };
+    let operators = operators::operators(&config, &bundles, &around).await?;
+    let rooms = web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin, operators };
     let api = web::router(web_settings(&config, &facts), rooms);
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
@@ -127,12 +117,9 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(reload.clone().watch()),
         tokio::spawn(keeper),
         clerk,
-        tokio::spawn(web::serve(Door { listener: doors.admin, tls: None }, api.clone(), pending())),
         tokio::spawn(leases.look_after()),
     ];
-    if let (Some(listener), tls @ Some(_)) = (doors.admin_tls, admin_tls) {
-        around.push(tokio::spawn(web::serve(Door { listener, tls }, api, pending())));
-    }
+    around.extend(operators::serve(doors.admin, doors.admin_tls.zip(admin_tls), &api));
     around.extend(follow_identities(&config, &bundles, ca));
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;

@@ -220,7 +220,10 @@ struct Shared {
 }
 
 /// The admin API as a service, for [`serve()`].
-pub fn router(settings: Settings, rooms: Rooms) -> Router {
+pub type Api = Router;
+
+/// Puts it together.
+pub fn router(settings: Settings, rooms: Rooms) -> Api {
     let shared = Arc::new(Shared { settings, rooms, open: routes::open_paths() });
     routes::router()
         .fallback(nothing_here)

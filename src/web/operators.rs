@@ -180,7 +180,7 @@ pub(super) fn source_of(address: IpAddr) -> IpAddr {
             let [a, b, c, d, ..] = address.segments();
             std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
-        v4 => v4,
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
