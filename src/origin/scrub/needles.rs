@@ -306,9 +306,13 @@ impl Needle {
         behind_edge || begins(core, tail)
     }
 
-    /// Whether it can begin with this byte.
-    pub(super) fn begins_with(&self, byte: u8) -> bool {
-        self.core().first() == Some(&byte) || self.left.is_some_and(|edge| edge.fits(byte))
+    /// The first two bytes that it can have.
+    pub(super) fn beginnings(&self) -> impl Iterator<Item = (u8, u8)> + use<> {
+        let mut bytes = self.core().iter().copied();
+        let (first, second) = (bytes.next(), bytes.next());
+        let left = self.left;
+        let behind_edge = (0..=u8::MAX).filter(move |byte| left.is_some_and(|edge| edge.fits(*byte)));
+        first.zip(second).into_iter().chain(behind_edge.filter_map(move |byte| Some((byte, first?))))
     }
 
     /// What stands in its place.

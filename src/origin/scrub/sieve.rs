@@ -18,10 +18,13 @@ pub(super) struct Finder {
     /// By pattern of the engine: which needles have it, and how far in.
     prints: Vec<Vec<(usize, usize)>>,
     engine: Engine,
-    /// Bytes that a needle can begin with.
-    firsts: Vec<bool>,
+    begins: Begins,
     longest: usize,
 }
+
+/// Pairs of bytes that a needle can begin with, a bit each: what stands at the end of a piece is looked at byte by byte, for as many
+/// bytes as the longest needle has, and hardly any pair is one of these.
+struct Begins(Vec<u64>);
 
 enum Engine {
     None,
@@ -34,21 +37,29 @@ impl Finder {
     pub(super) fn new(needles: Vec<Needle>) -> Self {
         let mut patterns: Vec<Vec<u8>> = Vec::new();
         let mut prints: Vec<Vec<(usize, usize)>> = Vec::new();
-        for (index, needle) in needles.iter().enumerate() {
-            let at = print(needle.core());
-            let pattern: Vec<u8> = needle.core().iter().skip(at).take(PRINT_BYTES).copied().collect();
-            let known = patterns.iter().position(|each| *each == pattern);
-            if let Some(known) = known.and_then(|known| prints.get_mut(known)) {
+        // The shortest first: the other forms of a secret have most of its letters in them, and so one piece tells them all. The
+        // fewer pieces, the fewer false hits.
+        let mut in_order: Vec<(usize, &[u8])> =
+            needles.iter().enumerate().map(|(index, needle)| (index, needle.core())).collect();
+        in_order.sort_by_key(|(_, core)| core.len());
+        for (index, core) in in_order {
+            let shared = patterns
+                .iter()
+                .zip(&mut prints)
+                .find_map(|(pattern, print)| memchr::memmem::find(core, pattern).map(|at| (at, print)));
+            if let Some((at, known)) = shared {
                 known.push((index, at));
-            } else {
-                patterns.push(pattern);
-                prints.push(vec![(index, at)]);
+                continue;
             }
+            let at = print(core);
+            patterns.push(core.iter().skip(at).take(PRINT_BYTES).copied().collect());
+            prints.push(vec![(index, at)]);
         }
-        let firsts =
-            (0..=u8::MAX).map(|byte| needles.iter().any(|needle| needle.begins_with(byte))).collect();
+        // As the needles are: the longest first.
+        prints.iter_mut().for_each(|print| print.sort_unstable());
+        let begins = Begins::of(&needles);
         let longest = needles.iter().map(Needle::longest).max().unwrap_or(0);
-        Self { engine: Engine::of(&patterns), needles, prints, firsts, longest }
+        Self { engine: Engine::of(&patterns), needles, prints, begins, longest }
     }
 
     /// The first needle whose core begins at `from` or later.
@@ -73,8 +84,7 @@ impl Finder {
         let earliest = data.len().saturating_sub(self.longest).max(from);
         let may_begin = |at: &usize| {
             let tail = data.get(*at..).unwrap_or_default();
-            let first = tail.first().is_some_and(|byte| self.firsts.get(usize::from(*byte)) == Some(&true));
-            first && self.needles.iter().any(|needle| needle.may_begin(tail))
+            self.begins.has(tail) && self.needles.iter().any(|needle| needle.may_begin(tail))
         };
         (earliest..data.len()).find(may_begin).unwrap_or(data.len())
     }
@@ -90,6 +100,31 @@ impl Finder {
         }
         out.extend_from_slice(data.get(from..).unwrap_or_default());
         (from > 0).then_some(out)
+    }
+}
+
+impl Begins {
+    fn of(needles: &[Needle]) -> Self {
+        let mut all = Self(vec![0; 1 << 10]);
+        for (first, second) in needles.iter().flat_map(Needle::beginnings) {
+            let (word, bit) = Self::place(first, second);
+            if let Some(word) = all.0.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        all
+    }
+
+    const fn place(first: u8, second: u8) -> (usize, u64) {
+        let pair = (first as usize) << 8 | second as usize;
+        (pair >> 6, 1 << (pair & 63))
+    }
+
+    /// One byte alone may be the beginning of anything.
+    fn has(&self, tail: &[u8]) -> bool {
+        let [first, second, ..] = tail else { return true };
+        let (word, bit) = Self::place(*first, *second);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
     }
 }
 
@@ -114,18 +149,19 @@ impl Engine {
     }
 }
 
-/// Where the piece of a needle stands that is looked for: the one with the most different bytes, and of those the last,
-/// because what a format begins with is common.
+/// Where the piece of a needle stands that is looked for: one of letters and digits, which are written alike in most forms; of
+/// these the one with the most different bytes, and of those the last, because what a format begins with is common.
 fn print(core: &[u8]) -> usize {
-    let different = |at: usize| {
+    let rank = |at: usize| {
         let piece = core.get(at..at + PRINT_BYTES).unwrap_or_default();
-        piece
+        let different = piece
             .iter()
             .enumerate()
             .filter(|(n, byte)| !piece.iter().take(*n).any(|other| other == *byte))
-            .count()
+            .count();
+        (piece.iter().all(u8::is_ascii_alphanumeric), different)
     };
-    (0..=core.len().saturating_sub(PRINT_BYTES)).max_by_key(|at| different(*at)).unwrap_or(0)
+    (0..=core.len().saturating_sub(PRINT_BYTES)).max_by_key(|at| rank(*at)).unwrap_or(0)
 }
 
 /// One stream of bytes.
