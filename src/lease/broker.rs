@@ -296,6 +296,8 @@ impl Broker {
 
     /// A task is over: nothing of it is used any more, and all of it is taken back.
     pub(super) async fn end_task(self: &Arc<Self>, task: TaskId) {
+        // Before anybody can see that it is not there any more: whoever closes the node waits for what is told of its leases.
+        let _busy = revoke::Busy::with(self.clone());
         let of = self.tasks.write().unwrap_or_else(PoisonError::into_inner).remove(&task);
         if let Some(of) = of {
             of.over.store(true, Ordering::SeqCst);
@@ -320,6 +322,7 @@ impl Broker {
 
     /// Has a lease end that is in use. From here on nobody uses it.
     pub(super) async fn take_back(self: &Arc<Self>, id: LeaseId) {
+        let _busy = revoke::Busy::with(self.clone());
         let handle = self.lock().handle(id);
         let Some((entry, handle)) = handle else {
             // There is nobody to tell: it ends by itself, or stays what it was.

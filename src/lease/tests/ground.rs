@@ -88,12 +88,20 @@ impl LeaseBook for Memory {
 
 /// Hears what becomes of leases.
 #[derive(Default)]
-pub(super) struct Diary(pub(super) Mutex<Vec<(LeaseId, LeaseState, Told)>>);
+pub(super) struct Diary(pub(super) Mutex<Vec<(LeaseId, LeaseState, Told)>>, pub(super) AtomicBool);
 
 impl Witness for Diary {
     fn tell<'a>(&'a self, lease: &'a Lease, what: Told) -> BoxFuture<'a, Result<(), String>> {
-        self.0.lock().unwrap().push((lease.id, lease.state, what));
-        std::future::ready(Ok(())).boxed()
+        let slow = self.1.load(Ordering::SeqCst);
+        let told = (lease.id, lease.state, what);
+        async move {
+            if slow {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            self.0.lock().unwrap().push(told);
+            Ok(())
+        }
+        .boxed()
     }
 }
 

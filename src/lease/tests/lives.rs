@@ -232,6 +232,23 @@ async fn a_provider_that_does_not_answer_a_task_that_is_over_is_late_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_stops_waits_for_what_is_told_of_leases_that_ended_before() {
+    for can_revoke in [true, false] {
+        let house = House::new();
+        let task = house.task(1);
+        house.giver.can_revoke.store(can_revoke, Ordering::SeqCst);
+        house.token(&task, Class::Read).await.unwrap();
+        house.diary.1.store(true, Ordering::SeqCst);
+        house.tasks.end(task.id);
+        house.settle().await;
+        assert_eq!(house.diary.0.lock().unwrap().len(), 1, "what became of it is being written");
+        house.broker.close(Duration::from_secs(5)).await;
+        let last = house.diary.0.lock().unwrap().last().copied().unwrap();
+        assert_eq!(last.1, if can_revoke { LeaseState::Revoked } else { LeaseState::Expired });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_leaves_nothing_behind_and_answers_for_a_second() {
     let house = House::new();
     let task = house.task(1);
