@@ -19,6 +19,7 @@ pub mod event;
 pub mod facts;
 
 pub mod checkpoint;
+mod cursor;
 mod disk;
 mod filter;
 mod hold;
@@ -41,6 +42,7 @@ mod writer;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use cursor::Cursor;
 pub use entry::{Closed, Entry, What};
 pub use error::JournalError;
 pub use event::Event;

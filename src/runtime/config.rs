@@ -10,6 +10,7 @@ mod agents;
 mod holds;
 mod identity;
 mod leases;
+mod notify;
 mod otlp;
 mod problem;
 mod read;
@@ -34,6 +35,7 @@ pub use agents::{Agent, Peer, Tasks};
 pub use holds::Holds;
 pub use identity::Identity;
 pub use leases::{Lease, LeaseProvider};
+pub use notify::{Notify, NotifyBy};
 pub use otlp::{Compression, Otlp, OtlpProtocol, Telemetry};
 pub use problem::{ConfigError, Problem};
 pub use resolve::{HostPattern, Mapping};
@@ -76,6 +78,8 @@ pub struct Config {
     pub leases: Vec<Lease>,
     /// How held calls wait for people.
     pub holds: Holds,
+    /// Who is told that calls wait.
+    pub notify: Vec<Notify>,
     /// How origins are reached and trusted.
     pub upstream: Upstream,
     /// Every bound and every deadline.
@@ -275,6 +279,7 @@ impl Raw<'_> {
             catalog_hosts,
             leases: self.leases(root.sections("leases")),
             holds: holds::holds(root.section("holds")),
+            notify: self.notify(root.sections("notify")),
             upstream: self.upstream(root.section("upstream")),
             limits: limits(root.section("limits")),
             telemetry: self.telemetry(root.section("telemetry")),
@@ -322,6 +327,13 @@ impl Raw<'_> {
     fn leases(&self, sections: Vec<Section<'_>>) -> Vec<Lease> {
         let one = |section| leases::lease(section, |value| self.path(value));
         sections.into_iter().filter_map(one).collect()
+    }
+
+    fn notify(&self, sections: Vec<Section<'_>>) -> Vec<Notify> {
+        sections
+            .into_iter()
+            .filter_map(|section| notify::notify(section, &|value| self.path(value)))
+            .collect()
     }
 
     fn upstream(&self, mut section: Section<'_>) -> Upstream {

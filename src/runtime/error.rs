@@ -70,6 +70,14 @@ pub enum StartError {
         /// What is wrong.
         why: String,
     },
+    /// Somebody who is to be told.
+    #[error("[[notify]] `{name}` cannot be used: {why}")]
+    Notify {
+        /// Which.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The declared intents.
     #[error("`{}` cannot be used: {why}", path.display())]
     Intents {

@@ -92,12 +92,14 @@ pub(super) async fn start(
 }
 
 /// The variables of the node's own environment that hold secrets: no agent may inherit them.
-pub(super) fn hidden(leases: &[config::Lease]) -> Vec<String> {
+pub(super) fn hidden(config: &Config) -> Vec<String> {
     let name = |source: &Source| match source {
         Source::Env(name) => Some(name.clone()),
         Source::File(_) | Source::Command(_) => None,
     };
-    leases.iter().flat_map(|lease| lease.provider.sources()).filter_map(name).collect()
+    let of_leases = config.leases.iter().flat_map(|lease| lease.provider.sources());
+    let of_notices = config.notify.iter().flat_map(config::Notify::sources);
+    of_leases.chain(of_notices).filter_map(name).collect()
 }
 
 fn fresh_key(entropy: &dyn Entropy) -> Secret<Vec<u8>> {

@@ -13,6 +13,7 @@ mod holds;
 mod kept;
 mod leases;
 mod measure;
+mod notify;
 mod operators;
 mod peers;
 mod ports;

@@ -17,6 +17,7 @@ use super::clock::{SystemClock, SystemEntropy};
 use super::collector;
 use super::config::{self, Config};
 use super::measure::Measured;
+use super::notify::Channels;
 use super::operators;
 use super::ports::TaskPorts;
 use super::reload::{self, Loaders, Reload};
@@ -101,13 +102,16 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         facts: web_facts(&facts, rules),
         pep: pep.clone(),
         reload: reload.clone(),
-        hidden: leases::hidden(&config.leases),
+        hidden: leases::hidden(&config),
         ports,
         drain: draining.clone(),
         scrape: scrape.clone(),
     };
     let operators = operators::operators(&config, &bundles, &around).await?;
-    let rooms = web::Rooms { tasks: tasks.clone(), tokens, node: Arc::new(administered), admin, operators };
+    let channels = Channels::of(&config, &around).await?;
+    let (node, slack): (Arc<dyn web::Node>, _) = (Arc::new(administered), channels.slack.clone());
+    let post = post(&config, node.clone(), &journal, &clock);
+    let rooms = web::Rooms { tasks: tasks.clone(), tokens, node, admin, operators, slack };
     let api = web::router(web_settings(&config, &facts), rooms);
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
@@ -121,9 +125,23 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     ];
     around.extend(operators::serve(doors.admin, doors.admin_tls.zip(admin_tls), &api));
     around.extend(follow_identities(&config, &bundles, ca));
+    around.extend(channels.start(&post));
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
     Ok(Node { facts, pep, store, reload, followers, listening, drain, proxy, reaper, around })
+}
+
+/// What whoever tells people works with.
+fn post(
+    config: &Config,
+    node: Arc<dyn web::Node>,
+    journal: &Arc<Journal>,
+    clock: &Arc<dyn Clock>,
+) -> web::Post {
+    let front = config.admin.url.as_ref();
+    let console = front.map(|front| format!("{}://{}", front.scheme.as_str(), front.authority));
+    let console = console.unwrap_or_default();
+    web::Post { node, journal: journal.clone(), clock: clock.clone(), console, meters: Arc::default() }
 }
 
 /// The issuing CA, and its fingerprint if it was made just now.

@@ -11,13 +11,13 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::cursor::{Cursor, Place};
+use super::cursor::Place;
 use super::error::TelemetryError;
 use super::otlp::{self, Otlp, Verdict, Wire};
 use super::pair::Pairs;
 use super::span;
 use crate::call::Entropy;
-use crate::record::{Follow, Journal};
+use crate::record::{Cursor, Follow, Journal};
 
 /// Entries that are read at once.
 const READ_LIMIT: usize = 256;
@@ -77,7 +77,7 @@ impl Export {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, TelemetryError> {
         let cursor = Cursor::new(journal.dir(), "otlp");
-        let place = cursor.load()?;
+        let place = Place::load(&cursor)?;
         let end = journal.began_at();
         // A power cut may have taken the last entries, told already, from the journal: their numbers are given again.
         let mut place = place.unwrap_or_else(|| Place::new(end, Vec::new()));

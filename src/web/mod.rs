@@ -16,9 +16,11 @@ mod health;
 mod holds;
 mod leases;
 mod login;
+pub mod notify;
 mod opening;
 mod operators;
 mod policies;
+mod pressed;
 mod problem;
 mod routes;
 mod serve;
@@ -47,6 +49,10 @@ use crate::intent::{Registration, TaskEnd, Tasks};
 use crate::judge::hold::{Ballot, NoVote};
 
 pub use admin_token::AdminToken;
+pub use notify::{
+    Channel, Mail, MailSettings, NoticeMeters, Occasion, Post, Security, Slack, SlackSettings, Webhook,
+    follow,
+};
 pub use operators::{Access, Evidence, Operators, Reading, Rights};
 pub use problem::Problem;
 pub use serve::{Door, MAX_CONNECTIONS, serve};
@@ -95,6 +101,8 @@ pub struct Rooms {
     pub admin: AdminToken,
     /// Lets everybody else in.
     pub operators: Arc<Operators>,
+    /// Channels of Slack, whose buttons are votes.
+    pub slack: Vec<Arc<Slack>>,
 }
 
 /// What the admin API asks of the node that it is part of; `runtime` implements it.

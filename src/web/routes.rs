@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use super::{Problem, Shared, agents, health, holds, leases, login, opening, policies, tasks};
+use super::{Problem, Shared, agents, health, holds, leases, login, opening, policies, pressed, tasks};
 use crate::call::{Operator, Role};
 
 /// Who may use a route.
@@ -46,6 +46,13 @@ pub(super) fn table() -> Vec<Route> {
         Route::open("/login/oidc/callback", login::arrive),
         // What makes somebody an operator cannot ask for one.
         Route { method: Method::POST, path: "/login", asks: Asks::Nobody, handler: post(login::sign_in) },
+        // Slack's signature stands for the operator.
+        Route {
+            method: Method::POST,
+            path: "/v1/slack/interactions",
+            asks: Asks::Nobody,
+            handler: post(pressed::press),
+        },
         Route::post("/logout", Viewer, login::sign_out),
         Route::get("/v1/node", Viewer, health::node),
         Route::post("/v1/policies/reload", Admin, policies::reload),

@@ -216,6 +216,7 @@ async fn stand_with(change: impl FnOnce(Access) -> Access) -> Stand {
         node: node.clone(),
         admin: admin.clone(),
         operators: operators.clone(),
+        slack: Vec::new(),
     };
     let (stop, stopped) = oneshot::channel();
     let door = Door { listener, tls: None };

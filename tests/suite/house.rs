@@ -47,7 +47,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
 ];
 
 /// A package, and where it may be named.
-const FENCES: [(&str, &[&str]); 15] = [
+const FENCES: [(&str, &[&str]); 16] = [
     ("hyper::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("hyper_util::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("rustls::", &["accept", "origin", "identity", "web", "runtime"]),
@@ -59,6 +59,7 @@ const FENCES: [(&str, &[&str]); 15] = [
     ("spiffe::", &["runtime"]),
     ("opentelemetry_proto::", &["telemetry"]),
     ("tonic::", &["telemetry"]),
+    ("lettre::", &["web/notify/mail"]),
     // The catalog reads descriptor sets, which are protobuf themselves.
     ("prost::", &["catalog/import", "telemetry"]),
     ("axum::", &["web", "terminal/demo"]),

@@ -124,12 +124,16 @@ fn operator(mut section: Section<'_>, domain: &TrustDomain) -> Option<(OperatorI
 
 fn id(text: &str, domain: &TrustDomain) -> Result<OperatorId, String> {
     let named = |kind: &str| text.strip_prefix(kind).is_some_and(|name| !name.is_empty());
-    if named("oidc:") || named("cert:") || (text.contains("://") && !text.starts_with("spiffe:")) {
+    if named("oidc:")
+        || named("cert:")
+        || named("slack:")
+        || (text.contains("://") && !text.starts_with("spiffe:"))
+    {
         return Ok(OperatorId(text.into()));
     }
     if !text.starts_with("spiffe://") {
         return Err(format!(
-            "`{text}` is no operator: `oidc:NAME`, `cert:ADDRESS` or a SPIFFE ID such as `spiffe://{}/operator/ada` is wanted",
+            "`{text}` is no operator: `oidc:NAME`, `cert:ADDRESS`, `slack:TEAM/MEMBER` or a SPIFFE ID such as `spiffe://{}/operator/ada` is wanted",
             domain.as_str()
         ));
     }

@@ -26,6 +26,7 @@ impl Stand {
             node: self.node.clone(),
             admin: self.admin.clone(),
             operators: self.operators.clone(),
+            slack: Vec::new(),
         };
         let shared = Arc::new(Shared { settings, rooms, open: routes::open_paths() });
         let router = routes::router().with_state(shared);
