@@ -27,8 +27,8 @@ use remit::call::{
 };
 use remit::lease::sign::{Payload, Sent, sign};
 use remit::lease::{
-    Broker, Entry, Kept, LeaseBook, LeaseBookError, Look, Material, MintError, Minted, Need, Outgoing, Place,
-    Ports, Provider, Returned, Row, TaskEnds, Told, Witness, formats,
+    Answers, Broker, Entry, Kept, LeaseBook, LeaseBookError, Look, Material, MintError, Minted, Need,
+    Outgoing, Place, Ports, Provider, Returned, Row, TaskEnds, Told, Witness, formats,
 };
 
 const LEAST: Duration = Duration::from_secs(2);
@@ -187,7 +187,9 @@ fn header() {
         let began = Instant::now();
         while began.elapsed() < LEAST {
             let now = Instant::now();
-            broker.examine(&call, b"", task.id, &operations).expect("it stands where it belongs");
+            broker
+                .examine(&call, b"", task.id, (&operations, Answers::Otherwise))
+                .expect("it stands where it belongs");
             let grip = broker.grip(&call, &task, &operations).await.expect("a lease").expect("an entry");
             let (mut headers, mut target) = (call.headers.clone(), call.target.clone());
             let outgoing = Outgoing {

@@ -179,7 +179,7 @@ impl Pep {
         let (call, lists_tools) = self.recognise(&law.catalog, call, &mut body, peek).await?;
         let began = self.step(Step::Recognise, began);
         let (call, mut leash) = self.attribute(call, toll::announced(&body)).await?;
-        let call = self.examine(call, peek, &leash.place).await?;
+        let call = self.examine(&law.catalog, call, peek, &leash.place).await?;
         let began = self.step(Step::Attribute, began);
         let bench = Bench { sent: Sent::Request(&mut body, peek), agent: Some(&mut agent) };
         let call = self.decide(law, call, &mut leash, bench).await?;

@@ -3,7 +3,7 @@
 //!
 //! ```toml
 //! [tokens]
-//! also = ["github-graphql"]       # other services of the catalog that take these tokens
+//! also = ["github-graphql"]       # other services of the catalog that take these tokens; `google-*`: all that are called so
 //!
 //! [tokens.operations]             # JSON pointers (RFC 6901)
 //! "apps/create-installation-access-token" = ["/token"]
@@ -74,11 +74,21 @@ impl Catalog {
             let table = self.named(service).and_then(super::service::Service::table);
             let Some(tokens) = table.and_then(|table| table.tokens.as_ref()) else { continue };
             let Some(places) = tokens.operations.get(name) else { continue };
-            let also = tokens.also.iter().map(|name| ServiceName(name.clone()));
-            found.services.extend(std::iter::once(operation.service.clone()).chain(also));
+            found.services.push(operation.service.clone());
+            found.services.extend(tokens.also.iter().flat_map(|name| self.called(name)));
             found.pointers.extend(places.iter().map(|place| steps(place)));
         }
         (!found.pointers.is_empty()).then_some(found)
+    }
+}
+
+impl Catalog {
+    /// The services that a name means: itself, or all that begin as it does before a `*`.
+    fn called(&self, name: &str) -> Vec<ServiceName> {
+        match name.strip_suffix('*') {
+            Some(begins) => self.services().filter(|service| service.0.starts_with(begins)).collect(),
+            None => vec![ServiceName(name.into())],
+        }
     }
 }
 
@@ -133,7 +143,8 @@ fn end(holder: &Json, name: &str, now: Timestamp) -> Option<Timestamp> {
     let of = if name.contains("refresh") { "refresh_token_" } else { "" };
     let within = holder.named(&format!("{of}expires_in")).into_iter().filter_map(number);
     let within = within.map(|seconds| now.plus(std::time::Duration::from_secs(seconds)));
-    let at = holder.named(&format!("{of}expires_at")).into_iter().filter_map(moment);
+    let at = [format!("{of}expires_at"), "expireTime".to_owned()];
+    let at = at.iter().flat_map(|name| holder.named(name)).filter_map(moment);
     within.chain(at).min()
 }
 

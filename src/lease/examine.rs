@@ -6,9 +6,19 @@ use http::HeaderMap;
 use http::header::COOKIE;
 
 use super::broker::Broker;
+use super::captured::refresh_token;
 use super::place::{Spot, decoded};
 use super::placeholder::{Candidate, basic};
 use crate::call::{Head, Operations, TaskId};
+
+/// What a call is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// Tokens.
+    WithTokens,
+    /// Something else.
+    Otherwise,
+}
 
 /// A placeholder that stands where it does not belong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,13 +41,13 @@ impl Broker {
         self.entries.iter().position(|entry| entry.serves(head, operations))
     }
 
-    /// Looks at the head of a call and at what was seen of its body.
+    /// Looks at the head of a call and at what was seen of its body. Whether it is answered with tokens, the catalog says.
     pub fn examine(
         &self,
         head: &Head,
         body: &[u8],
         task: TaskId,
-        operations: &Operations,
+        (operations, answer): (&Operations, Answers),
     ) -> Result<(), Misplaced> {
         let mut at = None;
         let mut look = |hay: &[u8], spot: Spot<'_>| {
@@ -65,7 +75,8 @@ impl Broker {
                 look(value.as_bytes(), Spot::Query(name))?;
             }
         }
-        look(body, Spot::Body)
+        let refreshes = answer == Answers::WithTokens && refresh_token(&head.headers, body).is_some();
+        look(body, if refreshes { Spot::Refresh } else { Spot::Body })
     }
 
     fn check(

@@ -36,8 +36,9 @@ mod tests;
 
 pub use book::{Kept, LeaseBook, LeaseBookError, Row};
 pub use broker::Broker;
+pub use captured::Refreshed;
 pub use entry::Entry;
-pub use examine::Misplaced;
+pub use examine::{Answers, Misplaced};
 pub use grip::Grip;
 pub use inject::{InjectError, Outgoing};
 pub use meters::Meters;

@@ -52,6 +52,8 @@ pub enum Spot<'a> {
     Query(&'a str),
     /// In the body.
     Body,
+    /// In the body, as the `refresh_token` that a server is asked with that answers with tokens.
+    Refresh,
 }
 
 impl Default for Place {
@@ -98,7 +100,7 @@ impl fmt::Display for Spot<'_> {
             Self::Cookie(_) => f.write_str("a cookie"),
             Self::Path => f.write_str("the path"),
             Self::Query(_) => f.write_str("the query"),
-            Self::Body => f.write_str("the body"),
+            Self::Body | Self::Refresh => f.write_str("the body"),
         }
     }
 }

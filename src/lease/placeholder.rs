@@ -26,7 +26,7 @@ const MARKER: &[u8] = b"rem1";
 const OF_LEASE: u8 = b't';
 const OF_TOKEN: u8 = b'c';
 /// How the placeholder of a token begins.
-const CAPTURED: &str = "remit_rem1c";
+pub(super) const CAPTURED: &str = "remit_rem1c";
 /// The beginning of those that look like an AWS key id, whose other letters are of `[A-Z2-7]`.
 const AWS_MARKER: &[u8] = b"AKIARMIT";
 const AWS_TAG: usize = 12;

@@ -1,21 +1,31 @@
 //! Credentials on the walk: placeholders are looked for before anything is decided, and a credential is put in once the call is
 //! written down, at the last moment before it leaves.
 
+use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 
 use http::Response;
+use http::header::CONTENT_LENGTH;
 
 use super::{Pep, refusals};
 use crate::body::{Body, BodyError};
+use crate::call::stage::Upgrade;
 use crate::call::{Attributed, Call, Credentialed, Decision, Leased, Mode, Peek, Refusal};
 use crate::catalog::Catalog;
 use crate::intent::Place;
 use crate::lease::sign::Payload;
-use crate::lease::{Grip, LeaseError, Outgoing};
+use crate::lease::{Answers, Grip, LeaseError, Outgoing, Refreshed};
 use crate::origin::{self, Answer, OriginError, Scrubber};
 
 /// As much of a body is read to be signed, where its sender has not said its digest.
 const SIGNED_BYTES: usize = 1 << 20;
+
+/// As much of a request for tokens is read; what is longer shows no placeholder that could be redeemed.
+const REFRESH_BYTES: usize = 64 << 10;
+/// What would not be true any more of a body in which a placeholder gave way (RFC 9530, RFC 1864).
+const DIGESTS: [&str; 4] = ["content-digest", "content-md5", "digest", "repr-digest"];
+const NOT_FIT: &str =
+    "a credential is sent over verified TLS alone; use https://, or map the name under [upstream.resolve]";
 
 /// Why a call did not get an answer.
 pub(super) enum Unsent {
@@ -44,17 +54,19 @@ impl Pep {
     /// A placeholder that is somewhere else than where its credential goes is not let out, whatever the policies say.
     pub(super) async fn examine(
         &self,
+        catalog: &Catalog,
         call: Call<Attributed>,
         seen: &Peek,
         place: &Place,
     ) -> Result<Call<Attributed>, Refusal> {
         let (head, stage) = (call.head(), call.stage());
-        let examined = match head.upgrade {
+        let examined = if head.upgrade == Some(Upgrade::Message) {
             // Its head is that of the upgrade, which was looked at.
-            Some(crate::call::stage::Upgrade::Message) => {
-                self.leases.examine_message(&seen.bytes, stage.task.id)
-            }
-            _ => self.leases.examine(head, &seen.bytes, stage.task.id, &stage.operations),
+            self.leases.examine_message(&seen.bytes, stage.task.id)
+        } else {
+            let tokens = catalog.tokens(&stage.operations).is_some();
+            let answer = if tokens { Answers::WithTokens } else { Answers::Otherwise };
+            self.leases.examine(head, &seen.bytes, stage.task.id, (&stage.operations, answer))
         };
         let Err(misplaced) = examined else { return Ok(call) };
         let refusal = Refusal::PlaceholderMisplaced { why: misplaced.to_string() };
@@ -71,11 +83,21 @@ impl Pep {
         carried: &Carried,
     ) -> Result<Answer, Unsent> {
         let places = catalog.tokens(&call.stage().operations);
-        let capturing = places.map(|places| (places, call.stage().task.clone()));
+        // On the heap: rare, and no other call is to carry its weight.
+        let capturing = places.map(|places| Box::new((places, call.stage().task.clone())));
         if capturing.is_some() {
             call.ask(origin::ask_searchable);
         }
-        let (call, grip) = self.equip(call, &mut body).await?;
+        let mut refreshed = None;
+        if capturing.is_some() {
+            (call, body, refreshed) = Box::pin(self.refresh(call, body)).await?;
+        }
+        let (mut call, grip) = self.equip(call, &mut body).await?;
+        if let (None, Some(refreshed)) = (&grip, &refreshed) {
+            let carrying = call.carrying(refreshed.lease.clone(), |_, _, _, _| Ok::<_, Infallible>(()));
+            call = carrying.unwrap_or_else(|never| match never {});
+            let _first = carried.0.set((refreshed.lease.clone(), Arc::new(Scrubber::new(&refreshed.leaks))));
+        }
         let carrying = grip.map(|grip| {
             let scrubber = grip.kept_beside(|leaks| Scrubber::new(&leaks));
             let _first = carried.0.set((grip.as_used(), scrubber.clone()));
@@ -83,6 +105,7 @@ impl Pep {
         });
         let Answer { call, mut response, upgraded } =
             self.upstream.send(call, body).await.map_err(Unsent::Origin)?;
+        let leased = carrying.is_some();
         if let Some((grip, scrubber, to)) = carrying {
             let wants_nonce = grip.hear(&to, response.headers());
             let refusal = grip.refusal(response.status(), response.headers());
@@ -94,15 +117,52 @@ impl Pep {
             if let Err(error_bytes) = refusal {
                 response = Box::pin(heard(&grip, response, error_bytes)).await?;
             }
-        } else if capturing.is_some() {
-            // To be unpacked.
-            response = origin::scrub(response, &Scrubber::new(&[])).map_err(Unsent::Origin)?;
         }
-        if let Some((places, task)) = capturing {
+        if capturing.is_some() && (!leased || refreshed.is_some()) {
+            // To be unpacked; and freed of a refresh token, if the call carried one.
+            let leaks = refreshed.as_ref().map(|refreshed| refreshed.leaks.as_slice()).unwrap_or_default();
+            response = origin::scrub(response, &Scrubber::new(leaks)).map_err(Unsent::Origin)?;
+        }
+        if let Some(capturing) = capturing {
+            let (places, task) = *capturing;
             // Rare, and large: no other call is to carry its weight.
             response = Box::pin(self.capture(&places, &task, response)).await?;
         }
         Ok(Answer { call, response, upgraded })
+    }
+
+    /// A call for tokens may show the placeholder of a refresh token: the token itself goes out in its place.
+    async fn refresh(
+        &self,
+        mut call: Call<Credentialed>,
+        mut body: Body,
+    ) -> Result<(Call<Credentialed>, Body, Option<Box<Refreshed>>), Unsent> {
+        if http_body::Body::is_end_stream(&body) {
+            return Ok((call, body, None));
+        }
+        let seen = body.peek(REFRESH_BYTES).await.map_err(broke)?;
+        if !seen.whole {
+            return Ok((call, body, None));
+        }
+        let (head, stage) = (call.head(), call.stage());
+        let redeemed = self.leases.refresh(&head.headers, &seen.bytes, stage.task.id, &stage.operations);
+        let Some(refreshed) = redeemed.map_err(Unsent::Lease)? else {
+            return Ok((call, body, None));
+        };
+        if !self.upstream.is_fit_for_secrets(&head.origin) {
+            return Err(Unsent::Lease(LeaseError::Refused(NOT_FIT.to_owned())));
+        }
+        if head.headers.keys().any(|name| DIGESTS.contains(&name.as_str())) {
+            let why = "its body has a digest, and would have another one with the refresh token in it; leave it out";
+            return Err(Unsent::Lease(LeaseError::Refused(why.to_owned())));
+        }
+        let length = refreshed.body.len();
+        call.ask(|headers| {
+            if headers.contains_key(CONTENT_LENGTH) {
+                headers.insert(CONTENT_LENGTH, length.into());
+            }
+        });
+        Ok((call, Body::full(refreshed.body.to_vec()), Some(Box::new(refreshed))))
     }
 
     async fn equip(
@@ -115,8 +175,7 @@ impl Pep {
             return Ok((call, None));
         }
         if !self.upstream.is_fit_for_secrets(&head.origin) {
-            let why = "a credential is sent over verified TLS alone; use https://, or map the name under [upstream.resolve]";
-            return Err(Unsent::Lease(LeaseError::Refused(why.to_owned())));
+            return Err(Unsent::Lease(LeaseError::Refused(NOT_FIT.to_owned())));
         }
         let only_observed = stage.mode == Mode::Observe && stage.ruling.decision() != Decision::Allow;
         if only_observed && self.leases.withholds(head, &stage.operations) {

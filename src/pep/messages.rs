@@ -143,7 +143,8 @@ impl Messages {
         let counted = covered || operations.class() == Class::Read;
         let call = Call::intercepted(head, self.speaker.presented.clone()).recognise(operations);
         let (call, mut leash) = self.pep.attribute(call, bytes).await?;
-        let call = self.pep.examine(call, message, &leash.place).await?;
+        let catalog = self.pep.law.borrow().catalog.clone();
+        let call = self.pep.examine(&catalog, call, message, &leash.place).await?;
         if let Some(why) = *leash.ended.borrow() {
             return Err(Refusal::TaskEnded { why: why.to_string() });
         }

@@ -138,9 +138,10 @@ def described(folder, name: str, host: str, operations: str, overrides: str = ""
         (folder / name / "overrides.toml").write_text(overrides)
 
 
-def test_a_token_that_an_oauth_client_is_given_is_a_placeholder_and_works(own_remit, oidc, origin, tmp_path, resolve):
+def described_node(own_remit, oidc, tmp_path, resolve):
+    """A node that knows an authorization server and a service that takes its tokens, and a task there."""
     catalog = tmp_path / "catalog"
-    tokens = '[tokens]\nalso = ["notes"]\n[tokens.operations]\n"token" = ["/access_token"]\n'
+    tokens = '[tokens]\nalso = ["notes"]\n[tokens.operations]\n"token" = ["/access_token", "/refresh_token"]\n'
     described(catalog, "as", "id.up.test", "POST\t/token\ttoken\tdelegate\t-\n", tokens)
     described(catalog, "notes", "plain.up.test", "GET\t/headers\tlist\tread\t-\n")
     (tmp_path / "policies").mkdir()
@@ -148,6 +149,11 @@ def test_a_token_that_an_oauth_client_is_given_is_a_placeholder_and_works(own_re
     extra = f"[catalog]\ndirs = [{json.dumps(str(catalog))}]\n"
     node = own_remit(extra=extra, policies=tmp_path / "policies", resolve=resolve | {"id.up.test": f"http://127.0.0.1:{oidc.port}"})
     task = node.command("task", "open", "--agent", AGENT, "--intent", "e2e", "--json").json_text()
+    return node, task
+
+
+def test_a_token_that_an_oauth_client_is_given_is_a_placeholder_and_works(own_remit, oidc, origin, tmp_path, resolve):
+    node, task = described_node(own_remit, oidc, tmp_path, resolve)
     journal = JournalWatch(node.journal)
 
     # A real client, which was given its secret by somebody and asks for a token by itself.
@@ -171,3 +177,26 @@ def test_a_token_that_an_oauth_client_is_given_is_a_placeholder_and_works(own_re
     assert not origin.seen("captured-2")
     written = b"".join(path.read_bytes() for path in (node.state / "journal").glob("*"))
     assert sent.encode() not in written and sent not in node.log
+
+
+def test_an_oauth_client_refreshes_with_the_placeholder_of_a_refresh_token(own_remit, oidc, origin, tmp_path, resolve):
+    node, task = described_node(own_remit, oidc, tmp_path, resolve)
+    http = OAuth2Session("remit", scope=["doc:read"])
+    http.proxies, http.verify, http.trust_env = {"https": task["proxy_url"]}, task["ca"], False
+    client_secret = ("remit", oidc.secret)
+    journal = JournalWatch(node.journal)
+    # What the agent had before remit was there; each answer has another one, and ends the one before.
+    shown = oidc.refresh_token()
+    for number in range(3):
+        told = http.refresh_token("https://id.up.test/token", refresh_token=shown, auth=client_secret, timeout=20)
+        assert told["access_token"].startswith("remit_rem1c") and told["refresh_token"].startswith("remit_rem1c"), told
+        assert told["refresh_token"] != shown
+        shown = told["refresh_token"]
+        assert http.get(f"https://plain.up.test/headers?refreshed-{number}", timeout=20).status_code == 200
+        sent = origin.seen(f"refreshed-{number}")[-1].header("authorization").removeprefix("Bearer ")
+        assert oidc.introspect(sent)["active"], told
+    closings = [entry["data"]["closing"] for entry in journal.entries() if entry["kind"] == "closed"]
+    assert sum(1 for closing in closings if (closing.get("lease") or {}).get("provider") == "captured") >= 5, closings
+    # Where no tokens are answered with it is misplaced.
+    stolen = http.post("https://plain.up.test/headers", data={"refresh_token": shown}, timeout=20)
+    assert stolen.status_code == 403 and stolen.headers["remit-refusal"] == "placeholder_misplaced", stolen.text

@@ -58,7 +58,10 @@ async fn a_token_comes_back_where_its_placeholder_stood() {
         (encoded(format!("{placeholder}:x")), encoded("ghs_the real one:x".to_owned())),
     ] {
         let head = of(&shown);
-        assert!(house.broker.examine(&head, b"", task.id, &reads("things")).is_ok(), "{shown}");
+        assert!(
+            house.broker.examine(&head, b"", task.id, (&reads("things"), Answers::Otherwise)).is_ok(),
+            "{shown}"
+        );
         assert!(house.broker.serves(&head, &reads("things")));
         assert_eq!(sent(&house, &task, &head).await, Ok(wanted));
     }
@@ -77,14 +80,15 @@ async fn it_is_redeemed_nowhere_else() {
     let (task, other) = (house.task(1), house.task(2));
     let placeholder = capture(&house, &task, "ghs_the real one");
     let said = |head: &Head, body: &str, of: &Arc<Task>, service: &str| {
-        let examined = house.broker.examine(head, body.as_bytes(), of.id, &reads(service));
+        let examined =
+            house.broker.examine(head, body.as_bytes(), of.id, (&reads(service), Answers::Otherwise));
         let why = examined.expect_err("it went through").to_string();
         assert!(!why.contains(&placeholder) && !why.contains("ghs_"), "{why}");
         why
     };
     let plain = |fields: &[(&str, &str)], target: &str, body: &str| {
         let why = said(&head(fields, target), body, &task, "things");
-        assert!(why.contains("in `authorization` alone"), "{why}");
+        assert!(why.contains("it is redeemed in `authorization`"), "{why}");
     };
     plain(&[("x-copy", &placeholder)], "/x", "");
     plain(&[("cookie", &format!("a={placeholder}"))], "/x", "");
@@ -108,6 +112,54 @@ async fn it_is_redeemed_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_refresh_token_is_redeemed_where_tokens_are_answered_with() {
+    let house = House::new();
+    let (task, other) = (house.task(1), house.task(2));
+    let placeholder = capture(&house, &task, "1//0e\"fgh+ij&k");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let json = [("content-type", "application/json; charset=utf-8")];
+    let goes = |fields: &[(&str, &str)], body: &str, of: &Arc<Task>, service: &str| {
+        let (head, operations) = (head(fields, "/token"), reads(service));
+        let examined =
+            house.broker.examine(&head, body.as_bytes(), of.id, (&operations, Answers::WithTokens));
+        let bytes = bytes::Bytes::from(body.to_owned());
+        let sent = house.broker.refresh(&head.headers, &bytes, of.id, &operations);
+        let sent = sent.map(|sent| sent.map(|sent| String::from_utf8(sent.body.to_vec()).unwrap()));
+        (examined.is_ok(), sent)
+    };
+    for (fields, body, wanted) in [
+        (
+            &form,
+            format!("grant_type=refresh_token&refresh_token={placeholder}&scope=a"),
+            "grant_type=refresh_token&refresh_token=1%2F%2F0e%22fgh%2Bij%26k&scope=a",
+        ),
+        (&form, format!("refresh_token={placeholder}"), "refresh_token=1%2F%2F0e%22fgh%2Bij%26k"),
+        (
+            &json,
+            format!(r#"{{"refresh_token" : "{placeholder}"}}"#),
+            r#"{"refresh_token" : "1//0e\"fgh+ij&k"}"#,
+        ),
+    ] {
+        assert_eq!(goes(fields, &body, &task, "things"), (true, Ok(Some(wanted.to_owned()))), "{body}");
+        let elsewhere = goes(fields, &body, &task, "elsewhere");
+        assert!(!elsewhere.0 && elsewhere.1.is_err(), "another service");
+        let theirs = goes(fields, &body, &other, "things");
+        assert!(!theirs.0 && theirs.1.is_err(), "another task");
+    }
+    for (fields, body) in [
+        (&form, format!("code={placeholder}")),
+        (&form, format!("xrefresh_token={placeholder}")),
+        (&form, format!("refresh_token={placeholder}x")),
+        (&form, format!("refresh_token={placeholder}&more={placeholder}")),
+        (&json, format!(r#"{{"note":"{placeholder}"}}"#)),
+        (&json, format!("refresh_token={placeholder}")),
+    ] {
+        assert_eq!(goes(fields, &body, &task, "things"), (false, Ok(None)), "{body}");
+    }
+    assert_eq!(goes(&form, "refresh_token=own", &task, "things"), (true, Ok(None)));
+}
+
+#[tokio::test]
 async fn its_life_ends_when_it_says_and_with_its_task_at_the_latest() {
     let house = House::new();
     let (task, other) = (house.task(1), house.task(2));
@@ -116,7 +168,10 @@ async fn its_life_ends_when_it_says_and_with_its_task_at_the_latest() {
     let leaks = house.broker.capture(&task, &services, vec![day, given("endless", None, &house)]).unwrap();
     let short = capture(&house, &task, "of a minute");
     let fits = |placeholder: &str| {
-        house.broker.examine(&bearer(placeholder), b"", task.id, &reads("things")).is_ok()
+        house
+            .broker
+            .examine(&bearer(placeholder), b"", task.id, (&reads("things"), Answers::Otherwise))
+            .is_ok()
     };
     house.world.pass(Duration::from_secs(61));
     assert!(!fits(&short) && fits(&leaks[0].instead) && fits(&leaks[1].instead));
@@ -144,7 +199,7 @@ async fn there_is_an_end_to_how_many_are_kept() {
     }
     assert_eq!(house.broker.captured.count(), 64);
     assert!(
-        house.broker.examine(&bearer(&first), b"", task.id, &reads("things")).is_err(),
+        house.broker.examine(&bearer(&first), b"", task.id, (&reads("things"), Answers::Otherwise)).is_err(),
         "the oldest goes"
     );
     let many = |from: u64| -> Vec<Given> {

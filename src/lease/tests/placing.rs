@@ -152,7 +152,12 @@ fn what_cannot_stand_there_is_refused_and_not_told() {
 
 /// What is said of a request to `things` (a bearer token) or `other` (a parameter of the query) for a task.
 fn said(house: &House, of: TaskId, service: &str, head: &Head, body: &str) -> Option<String> {
-    let examined = house.broker.examine(head, body.as_bytes(), of, &operations(service, Class::Read));
+    let examined = house.broker.examine(
+        head,
+        body.as_bytes(),
+        of,
+        (&operations(service, Class::Read), Answers::Otherwise),
+    );
     examined.err().map(|misplaced| misplaced.to_string())
 }
 

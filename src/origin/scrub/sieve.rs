@@ -56,7 +56,9 @@ impl Finder {
             prints.push(vec![(index, at)]);
         }
         // As the needles are: the longest first.
-        prints.iter_mut().for_each(|print| print.sort_unstable());
+        for print in &mut prints {
+            print.sort_unstable();
+        }
         let begins = Begins::of(&needles);
         let longest = needles.iter().map(Needle::longest).max().unwrap_or(0);
         Self { engine: Engine::of(&patterns), needles, prints, begins, longest }
