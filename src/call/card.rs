@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::decision::Reason;
 use super::id::HoldId;
 use super::operation::Class;
 
 /// The card of one held call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Card {
     /// What it would do, a sentence for each operation, in remit's words.
     pub does: Vec<Deed>,
@@ -41,7 +42,7 @@ pub struct Card {
 }
 
 /// One operation of the call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deed {
     /// `Open an issue in octo/hello (GitHub)`.
     pub sentence: String,
@@ -54,7 +55,7 @@ pub struct Deed {
 }
 
 /// What a task did before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Touched {
     /// `github:issues/list`.
     pub operation: String,
@@ -65,13 +66,14 @@ pub struct Touched {
 }
 
 /// A body as a person can read it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShownBody {
     /// Its media type, as sent.
     pub media: String,
     /// How long it is.
     pub bytes: u64,
     /// What it says, laid out and masked. None: it is not kept any more, or is no text.
+    #[schema(value_type = Option<String>)]
     pub text: Option<Arc<str>>,
     /// Whether more follows that is not shown.
     pub cut: bool,
@@ -80,7 +82,7 @@ pub struct ShownBody {
 }
 
 /// How a body differs from an earlier one, by where values stand.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Difference {
     /// The earlier one.
     pub from: Option<HoldId>,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::hold::Quorum;
 
@@ -47,7 +48,7 @@ pub enum Mode {
 }
 
 /// Allow, deny or hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// The call may go on.
@@ -73,16 +74,19 @@ impl Decision {
 }
 
 /// What a determining policy has to say to the caller (`@reason`, `@advice`, `@hold`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// Which policy.
     pub policy: PolicyId,
     /// Why, in the author's words.
+    #[schema(value_type = Option<String>)]
     pub reason: Option<Arc<str>>,
     /// What to do instead, in the author's words.
+    #[schema(value_type = Option<String>)]
     pub advice: Option<Arc<str>>,
     /// Whose approval lifts it, where one does: `security`, `2 of security`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub hold: Option<Arc<str>>,
 }
 

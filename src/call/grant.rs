@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::link::TemplateLink;
 use super::money::{Currency, Money};
@@ -72,7 +73,7 @@ impl fmt::Display for Pattern {
 
 /// What a task may touch. An operation lies inside if each part that is not empty covers it; policies are asked all the
 /// same.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grant {
     /// Classes of operations.
@@ -185,7 +186,7 @@ fn narrower(inner: &BTreeSet<Pattern>, outer: &BTreeSet<Pattern>) -> Option<BTre
 }
 
 /// How much a task may do. Wall time is not here: it is the task's deadline.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budget {
     /// Calls of any class.
@@ -206,6 +207,7 @@ pub struct Budget {
     /// Money that requests name, by currency, in its smallest unit. Empty: no limit. Else a currency that is not named here
     /// may not be spent, and neither may what cannot be told.
     #[serde(skip_serializing_if = "Money::is_empty")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub money: Money,
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::id::{LeaseId, TaskId};
 use super::operation::ServiceName;
@@ -13,7 +14,7 @@ use super::secret::Secret;
 use super::time::Timestamp;
 
 /// How far a lease has come. It only moves down this list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LeaseState {
     /// The provider was asked; whether it gave anything is not known yet.
@@ -180,7 +181,7 @@ pub struct Leased {
 }
 
 /// The answer to "is everything gone?".
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "answer", rename_all = "lowercase")]
 pub enum Gone {
     /// Nothing that the task was given works any more.
@@ -191,12 +192,14 @@ pub enum Gone {
         by: OperatorId,
         /// When it was given.
         #[serde(serialize_with = "as_text")]
+        #[schema(value_type = String, format = DateTime)]
         at: Timestamp,
     },
     /// Not yet: something works until then, and nobody can take it back.
     Until {
         /// The last of them.
         #[serde(serialize_with = "as_text")]
+        #[schema(value_type = String, format = DateTime)]
         at: Timestamp,
     },
     /// remit has let go of everything, but a key behind it was there before, and stays.
@@ -245,7 +248,7 @@ fn as_text<S: serde::Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Erro
 }
 
 /// What an agent is configured with in the place of a credential.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Dummy {
     /// For which service.
     pub service: ServiceName,

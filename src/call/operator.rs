@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Who an operator is, for the record and for comparing: `local:admin` (the token of the state directory), the name that an
 /// identity provider gives (`oidc:alice@example.org`), or a SPIFFE ID.
@@ -31,7 +32,7 @@ impl fmt::Display for OperatorId {
 }
 
 /// What an operator may do. None implies another, but that whoever may do anything may look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Changes the node: tasks, agents, policies.

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use super::grant::{Budget, Grant};
 use super::handed::{Handed, PeerName};
@@ -89,7 +90,7 @@ impl Task {
 }
 
 /// On which terms a task was given.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Terms {
     /// The person or system for whom the work is done (the subject of RFC 8693 §4.1).
@@ -118,11 +119,12 @@ pub struct Terms {
     pub lent_to: Option<PeerName>,
     /// Where it comes from, if a call brought it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub handed: Option<Box<Handed>>,
 }
 
 /// What a token has to come with (RFC 8705 §3, "proof of possession"), beside itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Binding {
     /// Nothing: whoever has it may use it.
@@ -253,7 +255,7 @@ pub struct AgentProfile {
 }
 
 /// Whether something decides for itself what it does next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AgentKind {
     /// It does.

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::agents::remember;
 use super::view::Counts;
@@ -23,7 +24,7 @@ pub const DISTINCT_PER_TASK: usize = 4_096;
 const OVERFLOW: &str = "(other operations)";
 
 /// Calls that were alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SummaryRow {
     /// The operation that names the calls; `(other operations)` beyond the bound.
     pub operation: OperationId,

@@ -32,6 +32,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::call::{Binding, Budget, Grant, IntentName, SpiffeId, Subject};
 
@@ -120,7 +121,7 @@ pub struct NewTask {
 }
 
 /// Why a task is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskEnd {
     /// Its budget was used up.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::TaskEnd;
 use super::ledger::SummaryRow;
@@ -24,7 +25,7 @@ pub enum TaskState {
 }
 
 /// How many calls were settled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Counts {
     /// Let through, of class read.
     pub reads: u64,

@@ -9,23 +9,24 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::opening::agent_of;
 use super::tasks::{read_json, settle_end, to_the_end, within_limit};
 use super::{Problem, Shared, TaskEvent};
 use crate::call::grant::{MAX_NAMES, Pattern};
 use crate::call::{AgentKind, AgentProfile, Binding, Host, Operator, OperatorId, PeerName, SpiffeId};
-use crate::intent::{MAX_LABEL_BYTES, MAX_LABELS, Registration};
+use crate::intent::{Counts, MAX_LABEL_BYTES, MAX_LABELS, Registration};
 
 /// Longest learning time, seconds: a year.
 const MAX_LEARNING_S: u64 = 366 * 86_400;
 
 /// The body of `POST /v1/agents`: what `[[agents]]` says in the configuration.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct AgentWanted {
+    #[schema(pattern = "^(spiffe://[a-z0-9._-]+/)?[A-Za-z0-9._/-]+$", example = "coder")]
     agent: String,
     #[serde(default)]
     kind: AgentKind,
@@ -48,7 +49,7 @@ struct Wanted {
     lends_percent: Option<u8>,
 }
 
-impl Wanted {
+impl AgentWanted {
     fn registration(self) -> Result<Registration, Problem> {
         let Self { kind, owner, environment, purpose, labels, bind_tokens, learning_s, .. } = self;
         let texts = [&owner, &environment, &purpose].into_iter().chain(labels.keys()).chain(labels.values());
@@ -82,7 +83,7 @@ pub(super) async fn register(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let wanted: Wanted = read_json(&headers, body).await?;
+    let wanted: AgentWanted = read_json(&headers, body).await?;
     let agent = agent_of(&shared, &wanted.agent)?;
     let registration = Box::new(wanted.registration()?);
     put_down(shared, operator.id, agent, Some(registration)).await
@@ -110,43 +111,83 @@ async fn put_down(
         let event = TaskEvent::Registered { agent: agent.clone(), registration: registration.clone() };
         within_limit("journal_unavailable", shared.rooms.node.record(by, event)).await?;
         shared.rooms.tasks.register(&agent, registration.as_deref()).await?;
-        Ok(Json(json!({"agent": agent, "registered": registration.is_some()})).into_response())
+        Ok(Json(Registered { agent, registered: registration.is_some() }).into_response())
     })
     .await
 }
 
 /// The body of `POST /v1/agents/forget`, `quarantine` and `release`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Named {
+pub(super) struct AgentNamed {
+    #[schema(pattern = "^(spiffe://[a-z0-9._-]+/)?[A-Za-z0-9._/-]+$", example = "coder")]
     agent: String,
 }
 
 async fn named(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<SpiffeId, Problem> {
-    let Named { agent } = read_json(headers, body).await?;
+    let AgentNamed { agent } = read_json(headers, body).await?;
     agent_of(shared, &agent)
 }
 
+/// An agent as JSON.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AgentBody {
+    id: SpiffeId,
+    registered: bool,
+    kind: AgentKind,
+    owner: String,
+    environment: String,
+    purpose: String,
+    labels: BTreeMap<String, String>,
+    quarantined: bool,
+    first_call_at: Option<String>,
+    last_call_at: Option<String>,
+    calls: Counts,
+    /// How many different operations it was let through with.
+    operations: usize,
+}
+
+/// Agents.
+#[derive(Serialize, ToSchema)]
+pub(super) struct AgentList {
+    agents: Vec<AgentBody>,
+}
+
+/// What was put down.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Registered {
+    agent: SpiffeId,
+    registered: bool,
+}
+
+/// Whether an agent may do nothing.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Quarantined {
+    agent: SpiffeId,
+    quarantined: bool,
+    /// How many of its tasks, and of those below them, were ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<usize>,
+}
+
 /// `GET /v1/agents`: those that were put down, and those that were seen.
-pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let line = |line: crate::intent::AgentLine| {
-        json!({
-            "id": line.id,
-            "registered": line.profile.registered,
-            "kind": line.profile.kind,
-            "owner": line.profile.owner,
-            "environment": line.profile.environment,
-            "purpose": line.profile.purpose,
-            "labels": line.profile.labels,
-            "quarantined": line.quarantined,
-            "first_call_at": line.first.map(|at| at.to_string()),
-            "last_call_at": line.last.map(|at| at.to_string()),
-            "calls": line.counts,
-            "operations": line.operations,
-        })
+pub(super) async fn list(State(shared): State<Arc<Shared>>) -> Json<AgentList> {
+    let line = |line: crate::intent::AgentLine| AgentBody {
+        id: line.id,
+        registered: line.profile.registered,
+        kind: line.profile.kind,
+        owner: line.profile.owner.clone(),
+        environment: line.profile.environment.clone(),
+        purpose: line.profile.purpose.clone(),
+        labels: line.profile.labels.clone(),
+        quarantined: line.quarantined,
+        first_call_at: line.first.map(|at| at.to_string()),
+        last_call_at: line.last.map(|at| at.to_string()),
+        calls: line.counts,
+        operations: line.operations,
     };
     let agents: Vec<_> = shared.rooms.tasks.agents().into_iter().map(line).collect();
-    Json(json!({ "agents": agents }))
+    Json(AgentList { agents })
 }
 
 /// `POST /v1/agents/quarantine`.
@@ -162,7 +203,8 @@ pub(super) async fn quarantine(
         settle_end(&shared, &operator.id, &ended).await?;
         let event = TaskEvent::Quarantined { agent: agent.clone() };
         within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
-        Ok(Json(json!({"agent": agent, "quarantined": true, "ended": ended.len()})).into_response())
+        let ended = Some(ended.len());
+        Ok(Json(Quarantined { agent, quarantined: true, ended }).into_response())
     })
     .await
 }
@@ -179,7 +221,7 @@ pub(super) async fn release(
         let event = TaskEvent::Released { agent: agent.clone() };
         within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
         shared.rooms.tasks.quarantine(&agent, false).await?;
-        Ok(Json(json!({"agent": agent, "quarantined": false})).into_response())
+        Ok(Json(Quarantined { agent, quarantined: false, ended: None }).into_response())
     })
     .await
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, extract::rejection::QueryRejection};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::tasks::{read_json, to_the_end};
 use super::{NotVoted, Problem, STEP_LIMIT, Shared};
@@ -24,17 +24,18 @@ use crate::judge::hold::{Ballot, NoVote};
 const NOTE_CHARS: usize = 500;
 
 /// The query of `GET /v1/holds`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     /// Those that wait, if nothing is said; `all`; or one state.
+    #[param(pattern = "^(all|waiting|approved|refused|expired|spent|void)$")]
     state: Option<String>,
     task: Option<TaskId>,
 }
 
 /// A hold as JSON.
-#[derive(Serialize)]
-struct HoldBody<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct HoldBody<'a> {
     id: HoldId,
     state: &'static str,
     since: String,
@@ -50,8 +51,10 @@ struct HoldBody<'a> {
     asks: u64,
     policies: &'a [PolicyId],
     /// How many people of which groups have to approve.
+    #[schema(value_type = BTreeMap<String, u32>)]
     wants: &'a BTreeMap<Arc<str>, u32>,
     /// How many are still wanted.
+    #[schema(value_type = BTreeMap<String, u32>)]
     missing: BTreeMap<&'a Arc<str>, u32>,
     asked_at: String,
     /// Until when people are asked; of an approved one, until when that is good.
@@ -69,21 +72,28 @@ struct HoldBody<'a> {
 }
 
 /// One vote as JSON.
-#[derive(Serialize)]
-struct VoteBody<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct VoteBody<'a> {
     by: &'a OperatorId,
     at: String,
     approves: bool,
+    #[schema(value_type = Vec<String>)]
     groups: &'a [Arc<str>],
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
+}
+
+/// Holds.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HoldList<'a> {
+    holds: Vec<HoldBody<'a>>,
 }
 
 /// `GET /v1/holds`, oldest first.
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     filter: Result<Query<Filter>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let Query(Filter { state, task }) =
         filter.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
     let state = state.as_deref().unwrap_or("waiting");
@@ -98,25 +108,25 @@ pub(super) async fn list(
     let shown: Vec<_> = holds
         .iter()
         .filter(|(hold, _)| wanted(hold))
-        .map(|(hold, card)| json!(body_of(hold, card, Whole::No)))
+        .map(|(hold, card)| body_of(hold, card, Whole::No))
         .collect();
-    Ok(Json(json!({ "holds": shown })))
+    Ok(Json(HoldList { holds: shown }).into_response())
 }
 
 /// `GET /v1/holds/{id}`, with its card.
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let id = parse(&id)?;
     let (hold, card) = shared.rooms.node.hold(id).ok_or_else(|| unknown(NoVote::Unknown(id).to_string()))?;
-    Ok(Json(json!(body_of(&hold, &card, Whole::Yes))))
+    Ok(Json(body_of(&hold, &card, Whole::Yes)).into_response())
 }
 
 /// The body of a vote.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Cast {
+pub(super) struct Cast {
     /// What the voter saw.
     digest: CallDigest,
     #[serde(default)]
@@ -162,7 +172,7 @@ async fn vote(
         let ballot = Ballot { hold, digest, approves, note: note.map(Into::into) };
         let hold = cast(&shared, ballot, voter).await?;
         let card = shared.rooms.node.hold(hold.id).map(|(_, card)| card).unwrap_or_default();
-        Ok(Json(json!(body_of(&hold, &card, Whole::No))).into_response())
+        Ok(Json(body_of(&hold, &card, Whole::No)).into_response())
     })
     .await
 }

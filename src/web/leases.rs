@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::tasks::{parse_id, read_json, to_the_end};
 use super::{Problem, Shared};
@@ -19,7 +19,7 @@ use crate::call::{Gone, Lease, LeaseId, LeaseState, Operator, OperatorId, SeenEr
 const MAX_NOTE_BYTES: usize = 1_024;
 
 /// The query of `GET /v1/leases`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     task: Option<String>,
@@ -27,8 +27,8 @@ pub(super) struct Filter {
 }
 
 /// A lease as JSON.
-#[derive(Serialize)]
-struct LeaseBody<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct LeaseBody<'a> {
     id: LeaseId,
     task: TaskId,
     service: &'a str,
@@ -50,8 +50,8 @@ struct LeaseBody<'a> {
     seen: Option<SeenBody<'a>>,
 }
 
-#[derive(Serialize)]
-struct SeenBody<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct SeenBody<'a> {
     by: &'a OperatorId,
     at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,23 +59,29 @@ struct SeenBody<'a> {
 }
 
 /// The body of `POST /v1/leases/{id}/seen`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Word {
+pub(super) struct Word {
     note: Option<String>,
+}
+
+/// Leases.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LeaseList<'a> {
+    leases: Vec<LeaseBody<'a>>,
 }
 
 /// `GET /v1/leases`, oldest first, all or those of one task or state.
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
     let task = filter.task.as_deref().map(parse_id).transpose()?;
     let (leases, now) = shared.rooms.node.leases(task);
     let wanted = |lease: &&Lease| filter.state.is_none_or(|state| state == lease.state);
     let leases: Vec<_> = leases.iter().filter(wanted).map(|lease| body_of(lease, now)).collect();
-    Ok(Json(json!({ "leases": leases })))
+    Ok(Json(LeaseList { leases }).into_response())
 }
 
 /// `POST /v1/leases/{id}/seen`: whoever asks has looked, at the provider, and nothing of a lost lease works any more.
@@ -96,7 +102,7 @@ pub(super) async fn seen(
     }
     to_the_end(async move {
         match shared.rooms.node.lease_seen(id, operator.id, note).await {
-            Ok((lease, now)) => Ok(Json(json!(body_of(&lease, now))).into_response()),
+            Ok((lease, now)) => Ok(Json(body_of(&lease, now)).into_response()),
             Err(error @ SeenError::Unknown) => Err(unknown(error.to_string())),
             Err(error @ SeenError::NotLost(_)) => {
                 Err(Problem::new(StatusCode::CONFLICT, "lease_not_lost", error.to_string()))
@@ -108,11 +114,9 @@ pub(super) async fn seen(
 }
 
 /// What a task shows of its leases: each of them, and whether all are gone.
-pub(super) fn of_task(shared: &Shared, task: TaskId) -> (Value, Value) {
-    let (leases, now) = shared.rooms.node.leases(Some(task));
-    let gone = Gone::of(&leases, now);
-    let leases: Vec<_> = leases.iter().map(|lease| body_of(lease, now)).collect();
-    (json!(leases), json!(gone))
+pub(super) fn gone_of(leases: &[Lease], now: Timestamp) -> (Vec<LeaseBody<'_>>, Gone) {
+    let gone = Gone::of(leases, now);
+    (leases.iter().map(|lease| body_of(lease, now)).collect(), gone)
 }
 
 fn body_of(lease: &Lease, now: Timestamp) -> LeaseBody<'_> {

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use maud::{DOCTYPE, Markup, html};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
+use utoipa::ToSchema;
 
 use super::operators::{source_of, too_many};
 use super::serve::Peer;
@@ -172,8 +173,8 @@ async fn returned(
 }
 
 /// Who a request comes from, as JSON.
-#[derive(Serialize)]
-struct SessionBody<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionBody<'a> {
     id: &'a OperatorId,
     roles: &'a BTreeSet<Role>,
     /// `all`, or a list.
@@ -183,11 +184,11 @@ struct SessionBody<'a> {
     csrf: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum GroupsBody<'a> {
+pub(super) enum GroupsBody<'a> {
     All(&'static str),
-    Of(&'a BTreeSet<Arc<str>>),
+    Of(Vec<&'a str>),
 }
 
 /// `GET /v1/session`.
@@ -198,7 +199,7 @@ pub(super) async fn session(
     let Operator { id, roles, groups } = &operator;
     let groups = match groups {
         Membership::All => GroupsBody::All("all"),
-        Membership::Of(groups) => GroupsBody::Of(groups),
+        Membership::Of(groups) => GroupsBody::Of(groups.iter().map(|group| &**group).collect()),
     };
     let csrf = csrf.as_ref().map(|Extension(csrf)| &*csrf.0);
     Json(SessionBody { id, roles, groups, csrf }).into_response()

@@ -17,6 +17,7 @@ mod holds;
 mod leases;
 mod login;
 pub mod notify;
+mod openapi;
 mod opening;
 mod operators;
 mod policies;
@@ -225,6 +226,14 @@ struct Shared {
     rooms: Rooms,
     /// The paths that are for anybody.
     open: BTreeSet<&'static str>,
+    document: axum::body::Bytes,
+}
+
+impl Shared {
+    fn new(settings: Settings, rooms: Rooms) -> Arc<Self> {
+        let document = openapi::document(&routes::table());
+        Arc::new(Self { settings, rooms, open: routes::open_paths(), document })
+    }
 }
 
 /// The admin API as a service, for [`serve()`].
@@ -232,7 +241,7 @@ pub type Api = Router;
 
 /// Puts it together.
 pub fn router(settings: Settings, rooms: Rooms) -> Api {
-    let shared = Arc::new(Shared { settings, rooms, open: routes::open_paths() });
+    let shared = Shared::new(settings, rooms);
     routes::router()
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)

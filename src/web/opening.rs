@@ -11,44 +11,31 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::tasks::{parse_id, read_json, to_the_end, within_limit};
 use super::{Problem, Shared, TaskEvent};
 use crate::call::{
-    Binding, Budget, Grant, IntentName, Operator, OperatorId, Secret, SpiffeId, Subject, Task, TaskId,
+    Binding, Budget, Dummy, Grant, IntentName, Operator, OperatorId, Secret, SpiffeId, Subject, Task, TaskId,
 };
 use crate::identity::{Issued, TokenError};
 use crate::intent::{DEFAULT_TTL, Delegation, IntentError, NewTask, TaskEnd, TaskState};
 
 /// The body of `POST /v1/tasks`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct TaskWanted {
+    #[schema(pattern = "^(spiffe://[a-z0-9._-]+/)?[A-Za-z0-9._/-]+$", example = "coder")]
     agent: String,
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", example = "triage")]
     intent: String,
     on_behalf_of: Option<Subject>,
     /// The task that it is to lie under.
+    #[schema(pattern = "^[0-7][0-9A-HJKMNP-TV-Z]{25}$")]
     parent: Option<String>,
-    #[serde(flatten)]
-    more: More,
-}
-
-/// The body of `POST /v1/tasks/{id}/delegate`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Handed {
-    to: String,
-    intent: Option<String>,
-    #[serde(flatten)]
-    more: More,
-}
-
-/// What both have.
-#[derive(Deserialize)]
-struct More {
     /// Seconds.
+    #[schema(minimum = 1, maximum = 86400)]
     ttl_s: Option<u64>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
@@ -63,10 +50,44 @@ struct More {
     port: bool,
 }
 
-/// The body of `POST /v1/tasks/{id}/renew`.
-#[derive(Deserialize)]
+/// The body of `POST /v1/tasks/{id}/delegate`.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Renewed {
+pub(super) struct Handed {
+    #[schema(pattern = "^(spiffe://[a-z0-9._-]+/)?[A-Za-z0-9._/-]+$", example = "coder")]
+    to: String,
+    #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", example = "triage")]
+    intent: Option<String>,
+    /// Seconds.
+    #[schema(minimum = 1, maximum = 86400)]
+    ttl_s: Option<u64>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    grant: Grant,
+    #[serde(default)]
+    budget: Budget,
+    /// What its tokens are to be bound to.
+    bind: Option<Binding>,
+    /// Whether a loopback port is to stand for the task, for clients that cannot send proxy credentials.
+    #[serde(default)]
+    port: bool,
+}
+
+/// What both have.
+struct More {
+    ttl_s: Option<u64>,
+    labels: BTreeMap<String, String>,
+    grant: Grant,
+    budget: Budget,
+    bind: Option<Binding>,
+    port: bool,
+}
+
+/// The body of `POST /v1/tasks/{id}/renew`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Renewed {
     /// The token that is to hold longer; absent: another one is made.
     token: Option<String>,
 }
@@ -91,7 +112,9 @@ pub(super) async fn open(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Wanted { agent, intent, on_behalf_of, parent, more } = read_json(&headers, body).await?;
+    let wanted: TaskWanted = read_json(&headers, body).await?;
+    let TaskWanted { agent, intent, on_behalf_of, parent, ttl_s, labels, grant, budget, bind, port } = wanted;
+    let more = More { ttl_s, labels, grant, budget, bind, port };
     let (agent, intent) = (agent_of(&shared, &agent)?, intent_of(&intent)?);
     let entrance = more.entrance();
     let opening = match parent {
@@ -117,7 +140,9 @@ pub(super) async fn delegate(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Handed { to, intent, more } = read_json(&headers, body).await?;
+    let handed: Handed = read_json(&headers, body).await?;
+    let Handed { to, intent, ttl_s, labels, grant, budget, bind, port } = handed;
+    let more = More { ttl_s, labels, grant, budget, bind, port };
     let (to, intent) = (agent_of(&shared, &to)?, intent.as_deref().map(intent_of).transpose()?);
     let entrance = more.entrance();
     let opening = Opening::Under(parse_id(&parent)?, more.delegation(to, intent));
@@ -177,35 +202,60 @@ async fn complete(
         .into_response())
 }
 
-fn opened(shared: &Shared, task: &Task, issued: &Issued, port: Option<SocketAddr>) -> Value {
+/// What a task can be worked on with.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Opened {
+    id: TaskId,
+    agent: SpiffeId,
+    intent: IntentName,
+    token: String,
+    token_expires_at: String,
+    /// The proxy, with the token in it.
+    proxy_url: String,
+    expires_at: String,
+    /// The issuing CA's certificate, PEM.
+    ca: String,
+    /// The system's roots and the issuing CA, PEM.
+    ca_bundle: String,
+    /// The loopback port that stands for the task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port_url: Option<String>,
+    /// What the agent has in the place of credentials.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    placeholders: Vec<Dummy>,
+    /// The same as variables: two entries may serve one service, each its classes; the client has one variable, and the first of
+    /// them has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    env: Option<BTreeMap<String, String>>,
+    /// Variables that hold secrets of the node and must not be inherited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden_env: Option<Vec<String>>,
+}
+
+fn opened(shared: &Shared, task: &Task, issued: &Issued, port: Option<SocketAddr>) -> Opened {
     let facts = shared.rooms.node.facts();
     let token = issued.token.reveal();
-    let mut body = json!({
-        "id": task.id,
-        "agent": task.agent,
-        "intent": task.intent,
-        "token": token,
-        "token_expires_at": issued.expires.to_string(),
-        "proxy_url": format!("http://task:{token}@{}", facts.proxy),
-        "expires_at": task.deadline.to_string(),
-        "ca": facts.ca.display().to_string(),
-        "ca_bundle": facts.ca_bundle.display().to_string(),
-    });
-    if let (Some(port), Some(body)) = (port, body.as_object_mut()) {
-        body.insert("port_url".into(), Value::String(format!("http://{port}")));
+    let (placeholders, hidden) = shared.rooms.node.dummies(task.id);
+    let has_some = !placeholders.is_empty();
+    let mut env = BTreeMap::new();
+    for (name, value) in placeholders.iter().flat_map(|dummy| &dummy.env) {
+        env.entry(name.clone()).or_insert_with(|| value.clone());
     }
-    let (dummies, hidden) = shared.rooms.node.dummies(task.id);
-    if let (false, Some(body)) = (dummies.is_empty(), body.as_object_mut()) {
-        // Two entries may serve one service, each its classes; the client has one variable, and the first of them has it.
-        let mut env = serde_json::Map::new();
-        for (name, value) in dummies.iter().flat_map(|dummy| &dummy.env) {
-            env.entry(name.clone()).or_insert_with(|| Value::String(value.clone()));
-        }
-        body.insert("placeholders".into(), json!(dummies));
-        body.insert("env".into(), Value::Object(env));
-        body.insert("hidden_env".into(), json!(hidden));
+    Opened {
+        id: task.id,
+        agent: task.agent.clone(),
+        intent: task.intent.clone(),
+        token: token.clone(),
+        token_expires_at: issued.expires.to_string(),
+        proxy_url: format!("http://task:{token}@{}", facts.proxy),
+        expires_at: task.deadline.to_string(),
+        ca: facts.ca.display().to_string(),
+        ca_bundle: facts.ca_bundle.display().to_string(),
+        port_url: port.map(|port| format!("http://{port}")),
+        placeholders,
+        env: has_some.then_some(env),
+        hidden_env: has_some.then_some(hidden),
     }
-    body
 }
 
 /// `POST /v1/tasks/{id}/renew`: while the task is open, a token that is shown holds for another while, or another one is

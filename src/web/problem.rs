@@ -1,9 +1,11 @@
 //! Errors as RFC 9457 problems.
 
+use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::intent::IntentError;
 
@@ -56,6 +58,20 @@ impl Problem {
     }
 }
 
+/// RFC 9457 §3.1, with a code for programs.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProblemBody<'a> {
+    /// `urn:remit:problem:CODE`.
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    /// For people: cause and remedy.
+    detail: &'a str,
+    /// For programs.
+    code: &'a str,
+}
+
 impl From<IntentError> for Problem {
     fn from(error: IntentError) -> Self {
         let (status, code) = match error {
@@ -87,14 +103,14 @@ impl From<IntentError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
-            "type": format!("urn:remit:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-        });
-        let mut answer = (self.status, body.to_string()).into_response();
+        let body = ProblemBody {
+            kind: format!("urn:remit:problem:{}", self.code),
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+        };
+        let mut answer = (self.status, Json(body)).into_response();
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         self.put_headers(headers);

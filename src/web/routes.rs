@@ -12,7 +12,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 
-use super::{Problem, Shared, agents, health, holds, leases, login, opening, policies, pressed, tasks};
+use super::openapi::Says;
+use super::{
+    Problem, Shared, agents, health, holds, leases, login, openapi, opening, policies, pressed, tasks,
+};
 use crate::call::{Operator, Role};
 
 /// Who may use a route.
@@ -26,56 +29,113 @@ pub(super) enum Asks {
 
 /// One route.
 pub(super) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests ask each route by its method"))]
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) asks: Asks,
+    pub(super) says: Option<Says>,
     handler: MethodRouter<Arc<Shared>>,
 }
 
 /// Looking asks for a viewer, which every operator is; changing tasks, agents, policies and leases for an admin; voting on held
 /// calls for an approver. No role brings another with it: who may change everything else is not thereby the one to be asked.
 pub(super) fn table() -> Vec<Route> {
-    use Role::{Admin, Approver, Viewer};
+    [open_to_all(), looks(), changes()].into_iter().flatten().collect()
+}
+
+fn open_to_all() -> Vec<Route> {
     vec![
-        Route::open("/healthz", health::healthz),
-        Route::open("/readyz", health::readyz),
-        Route::open("/metrics", health::metrics),
+        Route::open("/healthz", health::healthz)
+            .says(Says::new("Whether the process answers").gives::<health::Health>(200)),
+        Route::open("/readyz", health::readyz)
+            .says(Says::new("Whether calls can be taken").gives::<health::Health>(200)),
+        Route::open("/metrics", health::metrics).says(
+            Says::new("Counts and measures, as Prometheus reads them").gives_as::<String>(200, "text/plain"),
+        ),
         Route::open("/login", login::page),
         Route::open("/login/oidc", login::depart),
         Route::open("/login/oidc/callback", login::arrive),
         // What makes somebody an operator cannot ask for one.
-        Route { method: Method::POST, path: "/login", asks: Asks::Nobody, handler: post(login::sign_in) },
+        Route::bare(Method::POST, "/login", Asks::Nobody, post(login::sign_in)),
         // Slack's signature stands for the operator.
-        Route {
-            method: Method::POST,
-            path: "/v1/slack/interactions",
-            asks: Asks::Nobody,
-            handler: post(pressed::press),
-        },
+        Route::bare(Method::POST, "/v1/slack/interactions", Asks::Nobody, post(pressed::press)),
+    ]
+}
+
+fn looks() -> Vec<Route> {
+    use Role::Viewer;
+    vec![
+        Route::get("/v1/openapi.json", Viewer, openapi::show)
+            .says(Says::new("This document").gives::<serde_json::Value>(200)),
+        Route::get("/v1/session", Viewer, login::session)
+            .says(Says::new("Who asks").gives::<login::SessionBody<'static>>(200)),
+        Route::get("/v1/node", Viewer, health::node)
+            .says(Says::new("The node").gives::<health::NodeBody>(200)),
+        Route::get("/v1/agents", Viewer, agents::list)
+            .says(Says::new("The agents that were put down or seen").gives::<agents::AgentList>(200)),
+        Route::get("/v1/holds", Viewer, holds::list).says(
+            Says::new("Held calls, oldest first")
+                .asked::<holds::Filter>()
+                .gives::<holds::HoldList<'static>>(200),
+        ),
+        Route::get("/v1/holds/{id}", Viewer, holds::show)
+            .says(Says::new("A held call, with what would be sent").gives::<holds::HoldBody<'static>>(200)),
+        Route::get("/v1/leases", Viewer, leases::list).says(
+            Says::new("Leases, oldest first")
+                .asked::<leases::Filter>()
+                .gives::<leases::LeaseList<'static>>(200),
+        ),
+        Route::get("/v1/tasks", Viewer, tasks::list).says(
+            Says::new("Tasks, oldest first").asked::<tasks::Filter>().gives::<tasks::TaskList<'static>>(200),
+        ),
+        Route::get("/v1/tasks/{id}", Viewer, tasks::show)
+            .says(Says::new("A task, what it did and what it holds").gives::<tasks::TaskShown<'static>>(200)),
+        // Whoever signed in may sign out.
         Route::post("/logout", Viewer, login::sign_out),
-        Route::get("/v1/node", Viewer, health::node),
-        Route::post("/v1/policies/reload", Admin, policies::reload),
-        Route::get("/v1/agents", Viewer, agents::list),
-        Route::post("/v1/agents", Admin, agents::register),
-        Route::post("/v1/agents/forget", Admin, agents::forget),
-        Route::post("/v1/agents/quarantine", Admin, agents::quarantine),
-        Route::post("/v1/agents/release", Admin, agents::release),
-        Route::get("/v1/holds", Viewer, holds::list),
-        Route::get("/v1/holds/{id}", Viewer, holds::show),
-        Route::post("/v1/holds/{id}/approve", Approver, holds::approve),
-        Route::post("/v1/holds/{id}/refuse", Approver, holds::refuse),
-        Route::get("/v1/leases", Viewer, leases::list),
-        Route::post("/v1/leases/{id}/seen", Admin, leases::seen),
-        Route::get("/v1/session", Viewer, login::session),
-        Route::get("/v1/tasks", Viewer, tasks::list),
-        Route::post("/v1/tasks", Admin, opening::open),
-        Route::post("/v1/tasks/end", Admin, tasks::end_all),
-        Route::post("/v1/owners/end", Admin, tasks::end_owned),
-        Route::get("/v1/tasks/{id}", Viewer, tasks::show),
-        Route::post("/v1/tasks/{id}/delegate", Admin, opening::delegate),
-        Route::post("/v1/tasks/{id}/end", Admin, tasks::end),
-        Route::post("/v1/tasks/{id}/renew", Admin, opening::renew),
+    ]
+}
+
+fn changes() -> Vec<Route> {
+    use Role::{Admin, Approver};
+    let vote = |summary| Says::new(summary).takes::<holds::Cast>().gives::<holds::HoldBody<'static>>(200);
+    let agent = |summary| Says::new(summary).takes::<agents::AgentNamed>();
+    vec![
+        Route::post("/v1/policies/reload", Admin, policies::reload)
+            .says(Says::new("Read the policies again").gives::<policies::Reloaded>(200)),
+        Route::post("/v1/agents", Admin, agents::register).says(
+            Says::new("Put an agent down").takes::<agents::AgentWanted>().gives::<agents::Registered>(200),
+        ),
+        Route::post("/v1/agents/forget", Admin, agents::forget)
+            .says(agent("Forget an agent").gives::<agents::Registered>(200)),
+        Route::post("/v1/agents/quarantine", Admin, agents::quarantine)
+            .says(agent("Put an agent into quarantine").gives::<agents::Quarantined>(200)),
+        Route::post("/v1/agents/release", Admin, agents::release)
+            .says(agent("Let an agent out of quarantine").gives::<agents::Quarantined>(200)),
+        Route::post("/v1/holds/{id}/approve", Approver, holds::approve).says(vote("Approve a held call")),
+        Route::post("/v1/holds/{id}/refuse", Approver, holds::refuse).says(vote("Refuse a held call")),
+        Route::post("/v1/leases/{id}/seen", Admin, leases::seen).says(
+            Says::new("Say that nothing of a lost lease works any more")
+                .takes::<leases::Word>()
+                .gives::<leases::LeaseBody<'static>>(200),
+        ),
+        Route::post("/v1/tasks", Admin, opening::open)
+            .says(Says::new("Open a task").takes::<opening::TaskWanted>().gives::<opening::Opened>(201)),
+        Route::post("/v1/tasks/end", Admin, tasks::end_all)
+            .says(Says::new("End all tasks").gives::<tasks::EndedCount>(200)),
+        Route::post("/v1/owners/end", Admin, tasks::end_owned).says(
+            Says::new("End all tasks of an owner's agents")
+                .takes::<tasks::Owner>()
+                .gives::<tasks::EndedCount>(200),
+        ),
+        Route::post("/v1/tasks/{id}/delegate", Admin, opening::delegate).says(
+            Says::new("Open a task under another").takes::<opening::Handed>().gives::<opening::Opened>(201),
+        ),
+        Route::post("/v1/tasks/{id}/end", Admin, tasks::end)
+            .says(Says::new("End a task").gives::<tasks::TaskShown<'static>>(200)),
+        Route::post("/v1/tasks/{id}/renew", Admin, opening::renew).says(
+            Says::new("Have a task's token hold longer")
+                .takes::<opening::Renewed>()
+                .gives::<opening::Opened>(200),
+        ),
     ]
 }
 
@@ -89,16 +149,25 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 }
 
 impl Route {
+    fn bare(method: Method, path: &'static str, asks: Asks, handler: MethodRouter<Arc<Shared>>) -> Self {
+        Self { method, path, asks, says: None, handler }
+    }
+
     fn open<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, handler: H) -> Self {
-        Self { method: Method::GET, path, asks: Asks::Nobody, handler: get(handler) }
+        Self::bare(Method::GET, path, Asks::Nobody, get(handler))
     }
 
     fn get<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, role: Role, handler: H) -> Self {
-        Self { method: Method::GET, path, asks: Asks::For(role), handler: get(handler) }
+        Self::bare(Method::GET, path, Asks::For(role), get(handler))
     }
 
     fn post<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, role: Role, handler: H) -> Self {
-        Self { method: Method::POST, path, asks: Asks::For(role), handler: post(handler) }
+        Self::bare(Method::POST, path, Asks::For(role), post(handler))
+    }
+
+    /// What the document says of it. Only what is for browsers has nothing there.
+    fn says(self, says: Says) -> Self {
+        Self { says: Some(says), ..self }
     }
 }
 

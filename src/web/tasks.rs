@@ -16,11 +16,12 @@ use axum::{Extension, Json};
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, TaskEvent, leases};
+use super::leases::{LeaseBody, gone_of};
+use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, TaskEvent};
 use crate::call::money::Money;
-use crate::call::{IntentName, Operator, OperatorId, SpiffeId, TaskId, Terms, Timestamp};
+use crate::call::{Gone, IntentName, Operator, OperatorId, SpiffeId, TaskId, Terms, Timestamp};
 use crate::intent::{Counts, Ended, IntentError, SummaryRow, TaskEnd, TaskLine, TaskState, TaskView};
 
 /// How long whoever ends a task waits for its calls to be gone. They are cut at once; this is for those whose client
@@ -28,22 +29,22 @@ use crate::intent::{Counts, Ended, IntentError, SummaryRow, TaskEnd, TaskLine, T
 const QUIET_LIMIT: Duration = Duration::from_secs(1);
 
 /// The query of `GET /v1/tasks`.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     state: Option<StateName>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum StateName {
+pub(super) enum StateName {
     Open,
     Ended,
 }
 
 /// A task as JSON.
-#[derive(Serialize)]
-struct TaskBody<'a> {
+#[derive(Serialize, ToSchema)]
+pub(super) struct TaskBody<'a> {
     id: TaskId,
     agent: &'a SpiffeId,
     intent: &'a IntentName,
@@ -61,27 +62,49 @@ struct TaskBody<'a> {
     calls: Counts,
     bytes_out: u64,
     #[serde(skip_serializing_if = "Money::is_empty")]
+    #[schema(value_type = BTreeMap<String, u64>)]
     money: &'a Money,
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<&'a [SummaryRow]>,
 }
 
-#[derive(Serialize)]
-struct EndBody {
+#[derive(Serialize, ToSchema)]
+pub(super) struct EndBody {
     why: TaskEnd,
     at: String,
+}
+
+/// Tasks.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TaskList<'a> {
+    tasks: Vec<TaskBody<'a>>,
+}
+
+/// A task with what it holds.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TaskShown<'a> {
+    #[serde(flatten)]
+    task: TaskBody<'a>,
+    leases: Vec<LeaseBody<'a>>,
+    gone: Gone,
+}
+
+/// How many tasks were ended.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EndedCount {
+    ended: usize,
 }
 
 /// `GET /v1/tasks`, oldest first, all or those of one state.
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
     let lines = shared.rooms.tasks.list();
     let wanted = |line: &&TaskLine| filter.state.is_none_or(|state| state == name_of(line.state));
     let tasks: Vec<_> = lines.iter().filter(wanted).map(|line| body_of(line, None)).collect();
-    Ok(Json(json!({"tasks": tasks})))
+    Ok(Json(TaskList { tasks }).into_response())
 }
 
 /// `GET /v1/tasks/{id}`.
@@ -118,15 +141,16 @@ pub(super) async fn end_all(
     to_the_end(async move {
         let ended = shared.rooms.tasks.end_all(TaskEnd::Stop).await?;
         settle_end(&shared, &operator.id, &ended).await?;
-        Ok(Json(json!({"ended": ended.len()})).into_response())
+        Ok(Json(EndedCount { ended: ended.len() }).into_response())
     })
     .await
 }
 
 /// The body of `POST /v1/owners/end`.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Owner {
+pub(super) struct Owner {
+    #[schema(min_length = 1)]
     owner: String,
 }
 
@@ -147,7 +171,7 @@ pub(super) async fn end_owned(
     to_the_end(async move {
         let ended = shared.rooms.tasks.end_owned(&owner).await?;
         settle_end(&shared, &operator.id, &ended).await?;
-        Ok(Json(json!({"ended": ended.len()})).into_response())
+        Ok(Json(EndedCount { ended: ended.len() }).into_response())
     })
     .await
 }
@@ -173,13 +197,9 @@ fn shown(shared: &Shared, id: TaskId) -> Result<Response, Problem> {
     let view = shared.rooms.tasks.show(id).ok_or(IntentError::Unknown(id))?;
     let TaskView { task, state, counts, in_flight, bytes_out, money, summary } = view;
     let line = TaskLine { task, state, counts, in_flight, bytes_out, money };
-    let mut body = json!(body_of(&line, Some(&summary)));
-    if let Some(fields) = body.as_object_mut() {
-        let (leases, gone) = leases::of_task(shared, id);
-        fields.insert("leases".into(), leases);
-        fields.insert("gone".into(), gone);
-    }
-    Ok(Json(body).into_response())
+    let (leases, now) = shared.rooms.node.leases(Some(id));
+    let (leases, gone) = gone_of(&leases, now);
+    Ok(Json(TaskShown { task: body_of(&line, Some(&summary)), leases, gone }).into_response())
 }
 
 fn body_of<'a>(line: &'a TaskLine, summary: Option<&'a [SummaryRow]>) -> TaskBody<'a> {

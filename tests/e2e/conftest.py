@@ -231,6 +231,14 @@ def backlot(workdir):
     served.close()
 
 
+@pytest.fixture(scope="session")
+def schemathesis() -> Path:
+    program = INSTALLED / "schemathesis" / "bin" / "st"
+    if not program.exists():
+        pytest.skip("schemathesis is not installed; `tests/run --all` installs it")
+    return program
+
+
 @pytest.fixture
 def vault():
     served = Vault()

@@ -28,7 +28,7 @@ impl Stand {
             operators: self.operators.clone(),
             slack: Vec::new(),
         };
-        let shared = Arc::new(Shared { settings, rooms, open: routes::open_paths() });
+        let shared = Shared::new(settings, rooms);
         let router = routes::router().with_state(shared);
         match operator {
             Some(operator) => router.layer(Extension(operator)),
