@@ -111,7 +111,7 @@ async fn put_down(
         let event = TaskEvent::Registered { agent: agent.clone(), registration: registration.clone() };
         within_limit("journal_unavailable", shared.rooms.node.record(by, event)).await?;
         shared.rooms.tasks.register(&agent, registration.as_deref()).await?;
-        Ok(Json(Registered { agent, registered: registration.is_some() }).into_response())
+        Ok(Json(RegistrationBody { agent, registered: registration.is_some() }).into_response())
     })
     .await
 }
@@ -155,14 +155,14 @@ pub(super) struct AgentList {
 
 /// What was put down.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Registered {
+pub(super) struct RegistrationBody {
     agent: SpiffeId,
     registered: bool,
 }
 
 /// Whether an agent may do nothing.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Quarantined {
+pub(super) struct QuarantineBody {
     agent: SpiffeId,
     quarantined: bool,
     /// How many of its tasks, and of those below them, were ended.
@@ -204,7 +204,7 @@ pub(super) async fn quarantine(
         let event = TaskEvent::Quarantined { agent: agent.clone() };
         within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
         let ended = Some(ended.len());
-        Ok(Json(Quarantined { agent, quarantined: true, ended }).into_response())
+        Ok(Json(QuarantineBody { agent, quarantined: true, ended }).into_response())
     })
     .await
 }
@@ -221,7 +221,7 @@ pub(super) async fn release(
         let event = TaskEvent::Released { agent: agent.clone() };
         within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
         shared.rooms.tasks.quarantine(&agent, false).await?;
-        Ok(Json(Quarantined { agent, quarantined: false, ended: None }).into_response())
+        Ok(Json(QuarantineBody { agent, quarantined: false, ended: None }).into_response())
     })
     .await
 }

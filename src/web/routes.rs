@@ -102,14 +102,14 @@ fn changes() -> Vec<Route> {
         Route::post("/v1/policies/reload", Admin, policies::reload)
             .says(Says::new("Read the policies again").gives::<policies::Reloaded>(200)),
         Route::post("/v1/agents", Admin, agents::register).says(
-            Says::new("Put an agent down").takes::<agents::AgentWanted>().gives::<agents::Registered>(200),
+            Says::new("Put an agent down").takes::<agents::AgentWanted>().gives::<agents::RegistrationBody>(200),
         ),
         Route::post("/v1/agents/forget", Admin, agents::forget)
-            .says(agent("Forget an agent").gives::<agents::Registered>(200)),
+            .says(agent("Forget an agent").gives::<agents::RegistrationBody>(200)),
         Route::post("/v1/agents/quarantine", Admin, agents::quarantine)
-            .says(agent("Put an agent into quarantine").gives::<agents::Quarantined>(200)),
+            .says(agent("Put an agent into quarantine").gives::<agents::QuarantineBody>(200)),
         Route::post("/v1/agents/release", Admin, agents::release)
-            .says(agent("Let an agent out of quarantine").gives::<agents::Quarantined>(200)),
+            .says(agent("Let an agent out of quarantine").gives::<agents::QuarantineBody>(200)),
         Route::post("/v1/holds/{id}/approve", Approver, holds::approve).says(vote("Approve a held call")),
         Route::post("/v1/holds/{id}/refuse", Approver, holds::refuse).says(vote("Refuse a held call")),
         Route::post("/v1/leases/{id}/seen", Admin, leases::seen).says(
