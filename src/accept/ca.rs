@@ -207,6 +207,11 @@ impl Ca {
         Sha256::digest(&self.root).into()
     }
 
+    /// When the root ends.
+    pub fn until(&self) -> Option<Timestamp> {
+        expiry(&self.root)
+    }
+
     fn mint(&self, host: &Host) -> Result<ServerConfig, CaError> {
         let (chain, key) = self.leaf(host)?;
         self.base.with(chain, &key)

@@ -98,6 +98,12 @@ pub fn read_invariants(source: &PolicySource, vocabulary: &dyn Vocabulary) -> Re
     invariant::read(source, vocabulary).map(|(invariants, _)| invariants.len())
 }
 
+/// What is claimed, without proving it.
+pub fn claims(source: &PolicySource, vocabulary: &dyn Vocabulary) -> Result<Vec<Claim>, LoadErrors> {
+    let (invariants, _) = invariant::read(source, vocabulary)?;
+    Ok(invariants.iter().map(Invariant::claim).collect())
+}
+
 /// Proves that `new` allows nothing that `old` does not.
 pub fn upgrade(
     old: &PolicySource,

@@ -125,7 +125,7 @@ impl PolicySource {
 
     /// SHA-256 over schema, groups and policies, each as name and text, each of those led by its length in bytes
     /// (u64, big-endian). Test cases and invariants decide nothing and are left out.
-    pub(super) fn digest(&self) -> RulesDigest {
+    pub fn digest(&self) -> RulesDigest {
         let mut files: Vec<_> =
             self.policies.iter().chain(&self.groups).chain(std::iter::once(&self.schema)).collect();
         files.sort();
@@ -141,6 +141,11 @@ impl PolicySource {
     #[must_use]
     pub fn with_policies(&self, file: SourceFile) -> Self {
         Self { policies: vec![file], cases: Vec::new(), invariants: Vec::new(), ..self.clone() }
+    }
+
+    /// All that decides, for people to read: policies, then groups, then the schema.
+    pub fn files(&self) -> Vec<SourceFile> {
+        self.policies.iter().chain(&self.groups).chain(std::iter::once(&self.schema)).cloned().collect()
     }
 
     /// The files of cases, for `lab`.

@@ -64,3 +64,33 @@ pub(super) fn leaf(line: &[u8]) -> Hash {
 fn node(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
+
+/// The audit path of one leaf, from the leaf up (RFC 9162 §2.1.3.1); empty where there is no such leaf.
+pub(super) fn path(leaves: &[Hash], index: usize) -> Vec<Hash> {
+    let (mut leaves, mut index, mut up) = (leaves, index, Vec::new());
+    if index >= leaves.len() {
+        return up;
+    }
+    while leaves.len() > 1 {
+        // The largest power of two below the number of leaves.
+        let split = leaves.len().next_power_of_two() / 2;
+        let Some((left, right)) = leaves.split_at_checked(split) else { break };
+        if index < split {
+            up.push(root(right));
+            leaves = left;
+        } else {
+            up.push(root(left));
+            (leaves, index) = (right, index - split);
+        }
+    }
+    up.reverse();
+    up
+}
+
+fn root(leaves: &[Hash]) -> Hash {
+    let mut tree = Frontier::default();
+    for leaf in leaves {
+        tree.push_leaf(*leaf);
+    }
+    tree.root()
+}

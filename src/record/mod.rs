@@ -30,6 +30,8 @@ mod keeper;
 mod lease;
 mod leaves;
 pub mod merkle;
+pub mod proof;
+pub mod recent;
 mod recover;
 pub mod search;
 mod segment;

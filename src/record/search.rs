@@ -105,7 +105,7 @@ pub fn last(state_dir: &Path, count: u64) -> Result<EntryId, JournalError> {
 }
 
 /// A filter at work.
-struct Look<'a> {
+pub(super) struct Look<'a> {
     filter: &'a Filter,
     /// Words that an entry of interest must have in its line; closings excepted.
     words: Vec<String>,
@@ -119,7 +119,7 @@ const CLOSING: &str = r#""kind":"closed","#;
 const AT: &str = r#""at":""#;
 
 impl<'a> Look<'a> {
-    fn new(filter: &'a Filter) -> Self {
+    pub(super) fn new(filter: &'a Filter) -> Self {
         let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
         // A wanted word as it would stand in the line, less the quotes where only a part of it is asked for.
         let bare = |text: &str| quoted(text).trim_matches('"').to_owned();
@@ -208,8 +208,16 @@ impl<'a> Look<'a> {
         }
     }
 
+    /// Whether the entry, and so every one before it, was written before the time that is asked for.
+    pub(super) fn is_before_all(&self, line: &[u8]) -> bool {
+        let (Some(since), Ok(line)) = (self.since.as_deref(), std::str::from_utf8(line)) else {
+            return false;
+        };
+        line.split_once(AT).is_some_and(|(_, rest)| rest < since)
+    }
+
     /// False only where the entry cannot match.
-    fn may_match(&self, line: &[u8]) -> bool {
+    pub(super) fn may_match(&self, line: &[u8]) -> bool {
         // What is no text is damage, and told as such.
         let Ok(line) = std::str::from_utf8(line) else { return true };
         // The time is at the front of every line and of one length, so text compares as time does.
@@ -227,7 +235,7 @@ impl<'a> Look<'a> {
         self.words.iter().all(|word| line.contains(word.as_str())) || of_open()
     }
 
-    fn matches(&mut self, entry: &Entry) -> bool {
+    pub(super) fn matches(&mut self, entry: &Entry) -> bool {
         let filter = self.filter;
         let in_time = filter.since.is_none_or(|since| entry.at >= since)
             && filter.until.is_none_or(|until| entry.at < until);

@@ -146,7 +146,7 @@ fn read(line: &[u8], wanted: Lines) -> Result<Option<Said>, String> {
 }
 
 /// The kind that a line names, and what stands behind `"data":` up to the line's own brace.
-fn kind(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn kind(line: &[u8]) -> Option<(&[u8], &[u8])> {
     const KIND: &[u8] = br#""kind":""#;
     const DATA: &[u8] = br#","data":"#;
     let front = line.get(..FRONT.min(line.len()))?;

@@ -36,9 +36,13 @@ impl Measured {
         self.rules(&mut all);
         self.journal(&mut all);
         self.network(&mut all);
-        let lag: Vec<Lag> = self.followers.get().map(|followers| followers.lag()).unwrap_or_default();
-        self.export(&mut all, &lag);
+        self.export(&mut all, &self.lag());
         all
+    }
+
+    /// How far behind those are who tell others.
+    pub(super) fn lag(&self) -> Vec<Lag> {
+        self.followers.get().map(|followers| followers.lag()).unwrap_or_default()
     }
 
     fn walk(&self, all: &mut Vec<Family>) {

@@ -10,11 +10,13 @@ mod collector;
 pub mod config;
 mod error;
 mod holds;
+mod insight;
 mod kept;
 mod leases;
 mod measure;
 mod notify;
 mod operators;
+mod past;
 mod peers;
 mod ports;
 mod reload;
@@ -42,6 +44,7 @@ use crate::telemetry::Followers;
 pub use crate::telemetry::SpanLines;
 pub use config::Config;
 pub use error::StartError;
+pub(crate) use past::Past;
 pub(crate) use wire::{policy_source, vocabulary};
 
 /// remit's version.
@@ -89,6 +92,13 @@ pub struct NodeFacts {
     pub ca_bundle: PathBuf,
     /// The local admin token's file.
     pub admin_token: PathBuf,
+}
+
+impl NodeFacts {
+    /// Where the node itself listens: no agent is let through to there.
+    fn listeners(&self) -> Vec<SocketAddr> {
+        [self.proxy, self.admin].into_iter().chain(self.proxy_tls).chain(self.admin_tls).collect()
+    }
 }
 
 /// A running node.

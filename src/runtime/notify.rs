@@ -10,18 +10,32 @@ use super::leases::Around;
 use super::wire;
 use crate::call::Secret;
 use crate::lease::provider::fixed::Source;
-use crate::web::{Channel, Mail, MailSettings, Post, Slack, SlackSettings, Webhook, follow};
+use crate::web::{Channel, Mail, MailSettings, Node, Post, Slack, SlackSettings, Webhook, follow};
 
 /// The channels, and those of Slack once more, for the buttons.
 pub(super) struct Channels {
     all: Vec<Arc<dyn Channel>>,
     pub(super) slack: Vec<Arc<Slack>>,
+    post: Post,
 }
 
 impl Channels {
     /// Reads their secrets, and makes them.
-    pub(super) async fn of(config: &Config, around: &Around<'_>) -> Result<Self, StartError> {
-        let mut channels = Self { all: Vec::new(), slack: Vec::new() };
+    pub(super) async fn of(
+        config: &Config,
+        around: &Around<'_>,
+        node: &Arc<dyn Node>,
+    ) -> Result<Self, StartError> {
+        let front = config.admin.url.as_ref();
+        let console = front.map(|front| format!("{}://{}", front.scheme.as_str(), front.authority));
+        let post = Post {
+            node: node.clone(),
+            journal: around.journal.clone(),
+            clock: around.clock.clone(),
+            console: console.unwrap_or_default(),
+            meters: Arc::default(),
+        };
+        let mut channels = Self { all: Vec::new(), slack: Vec::new(), post };
         for (number, notify) in config.notify.iter().enumerate() {
             channels.add(config, number + 1, notify, around).await?;
         }
@@ -29,7 +43,8 @@ impl Channels {
     }
 
     /// Has each follow the journal.
-    pub(super) fn start(self, post: &Post) -> Vec<JoinHandle<()>> {
+    pub(super) fn start(self) -> Vec<JoinHandle<()>> {
+        let post = self.post;
         self.all.into_iter().map(|channel| tokio::spawn(follow(channel, post.clone()))).collect()
     }
 

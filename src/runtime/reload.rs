@@ -144,6 +144,11 @@ impl Reload {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// Why what is on disk is not what is in force.
+    pub(super) fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How often rules were loaded, beginning with 1.
     pub(super) fn generation(&self) -> u64 {
         self.law.borrow().generation

@@ -16,7 +16,7 @@ use super::candidate;
 use super::clock::{SystemClock, SystemEntropy};
 use super::collector;
 use super::config::{self, Config};
-use super::measure::Measured;
+use super::insight;
 use super::notify::Channels;
 use super::operators;
 use super::ports::TaskPorts;
@@ -57,13 +57,12 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
     let tokens = Arc::new(tokens.living(config.identity.token_ttl));
     let chains = peers::chains(&config.identity, &dir, &clock, &entropy)?;
-    let facts = doors.facts(&dir, &ca);
+    let (facts, limits) = (doors.facts(&dir, &ca), origin_limits(&config));
     let admin = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
     record_start(&journal, &config, (&law, &loaders), new_ca).await?;
 
     let (store, tasks) = kept::open(&config, &clock, &entropy, &dir).await?;
-    let own = [facts.proxy, facts.admin].into_iter().chain(facts.proxy_tls).chain(facts.admin_tls).collect();
-    let upstream = Upstream::new(origin::Settings { trust, resolve, own, limits: origin_limits(&config) })?;
+    let upstream = Upstream::new(origin::Settings { trust, resolve, own: facts.listeners(), limits })?;
     let around = leases::Around {
         clock: &clock,
         entropy: &entropy,
@@ -90,15 +89,13 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         meters: Arc::default(),
         entropy: entropy.clone(),
     };
-    let (pep, late, end) = (Arc::new(pep), Arc::new(OnceLock::new()), journal.follow(journal.began_at()));
-    let (told, reloads) = (late.clone(), reload.clone());
-    let measured = Measured { pep: pep.clone(), ca: ca.clone(), reload: reloads, end, followers: told };
-    let scrape: Scrape = Arc::new(move || measured.families());
+    let (pep, late) = (Arc::new(pep), Arc::new(OnceLock::new()));
+    let (insight, pulse, watching, scrape) = insight::look(&config, &pep, &ca, (&reload, &late));
     let ((drain, draining), settings) = (watch::channel(false), accept_settings(&config));
     let (drained, near) = (draining.clone(), neighbours(&config.identity.processes));
     let front = Front::new(pep.clone(), ca.clone(), settings, clock.clone(), entropy.clone(), drained, near);
     let (ports, keeper) = TaskPorts::new(front.clone(), draining.clone());
-    let administered = Administered {
+    let node: Arc<dyn web::Node> = Arc::new(Administered {
         facts: web_facts(&facts, rules),
         pep: pep.clone(),
         reload: reload.clone(),
@@ -106,12 +103,11 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         ports,
         drain: draining.clone(),
         scrape: scrape.clone(),
-    };
+    });
     let operators = operators::operators(&config, &bundles, &around).await?;
-    let channels = Channels::of(&config, &around).await?;
-    let (node, slack): (Arc<dyn web::Node>, _) = (Arc::new(administered), channels.slack.clone());
-    let post = post(&config, node.clone(), &journal, &clock);
-    let rooms = web::Rooms { tasks: tasks.clone(), tokens, node, admin, operators, slack };
+    let channels = Channels::of(&config, &around, &node).await?;
+    let slack = channels.slack.clone();
+    let rooms = web::Rooms { tasks: tasks.clone(), tokens, node, admin, operators, slack, insight, pulse };
     let api = web::router(web_settings(&config, &facts), rooms);
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
@@ -122,26 +118,14 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         tokio::spawn(keeper),
         clerk,
         tokio::spawn(leases.look_after()),
+        tokio::spawn(watching),
     ];
     around.extend(operators::serve(doors.admin, doors.admin_tls.zip(admin_tls), &api));
     around.extend(follow_identities(&config, &bundles, ca));
-    around.extend(channels.start(&post));
+    around.extend(channels.start());
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
     Ok(Node { facts, pep, store, reload, followers, listening, drain, proxy, reaper, around })
-}
-
-/// What whoever tells people works with.
-fn post(
-    config: &Config,
-    node: Arc<dyn web::Node>,
-    journal: &Arc<Journal>,
-    clock: &Arc<dyn Clock>,
-) -> web::Post {
-    let front = config.admin.url.as_ref();
-    let console = front.map(|front| format!("{}://{}", front.scheme.as_str(), front.authority));
-    let console = console.unwrap_or_default();
-    web::Post { node, journal: journal.clone(), clock: clock.clone(), console, meters: Arc::default() }
 }
 
 /// The issuing CA, and its fingerprint if it was made just now.
@@ -300,7 +284,8 @@ impl Doors {
 fn web_settings(config: &Config, facts: &NodeFacts) -> web::Settings {
     let trust_domain = config.identity.trust_domain.clone();
     let config::Admin { url, names, .. } = config.admin.clone();
-    web::Settings { bound: facts.admin, bound_tls: facts.admin_tls, url, names, trust_domain }
+    let trace_url = config.telemetry.trace_url.clone();
+    web::Settings { bound: facts.admin, bound_tls: facts.admin_tls, url, names, trust_domain, trace_url }
 }
 
 /// The catalog in the words of the policies.

@@ -199,14 +199,19 @@ pub(super) async fn quarantine(
 ) -> Result<Response, Problem> {
     let agent = named(&shared, &headers, body).await?;
     to_the_end(async move {
-        let ended = shared.rooms.tasks.quarantine(&agent, true).await?;
-        settle_end(&shared, &operator.id, &ended).await?;
-        let event = TaskEvent::Quarantined { agent: agent.clone() };
-        within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
-        let ended = Some(ended.len());
+        let ended = Some(shut_out(&shared, operator.id, &agent).await?);
         Ok(Json(QuarantineBody { agent, quarantined: true, ended }).into_response())
     })
     .await
+}
+
+/// Puts an agent into quarantine; how many tasks ended with that.
+pub(super) async fn shut_out(shared: &Shared, by: OperatorId, agent: &SpiffeId) -> Result<usize, Problem> {
+    let ended = shared.rooms.tasks.quarantine(agent, true).await?;
+    settle_end(shared, &by, &ended).await?;
+    let event = TaskEvent::Quarantined { agent: agent.clone() };
+    within_limit("journal_unavailable", shared.rooms.node.record(by, event)).await?;
+    Ok(ended.len())
 }
 
 /// `POST /v1/agents/release`. What gives rights is recorded before it applies.
@@ -218,10 +223,16 @@ pub(super) async fn release(
 ) -> Result<Response, Problem> {
     let agent = named(&shared, &headers, body).await?;
     to_the_end(async move {
-        let event = TaskEvent::Released { agent: agent.clone() };
-        within_limit("journal_unavailable", shared.rooms.node.record(operator.id, event)).await?;
-        shared.rooms.tasks.quarantine(&agent, false).await?;
+        let_out(&shared, operator.id, &agent).await?;
         Ok(Json(QuarantineBody { agent, quarantined: false, ended: None }).into_response())
     })
     .await
+}
+
+/// Lets an agent out of quarantine.
+pub(super) async fn let_out(shared: &Shared, by: OperatorId, agent: &SpiffeId) -> Result<(), Problem> {
+    let event = TaskEvent::Released { agent: agent.clone() };
+    within_limit("journal_unavailable", shared.rooms.node.record(by, event)).await?;
+    shared.rooms.tasks.quarantine(agent, false).await?;
+    Ok(())
 }

@@ -118,9 +118,14 @@ pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let id = parse(&id)?;
-    let (hold, card) = shared.rooms.node.hold(id).ok_or_else(|| unknown(NoVote::Unknown(id).to_string()))?;
+    let (hold, card) = find(&shared, &id)?;
     Ok(Json(body_of(&hold, &card, Whole::Yes)).into_response())
+}
+
+/// One hold, with what people are shown of it.
+pub(super) fn find(shared: &Shared, id: &str) -> Result<(Arc<Hold>, Arc<Card>), Problem> {
+    let id = parse(id)?;
+    shared.rooms.node.hold(id).ok_or_else(|| unknown(NoVote::Unknown(id).to_string()))
 }
 
 /// The body of a vote.

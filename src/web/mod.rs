@@ -10,10 +10,14 @@
 
 mod admin_token;
 mod agents;
+mod calls;
+mod console;
+mod events;
 mod guard;
 mod headers;
 mod health;
 mod holds;
+mod insight;
 mod leases;
 mod login;
 pub mod notify;
@@ -23,6 +27,7 @@ mod operators;
 mod policies;
 mod pressed;
 mod problem;
+mod pulse;
 mod routes;
 mod serve;
 mod session;
@@ -40,6 +45,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 
 use crate::call::{
     Card, Dummy, Hold, HoldId, Host, Lease, LeaseId, Operator, OperatorId, RulesDigest, Scheme, SeenError,
@@ -50,12 +56,14 @@ use crate::intent::{Registration, TaskEnd, Tasks};
 use crate::judge::hold::{Ballot, NoVote};
 
 pub use admin_token::AdminToken;
+pub use insight::{Difference, Explained, Export, Health, Insight, Kind, Policies};
 pub use notify::{
     Channel, Mail, MailSettings, NoticeMeters, Occasion, Post, Security, Slack, SlackSettings, Webhook,
     follow,
 };
 pub use operators::{Access, Evidence, Operators, Reading, Rights};
 pub use problem::Problem;
+pub use pulse::Pulse;
 pub use serve::{Door, MAX_CONNECTIONS, serve};
 pub use session::{Csrf, Life};
 
@@ -79,6 +87,8 @@ pub struct Settings {
     pub names: Vec<Host>,
     /// Completes short agent names (`coder`).
     pub trust_domain: TrustDomain,
+    /// Where a trace is shown: `{trace_id}` stands for it.
+    pub trace_url: Option<String>,
 }
 
 /// An origin under which browsers reach the admin API.
@@ -104,6 +114,10 @@ pub struct Rooms {
     pub operators: Arc<Operators>,
     /// Channels of Slack, whose buttons are votes.
     pub slack: Vec<Arc<Slack>>,
+    /// What may be looked at.
+    pub insight: Arc<dyn Insight>,
+    /// What happens now.
+    pub pulse: Arc<Pulse>,
 }
 
 /// What the admin API asks of the node that it is part of; `runtime` implements it.
@@ -226,13 +240,23 @@ struct Shared {
     rooms: Rooms,
     /// The paths that are for anybody.
     open: BTreeSet<&'static str>,
+    /// Room for event streams.
+    streams: Arc<Semaphore>,
+    /// What the console pushes, as it was made last.
+    fragments: console::Fragments,
     document: axum::body::Bytes,
 }
 
 impl Shared {
     fn new(settings: Settings, rooms: Rooms) -> Arc<Self> {
-        let document = openapi::document(&routes::table());
-        Arc::new(Self { settings, rooms, open: routes::open_paths(), document })
+        Arc::new(Self {
+            settings,
+            rooms,
+            open: routes::open_paths(),
+            streams: Arc::new(Semaphore::new(events::MAX_STREAMS)),
+            fragments: console::Fragments::default(),
+            document: openapi::document(&routes::table()),
+        })
     }
 }
 

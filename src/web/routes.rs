@@ -14,7 +14,8 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::openapi::Says;
 use super::{
-    Problem, Shared, agents, health, holds, leases, login, openapi, opening, policies, pressed, tasks,
+    Problem, Shared, agents, calls, console, events, health, holds, leases, login, openapi, opening,
+    policies, pressed, tasks,
 };
 use crate::call::{Operator, Role};
 
@@ -39,7 +40,7 @@ pub(super) struct Route {
 /// Looking asks for a viewer, which every operator is; changing tasks, agents, policies and leases for an admin; voting on held
 /// calls for an approver. No role brings another with it: who may change everything else is not thereby the one to be asked.
 pub(super) fn table() -> Vec<Route> {
-    [open_to_all(), looks(), changes()].into_iter().flatten().collect()
+    [open_to_all(), looks(), changes(), console::routes()].into_iter().flatten().collect()
 }
 
 fn open_to_all() -> Vec<Route> {
@@ -57,7 +58,10 @@ fn open_to_all() -> Vec<Route> {
         // What makes somebody an operator cannot ask for one.
         Route::bare(Method::POST, "/login", Asks::Nobody, post(login::sign_in)),
         // Slack's signature stands for the operator.
-        Route::bare(Method::POST, "/v1/slack/interactions", Asks::Nobody, post(pressed::press)),
+        Route::bare(Method::POST, "/v1/slack/interactions", Asks::Nobody, post(pressed::press)).says(
+            Says::new("A button that was pressed in Slack, signed by Slack")
+                .gives_as::<String>(200, "text/plain"),
+        ),
     ]
 }
 
@@ -72,6 +76,14 @@ fn looks() -> Vec<Route> {
             .says(Says::new("The node").gives::<health::NodeBody>(200)),
         Route::get("/v1/agents", Viewer, agents::list)
             .says(Says::new("The agents that were put down or seen").gives::<agents::AgentList>(200)),
+        Route::get("/v1/calls", Viewer, calls::list)
+            .says(Says::new("Calls of the journal, newest first").gives::<serde_json::Value>(200)),
+        Route::get("/v1/calls/{id}", Viewer, calls::show)
+            .says(Says::new("A call, with its proof").gives::<serde_json::Value>(200)),
+        Route::get("/v1/events", Viewer, events::stream).says(
+            Says::new("Entries of the journal as they are written")
+                .gives_as::<String>(200, "text/event-stream"),
+        ),
         Route::get("/v1/holds", Viewer, holds::list).says(
             Says::new("Held calls, oldest first")
                 .asked::<holds::Filter>()
@@ -102,7 +114,9 @@ fn changes() -> Vec<Route> {
         Route::post("/v1/policies/reload", Admin, policies::reload)
             .says(Says::new("Read the policies again").gives::<policies::Reloaded>(200)),
         Route::post("/v1/agents", Admin, agents::register).says(
-            Says::new("Put an agent down").takes::<agents::AgentWanted>().gives::<agents::RegistrationBody>(200),
+            Says::new("Put an agent down")
+                .takes::<agents::AgentWanted>()
+                .gives::<agents::RegistrationBody>(200),
         ),
         Route::post("/v1/agents/forget", Admin, agents::forget)
             .says(agent("Forget an agent").gives::<agents::RegistrationBody>(200)),
@@ -144,29 +158,46 @@ pub(super) fn router() -> Router<Arc<Shared>> {
     table().into_iter().fold(Router::new(), |router, route| {
         let asks = route.asks;
         let asked = move |request: Request, next: Next| admit(asks, request, next);
-        router.route(route.path, route.handler.route_layer(axum::middleware::from_fn(asked)))
+        let mut handler = route.handler.route_layer(axum::middleware::from_fn(asked));
+        if route.path.starts_with("/console/") {
+            handler = handler.layer(axum::middleware::from_fn(console::as_page));
+        }
+        router.route(route.path, handler)
     })
 }
 
 impl Route {
-    fn bare(method: Method, path: &'static str, asks: Asks, handler: MethodRouter<Arc<Shared>>) -> Self {
+    pub(super) fn bare(
+        method: Method,
+        path: &'static str,
+        asks: Asks,
+        handler: MethodRouter<Arc<Shared>>,
+    ) -> Self {
         Self { method, path, asks, says: None, handler }
     }
 
-    fn open<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, handler: H) -> Self {
+    pub(super) fn open<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, handler: H) -> Self {
         Self::bare(Method::GET, path, Asks::Nobody, get(handler))
     }
 
-    fn get<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, role: Role, handler: H) -> Self {
+    pub(super) fn get<H: Handler<T, Arc<Shared>>, T: 'static>(
+        path: &'static str,
+        role: Role,
+        handler: H,
+    ) -> Self {
         Self::bare(Method::GET, path, Asks::For(role), get(handler))
     }
 
-    fn post<H: Handler<T, Arc<Shared>>, T: 'static>(path: &'static str, role: Role, handler: H) -> Self {
+    pub(super) fn post<H: Handler<T, Arc<Shared>>, T: 'static>(
+        path: &'static str,
+        role: Role,
+        handler: H,
+    ) -> Self {
         Self::bare(Method::POST, path, Asks::For(role), post(handler))
     }
 
     /// What the document says of it. Only what is for browsers has nothing there.
-    fn says(self, says: Says) -> Self {
+    pub(super) fn says(self, says: Says) -> Self {
         Self { says: Some(says), ..self }
     }
 }

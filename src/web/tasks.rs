@@ -123,14 +123,19 @@ pub(super) async fn end(
 ) -> Result<Response, Problem> {
     let id = parse_id(&id)?;
     to_the_end(async move {
-        match shared.rooms.tasks.end(id, TaskEnd::Command).await {
-            Ok(ended) => settle_end(&shared, &operator.id, &ended).await?,
-            Err(IntentError::Ended { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        end_one(&shared, &operator.id, id).await?;
         shown(&shared, id)
     })
     .await
+}
+
+/// Ends a task and all under it. One that is over is as it should be.
+pub(super) async fn end_one(shared: &Shared, by: &OperatorId, id: TaskId) -> Result<(), Problem> {
+    match shared.rooms.tasks.end(id, TaskEnd::Command).await {
+        Ok(ended) => settle_end(shared, by, &ended).await,
+        Err(IntentError::Ended { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// `POST /v1/tasks/end`: every task of the node, at once.

@@ -1,3 +1,6 @@
+mod looking;
+mod sights;
+
 mod roles;
 mod sessions;
 
@@ -47,6 +50,7 @@ impl Entropy for World {
 
 /// A node whose journal and ports do what the test says.
 struct FakeNode {
+    state_dir: Mutex<PathBuf>,
     not_ready: Mutex<Option<String>>,
     journal_error: Mutex<Option<String>>,
     port_error: Mutex<Option<String>>,
@@ -66,7 +70,7 @@ impl Node for FakeNode {
             pid: 7,
             proxy: "127.0.0.1:8118".parse().unwrap(),
             admin: "127.0.0.1:8119".parse().unwrap(),
-            state_dir: "/state".into(),
+            state_dir: self.state_dir.lock().unwrap().clone(),
             ca: "/state/ca/ca.pem".into(),
             ca_bundle: "/state/ca/bundle.pem".into(),
             rules: RulesDigest([0xab; 32]),
@@ -170,7 +174,9 @@ struct Stand {
     node: Arc<FakeNode>,
     stop: Option<oneshot::Sender<()>>,
     served: Option<JoinHandle<()>>,
-    _dir: TempDir,
+    insight: Arc<sights::Sights>,
+    pulse: Arc<Pulse>,
+    dir: TempDir,
 }
 
 async fn stand() -> Stand {
@@ -189,6 +195,7 @@ async fn stand_with(change: impl FnOnce(Access) -> Access) -> Stand {
     let tokens = Arc::new(TaskTokens::load_or_make(dir.path(), world.clone(), world.clone()).unwrap());
     let admin = AdminToken::load_or_make(&dir.path().join("admin.token"), &*world).unwrap();
     let node = Arc::new(FakeNode {
+        state_dir: Mutex::new("/state".into()),
         not_ready: Mutex::default(),
         journal_error: Mutex::default(),
         policy_error: Mutex::default(),
@@ -209,7 +216,9 @@ async fn stand_with(change: impl FnOnce(Access) -> Access) -> Stand {
         url: None,
         names: vec![Host::Name("remit.internal".into())],
         trust_domain: TrustDomain::parse("example.org").unwrap(),
+        trace_url: None,
     };
+    let (pulse, insight) = (Arc::<Pulse>::default(), Arc::new(sights::Sights::over(dir.path())));
     let rooms = Rooms {
         tasks: tasks.clone(),
         tokens: tokens.clone(),
@@ -217,13 +226,27 @@ async fn stand_with(change: impl FnOnce(Access) -> Access) -> Stand {
         admin: admin.clone(),
         operators: operators.clone(),
         slack: Vec::new(),
+        insight: insight.clone(),
+        pulse: pulse.clone(),
     };
     let (stop, stopped) = oneshot::channel();
     let door = Door { listener, tls: None };
     let served = tokio::spawn(serve(door, router(settings, rooms), async {
         drop(stopped.await);
     }));
-    Stand { at, admin, operators, tasks, tokens, node, stop: Some(stop), served: Some(served), _dir: dir }
+    Stand {
+        at,
+        admin,
+        operators,
+        tasks,
+        tokens,
+        node,
+        stop: Some(stop),
+        served: Some(served),
+        insight,
+        pulse,
+        dir,
+    }
 }
 
 #[derive(Debug)]

@@ -57,6 +57,18 @@ def need(program: str) -> str:
 
 
 @pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium. Without its own sandbox where the tests are root, which that refuses."""
+    chromium = need("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        launched = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--no-proxy-server"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
 def workdir(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("e2e")
 

@@ -52,6 +52,13 @@ pub(super) struct Invariant {
     pub(super) probe: Policy,
 }
 
+impl Invariant {
+    pub(super) fn claim(&self) -> super::Claim {
+        let Self { id, file, says, expect, probe: _ } = self;
+        super::Claim { id: id.clone(), file: file.clone(), says: says.clone(), expect: expect.as_str() }
+    }
+}
+
 /// Reads the invariants of a set, and what they name of the catalog. They are held to what policies are held to.
 pub(super) fn read(
     source: &PolicySource,

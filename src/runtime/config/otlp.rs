@@ -25,6 +25,8 @@ pub struct Telemetry {
     pub metrics: Option<(Otlp, Duration)>,
     /// Attributes of the resource, `service.name` among them.
     pub resource: BTreeMap<String, String>,
+    /// Where a trace is shown; `{trace_id}` and `{span_id}` stand for its ids.
+    pub trace_url: Option<String>,
 }
 
 /// How a collector is reached.
@@ -92,12 +94,28 @@ pub(super) fn telemetry(
             .map(|path| folder.join(path)),
         metrics_interval_s: section.take("metrics_interval_s", |value| value.integer(0, 86_400, "seconds")),
     };
+    let trace_url = section.take("trace_url", |value| match value.text()? {
+        "" => Ok(None),
+        text => trace_url(text).map(Some),
+    });
     section.finish();
     let variables = Standard { variables, problems, told: RefCell::default() };
     Telemetry {
         otlp: variables.otlp(&said, Signal::Traces),
         metrics: variables.metrics(&said),
         resource: variables.resource(),
+        trace_url: trace_url.flatten(),
+    }
+}
+
+/// An address for a browser, with a place for the trace.
+fn trace_url(text: &str) -> Result<String, String> {
+    let filled = text.replace("{trace_id}", "0").replace("{span_id}", "0");
+    let is_web = Url::parse(&filled).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if is_web && text.contains("{trace_id}") {
+        Ok(text.to_owned())
+    } else {
+        Err("wants an http(s) address with `{trace_id}` in it".to_owned())
     }
 }
 

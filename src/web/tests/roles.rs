@@ -19,6 +19,7 @@ impl Stand {
             url: None,
             names: Vec::new(),
             trust_domain: TrustDomain::parse("example.org").unwrap(),
+            trace_url: None,
         };
         let rooms = Rooms {
             tasks: self.tasks.clone(),
@@ -27,6 +28,8 @@ impl Stand {
             admin: self.admin.clone(),
             operators: self.operators.clone(),
             slack: Vec::new(),
+            insight: self.insight.clone(),
+            pulse: self.pulse.clone(),
         };
         let shared = Shared::new(settings, rooms);
         let router = routes::router().with_state(shared);
@@ -49,6 +52,10 @@ async fn ask(router: Router, method: &Method, path: &str, body: &'static str) ->
     let answer =
         TowerToHyperService::new(router).call(request.body(Body::from(body)).unwrap()).await.unwrap();
     let status = answer.status().as_u16();
+    // A stream has no end.
+    if answer.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+        return (status, Value::Null);
+    }
     let body = axum::body::to_bytes(answer.into_body(), MAX_BODY_BYTES).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap_or_default())
 }
