@@ -44,7 +44,7 @@ pub fn body(media: &str, bytes: u64, text: Option<&str>) -> ShownBody {
         page.form(text);
     } else {
         page.block(&veil(text, ""), 0);
-        page.leaf(String::new(), text);
+        page.leaf("", text);
     }
     let mut all = page.text.chars();
     let kept: String = all.by_ref().take(SHOWN_CHARS).collect();
@@ -54,26 +54,28 @@ pub fn body(media: &str, bytes: u64, text: Option<&str>) -> ShownBody {
     shown
 }
 
+/// What names of fields say whose values are secrets.
+const SECRET_WORDS: [&str; 11] = [
+    "password",
+    "passwd",
+    "secret",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "authorization",
+    "accesstoken",
+    "refreshtoken",
+    "passphrase",
+];
+
 /// Whether a field of this name holds a secret, whatever its value looks like.
 pub fn names_secret(name: &str) -> bool {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
-    const WORDS: [&str; 11] = [
-        "password",
-        "passwd",
-        "secret",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "credential",
-        "authorization",
-        "accesstoken",
-        "refreshtoken",
-        "passphrase",
-    ];
     plain == "token"
         || plain == "cookie"
         || plain.ends_with("token") && !plain.contains("page")
-        || WORDS.iter().any(|word| plain.contains(word))
+        || SECRET_WORDS.iter().any(|word| plain.contains(word))
 }
 
 /// A value that is not shown.
@@ -89,9 +91,9 @@ struct Page {
 }
 
 impl Page {
-    fn leaf(&mut self, place: String, value: &str) {
+    fn leaf(&mut self, place: &str, value: &str) {
         if self.outline.len() < LEAVES {
-            self.outline.push((inert::text(&place, 200).into_owned(), short_digest(value)));
+            self.outline.push((inert::text(place, 200).into_owned(), short_digest(value)));
         }
     }
 
@@ -137,18 +139,18 @@ impl Page {
         match Raw::read(raw) {
             Some(Raw::Text(text)) if names_secret(name) => {
                 let _ = writeln!(self.text, " {}", masked(&text));
-                self.leaf(place.to_owned(), &text);
+                self.leaf(place, &text);
             }
             Some(part) if part.has_parts() => {
                 self.text.push('\n');
                 self.value(&part, place, depth + 1);
             }
             Some(other) => {
-                self.leaf(place.to_owned(), raw);
+                self.leaf(place, raw);
                 self.value(&other, place, depth + 1);
             }
             None => {
-                self.leaf(place.to_owned(), raw);
+                self.leaf(place, raw);
                 let _ = writeln!(self.text, " {}", inert::text(&veil(raw, ""), VALUE_CHARS));
             }
         }
@@ -184,7 +186,7 @@ impl Page {
                 return;
             }
             let _ = write!(self.text, "{}:", inert::text(&veil(&name, ""), 200));
-            self.leaf(format!("/{name}"), &value);
+            self.leaf(&format!("/{name}"), &value);
             if names_secret(&name) {
                 let _ = writeln!(self.text, " {}", masked(&value));
             } else {

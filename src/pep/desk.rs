@@ -123,9 +123,10 @@ impl Desk {
             holds.push(hold);
         }
         let seen = Arc::new(RwLock::new(Seen { holds: Holds::new(settings, holds), cards }));
-        let ((orders, taken), (ring, rung)) = (mpsc::channel(ORDERS), watch::channel(0));
+        let (orders, taken) = mpsc::channel(ORDERS);
+        let (bell, rung) = watch::channel(0);
         let ends = Arc::new(Ends::default());
-        let clerk = Clerk { ports, seen: seen.clone(), ring, ends: ends.clone() };
+        let clerk = Clerk { ports, seen: seen.clone(), bell, ends: ends.clone() };
         (
             Arc::new(Self {
                 settings,
@@ -227,7 +228,7 @@ impl Desk {
 struct Clerk {
     ports: Ports,
     seen: Arc<RwLock<Seen>>,
-    ring: watch::Sender<u64>,
+    bell: watch::Sender<u64>,
     ends: Arc<Ends>,
 }
 
@@ -353,7 +354,7 @@ impl Clerk {
                 seen.cards.insert(id, card);
             }
         }
-        self.ring.send_modify(|count| *count = count.wrapping_add(1));
+        self.bell.send_modify(|count| *count = count.wrapping_add(1));
         kept
     }
 

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::desk::Said;
+use super::desk::{DeskError, Said};
 use super::{Law, Leash, Pep, card};
 use crate::accept::Agent;
 use crate::body::Body;
 use crate::call::{
-    Attributed, Call, Decided, Decision, Held, HoldId, HoldState, OperatorId, Opinion, Peek, Refusal, Ruled,
+    Attributed, Call, Class, Decided, Decision, Held, HoldId, HoldState, OperationId, OperatorId, Opinion,
+    Peek, Refusal, Ruled,
 };
 use crate::intent::{Place, TaskEnd};
 use crate::judge::hold::{Asked, digest};
@@ -105,87 +106,79 @@ impl Pep {
         let body = match bench.whole().await {
             Ok(body) => body,
             Err(why) => {
-                let strongest = held.stage().operations.strongest();
-                let (class, operation) = (strongest.class, strongest.id.clone());
+                let (class, operation) = strongest(&held);
                 let refusal = Refusal::HoldImpossible { class, operation, why };
-                return Err(self.turn_down(held, opinion.as_ref(), place, refusal).await);
+                return Err(self.turn_down(&held, opinion.as_ref(), place, refusal).await);
             }
         };
         loop {
-            let (head, stage) = (held.head(), held.stage());
-            let digest = digest(head, stage, &body, stage.ruling.rules());
-            let fresh = HoldId::fresh(&*self.clock, &*self.entropy);
-            let asked = Asked::of(
-                head,
-                stage,
-                &stage.ruling,
-                digest,
-                (fresh, self.clock.now()),
-                self.desk.settings(),
-            );
-            let card = card::of(&law.catalog, &self.tasks, head, stage, &stage.ruling, &body);
-            let hold = match self.desk.ask(asked, card).await {
+            let next = match self.ask_people(&held, law, &body).await {
                 Ok(Said::Approved(approval)) => {
-                    tracing::info!(call.id = %head.id, hold.id = %approval.hold(), "a held call goes on, approved");
-                    match self.again(held.release(approval)) {
-                        Ruled::Allowed(call) => return Ok(call),
-                        Ruled::Denied(call) => return Err(self.deny(&call, opinion.as_ref(), place).await),
-                        Ruled::Held(call) => held = call,
+                    tracing::info!(call.id = %held.head().id, hold.id = %approval.hold(), "approved: a held call goes on");
+                    held.release(approval)
+                }
+                Ok(Said::Waiting(waits)) => {
+                    match self.wait(&held, waits.id, until, ended, &mut bench).await {
+                        // Under the rules of now: they may have changed, and so may what the task has done.
+                        Ok(()) => held.reconsider(),
+                        Err(refusal) => {
+                            return Err(self.turn_down(&held, opinion.as_ref(), place, refusal).await);
+                        }
                     }
-                    continue;
                 }
-                Ok(Said::Waiting(hold)) => hold.id,
-                Ok(Said::Refused(hold)) => {
-                    let (class, operation) = (hold.class, hold.operation.clone());
-                    let vote = hold.refuser();
-                    let by = vote.map_or_else(OperatorId::local, |vote| vote.by.clone());
-                    let note = vote.and_then(|vote| vote.note.clone());
-                    let refusal = Refusal::ApprovalRefused { class, operation, hold: hold.id, by, note };
-                    return Err(self.turn_down(held, opinion.as_ref(), place, refusal).await);
-                }
-                Ok(Said::Enough(why)) => {
-                    return Err(self
-                        .turn_down(held, opinion.as_ref(), place, Refusal::TooManyHolds { why })
-                        .await);
-                }
-                Err(error) => {
-                    let refusal = Refusal::HoldsUnavailable { why: error.to_string() };
-                    return Err(self.turn_down(held, opinion.as_ref(), place, refusal).await);
+                no => {
+                    let refusal = unasked(no, &held);
+                    return Err(self.turn_down(&held, opinion.as_ref(), place, refusal).await);
                 }
             };
-            let strongest = held.stage().operations.strongest();
-            let (class, operation) = (strongest.class, strongest.id.clone());
-            let ruling = Box::new(held.stage().ruling.clone());
-            let held_up = HeldUp::of(bench.agent.as_deref());
-            let waits_no_longer = async {
-                tokio::select! {
-                    () = bench.gone() => {}
-                    () = self.desk.closed() => {}
-                    () = sleep_until(until) => {}
-                }
-            };
-            let settled = tokio::select! {
-                biased;
-                why = Leash::cut(ended) => Err(Refusal::TaskEnded { why: why.to_owned() }),
-                state = self.desk.settled(hold) => Ok(state),
+            match self.again(next) {
+                Ruled::Allowed(call) => return Ok(call),
+                Ruled::Denied(call) => return Err(self.deny(&call, opinion.as_ref(), place).await),
+                Ruled::Held(call) => held = call,
+            }
+        }
+    }
+
+    async fn ask_people(&self, call: &Call<Held>, law: &Law, body: &Bytes) -> Result<Said, DeskError> {
+        let (head, stage) = (call.head(), call.stage());
+        let digest = digest(head, stage, body, stage.ruling.rules());
+        let fresh = (HoldId::fresh(&*self.clock, &*self.entropy), self.clock.now());
+        let asked = Asked::of(head, stage, &stage.ruling, digest, fresh, self.desk.settings());
+        let card = card::of(&law.catalog, &self.tasks, head, stage, &stage.ruling, body);
+        self.desk.ask(asked, card).await
+    }
+
+    /// Waits until people have answered, or until nobody waits any more.
+    async fn wait(
+        &self,
+        call: &Call<Held>,
+        id: HoldId,
+        until: Instant,
+        ended: &mut watch::Receiver<Option<TaskEnd>>,
+        bench: &mut Bench<'_>,
+    ) -> Result<(), Refusal> {
+        let _held_up = HeldUp::of(bench.agent.as_deref());
+        let waits_no_longer = async {
+            tokio::select! {
                 // People are asked all the same: it may come again.
-                () = waits_no_longer => {
-                    Err(Refusal::Held { class, operation: operation.clone(), hold, ruling })
+                () = bench.gone() => {}
+                () = self.desk.closed() => {}
+                () = sleep_until(until) => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            why = Leash::cut(ended) => Err(Refusal::TaskEnded { why: why.to_owned() }),
+            answered = self.desk.settled(id) => match answered {
+                Some(HoldState::Expired) => {
+                    let (class, operation) = strongest(call);
+                    Err(Refusal::ApprovalExpired { class, operation, hold: id })
                 }
-            };
-            drop(held_up);
-            match settled {
-                Err(refusal) => return Err(self.turn_down(held, opinion.as_ref(), place, refusal).await),
-                Ok(Some(HoldState::Expired)) => {
-                    let refusal = Refusal::ApprovalExpired { class, operation, hold };
-                    return Err(self.turn_down(held, opinion.as_ref(), place, refusal).await);
-                }
-                // Under the rules of now: they may have changed, and so may what the task has done.
-                Ok(_) => match self.again(held.reconsider()) {
-                    Ruled::Allowed(call) => return Ok(call),
-                    Ruled::Denied(call) => return Err(self.deny(&call, opinion.as_ref(), place).await),
-                    Ruled::Held(call) => held = call,
-                },
+                _ => Ok(()),
+            },
+            () = waits_no_longer => {
+                let (class, operation) = strongest(call);
+                Err(Refusal::Held { class, operation, hold: id, ruling: Box::new(call.stage().ruling.clone()) })
             }
         }
     }
@@ -198,12 +191,33 @@ impl Pep {
 
     async fn turn_down(
         &self,
-        held: Call<Held>,
+        held: &Call<Held>,
         opinion: Option<&Opinion>,
         place: &Place,
         refusal: Refusal,
     ) -> Refusal {
         self.settle(place, held.stage(), Decision::Hold, Some(refusal.code()));
         self.refuse(held.account().beside(opinion), Decision::Hold, refusal).await
+    }
+}
+
+fn strongest(held: &Call<Held>) -> (Class, OperationId) {
+    let operation = held.stage().operations.strongest();
+    (operation.class, operation.id.clone())
+}
+
+/// Why people are not asked.
+fn unasked(said: Result<Said, DeskError>, call: &Call<Held>) -> Refusal {
+    match said {
+        Ok(Said::Refused(hold)) => {
+            let (class, operation) = strongest(call);
+            let vote = hold.refuser();
+            let by = vote.map_or_else(OperatorId::local, |vote| vote.by.clone());
+            let note = vote.and_then(|vote| vote.note.clone());
+            Refusal::ApprovalRefused { class, operation, hold: hold.id, by, note }
+        }
+        Ok(Said::Enough(why)) => Refusal::TooManyHolds { why },
+        Ok(Said::Approved(_) | Said::Waiting(_)) => Refusal::Internal,
+        Err(error) => Refusal::HoldsUnavailable { why: error.to_string() },
     }
 }

@@ -47,7 +47,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
 ];
 
 /// A package, and where it may be named.
-const FENCES: [(&str, &[&str]); 16] = [
+const FENCES: [(&str, &[&str]); 17] = [
     ("hyper::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("hyper_util::", &["accept", "body", "origin", "web", "terminal/client"]),
     ("rustls::", &["accept", "origin", "identity", "web", "runtime"]),

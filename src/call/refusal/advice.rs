@@ -12,27 +12,12 @@ impl Refusal {
             Self::AgentQuarantined { .. } => {
                 "Stop; the operator looks into it, and lets the agent out with `remit agent release ID`."
             }
-            Self::ApprovalExpired { .. } => {
-                "Nothing was sent. Do without this call, or send it again if it is still wanted: people are asked anew."
-            }
-            Self::ApprovalRefused { .. } => {
-                "Nothing was sent. Do not send it again: it is refused without asking. Ask the person that you work for what to do instead."
-            }
             Self::BudgetExhausted { .. } => {
                 "Finish with what is there, and ask whoever opened the task for a new one with a larger budget."
             }
             Self::BadRequest { .. } => "Send a well-formed request; remit does not repair one.",
             Self::Draining => "Send the call again in a few seconds, to another node if there is one.",
             Self::HeadTooLarge { .. } => "Send fewer or shorter header fields.",
-            Self::Held { .. } => {
-                "Nothing was sent yet, and people are asked. Do what can be done without it; later send the very same call again: it goes out once it is approved. `remit holds` shows it."
-            }
-            Self::HoldImpossible { .. } => {
-                "Nothing was sent. Send it in a form that a person can look at whole: no streams, bodies of at most 1 MiB."
-            }
-            Self::HoldsUnavailable { .. } => {
-                "Nothing was sent; send the call again in a few seconds. The operator sees to the disk under state.dir."
-            }
             Self::IdentityInvalid { .. } => {
                 "Open a new task (`remit task open`) and use the proxy URL that it prints."
             }
@@ -84,11 +69,39 @@ impl Refusal {
                 "Make the client trust remit's CA (`remit ca show` names the file); `remit run` does it for common clients."
             }
             Self::TargetTooLong { .. } => "Send the parameters in the body, if the API takes them there.",
+            Self::TooSlow { .. } => "Send the whole head of the request without pausing.",
+            Self::UpgradeRefused { .. } => "WebSocket is the only upgrade that remit carries.",
+            Self::ApprovalExpired { .. }
+            | Self::ApprovalRefused { .. }
+            | Self::Held { .. }
+            | Self::HoldImpossible { .. }
+            | Self::HoldsUnavailable { .. }
+            | Self::TooManyHolds { .. } => self.advice_on_holds(),
+        }
+    }
+
+    /// Of those that are about a person's approval.
+    const fn advice_on_holds(&self) -> &'static str {
+        match self {
+            Self::ApprovalExpired { .. } => {
+                "Nothing was sent. Do without this call, or send it again if it is still wanted: people are asked anew."
+            }
+            Self::ApprovalRefused { .. } => {
+                "Nothing was sent. Do not send it again: it is refused without asking. Ask the person that you work for what to do instead."
+            }
+            Self::Held { .. } => {
+                "Nothing was sent yet, and people are asked. Do what can be done without it; later send the very same call again: it goes out once it is approved. `remit holds` shows it."
+            }
+            Self::HoldImpossible { .. } => {
+                "Nothing was sent. Send it in a form that a person can look at whole: no streams, bodies of at most 1 MiB."
+            }
+            Self::HoldsUnavailable { .. } => {
+                "Nothing was sent; send the call again in a few seconds. The operator sees to the disk under state.dir."
+            }
             Self::TooManyHolds { .. } => {
                 "Nothing was sent. Wait until people have answered what was asked before, and ask for less."
             }
-            Self::TooSlow { .. } => "Send the whole head of the request without pausing.",
-            Self::UpgradeRefused { .. } => "WebSocket is the only upgrade that remit carries.",
+            _ => "",
         }
     }
 }

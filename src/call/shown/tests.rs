@@ -62,14 +62,14 @@ fn long_bodies_are_cut_and_say_so() {
 
 #[test]
 fn of_json_rpc_the_ids_pass_and_everything_else_counts() {
-    let one = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"id":7},"_meta":{"progressToken":3}}}"#;
+    let first = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"id":7},"_meta":{"progressToken":3}}}"#;
     let again = br#"{"jsonrpc":"2.0","id":"x-2","method":"tools/call","params":{"name":"pay","arguments":{"id":7},"_meta":{"progressToken":9}}}"#;
     let other = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"pay","arguments":{"id":8},"_meta":{"progressToken":3}}}"#;
-    assert_eq!(essence(one), essence(again));
-    assert_ne!(essence(one), essence(other), "an id among the arguments is no id of the protocol");
+    assert_eq!(essence(first), essence(again));
+    assert_ne!(essence(first), essence(other), "an id among the arguments is no id of the protocol");
     let twice = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","method":"x","params":{}}"#;
-    let once = br#"{"jsonrpc":"2.0","id":1,"method":"x","params":{}}"#;
-    assert_ne!(essence(twice), essence(once), "fields that occur twice count twice");
+    let single = br#"{"jsonrpc":"2.0","id":1,"method":"x","params":{}}"#;
+    assert_ne!(essence(twice), essence(single), "fields that occur twice count twice");
     let odd = br#"{"jsonrpc":"2.0","id":{"a":1},"method":"x"}"#;
     let even = br#"{"jsonrpc":"2.0","id":{"a":2},"method":"x"}"#;
     assert_ne!(essence(odd), essence(even));

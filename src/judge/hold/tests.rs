@@ -146,7 +146,9 @@ fn people_are_not_asked_twice_about_one_call_nor_too_often_about_many() {
     let mut holds = Holds::new(settings, []);
     let ask = |n: usize, digest, now| asked(n, digest, &[("g", 1)], now, &settings);
     for n in 1..=3 {
-        let Answer::Fresh(hold) = holds.ask(&ask(n, n as u8, at(0)), at(0)) else { panic!() };
+        let Answer::Fresh(hold) = holds.ask(&ask(n, u8::try_from(n).unwrap(), at(0)), at(0)) else {
+            panic!()
+        };
         holds.put(*hold);
     }
     let Answer::Joined(joined) = holds.ask(&ask(8, 1, at(1)), at(1)) else { panic!() };
@@ -159,7 +161,9 @@ fn people_are_not_asked_twice_about_one_call_nor_too_often_about_many() {
         vote(&mut holds, &hold, false, &operator("x", &["g"])).unwrap();
     }
     for n in 11..=12 {
-        let Answer::Fresh(hold) = holds.ask(&ask(n, n as u8, at(2)), at(2)) else { panic!() };
+        let Answer::Fresh(hold) = holds.ask(&ask(n, u8::try_from(n).unwrap(), at(2)), at(2)) else {
+            panic!()
+        };
         holds.put(*hold);
     }
     let Answer::Enough { why } = holds.ask(&ask(13, 13, at(3)), at(3)) else { panic!() };
@@ -207,7 +211,7 @@ fn what_is_remembered_is_bounded_and_open_holds_are_never_forgotten() {
     holds.put(asked(1, 1, &[("g", 1)], at(0), &settings).fresh);
     for n in 2..REMEMBERED + 50 {
         let mut hold = asked(n, 2, &[("g", 1)], at(0), &settings).fresh;
-        hold.digest = CallDigest(std::array::from_fn(|at| (n >> (8 * (at % 4))) as u8));
+        hold.digest = CallDigest(std::array::from_fn(|at| n.to_be_bytes()[at % 8]));
         hold.state = HoldState::Expired;
         holds.put(hold);
     }

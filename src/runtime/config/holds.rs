@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::read::Section;
+use super::read::{Section, Value};
 use crate::judge::hold;
 
 /// How held calls wait.
@@ -39,7 +39,8 @@ pub(super) fn holds(mut section: Section<'_>) -> Holds {
     let waiting_per_task = number("waiting_per_task", settings.waiting_per_task, "calls");
     let waiting_per_agent = number("waiting_per_agent", settings.waiting_per_agent, "calls");
     let asks_per_minute = number("asks_per_minute", settings.asks_per_minute, "times");
-    let owner_votes = section.take("owner_votes", |value| value.truth()).unwrap_or(settings.owner_votes);
+    let owner_votes =
+        section.take("owner_votes", |value: Value<'_>| value.truth()).unwrap_or(settings.owner_votes);
     section.finish();
     let settings = hold::Settings {
         asked_for,

@@ -32,7 +32,7 @@ pub(super) async fn say_yes(admin: &Admin, paint: Paint) -> Result<(), Failure> 
         let key = tokio::task::spawn_blocking(|| io::stdin().lock().read_line(&mut String::new()));
         let _pressed_or_not = tokio::time::timeout(PATIENCE, key).await;
     }
-    let body = json!({ "digest": hold["digest"], "note": "as the demo goes" });
+    let body = json!({ "digest": text(&hold, "digest"), "note": "as the demo goes" });
     admin.post(&format!("/v1/holds/{id}/approve"), &body).await?;
     screen::print(&format!("\n  approved   remit approve {id}\n"))
 }

@@ -49,13 +49,13 @@ pub(in crate::terminal) fn shown(hold: &Value, paint: Paint) -> String {
     }
     field("wanted", wanted(hold, "wants"));
     let touched = list(card, "touched");
-    let touched = touched
-        .iter()
-        .map(|row| format!("{} ({} × {})", line(text(row, "operation")), row["calls"], text(row, "class")));
+    let touched = touched.iter().map(|row| {
+        format!("{} ({} × {})", line(text(row, "operation")), number(row, "calls"), text(row, "class"))
+    });
     field("did before", touched.collect::<Vec<_>>().join(", "));
     difference(&mut out, card.get("difference").unwrap_or(&Value::Null), paint);
     for vote in list(hold, "votes") {
-        let said = if vote["approves"] == true { "approved" } else { "refused" };
+        let said = if is_true(&vote, "approves") { "approved" } else { "refused" };
         let note = text(&vote, "note");
         let note = if note.is_empty() { String::new() } else { format!(": {}", line(note)) };
         let name = paint.dim(&format!("{said:<12}"));
@@ -82,7 +82,7 @@ fn request(out: &mut String, card: &Value, paint: Paint) {
             for said in said.lines() {
                 let _ = writeln!(out, "    {}", line(said));
             }
-            if body["cut"] == true {
+            if is_true(body, "cut") {
                 let _ = writeln!(out, "    … (the body has {bytes} bytes; not all of it is shown)");
             }
         }
@@ -114,6 +114,14 @@ pub(super) fn wanted(hold: &Value, name: &str) -> String {
     let all = hold.get(name).and_then(Value::as_object);
     let one = |(group, votes): (&String, &Value)| format!("{votes} of {}", line(group));
     all.into_iter().flatten().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn is_true(of: &Value, name: &str) -> bool {
+    of.get(name) == Some(&Value::Bool(true))
+}
+
+fn number(of: &Value, name: &str) -> u64 {
+    of.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 
 fn line(text: &str) -> String {

@@ -84,11 +84,15 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let host = match arguments.node.named()? {
         Some(admin) => Host::joined(admin, std::env::temp_dir().join("remit")),
         None => {
-            Host::find_or_start(find::configuration(arguments.node.config.as_deref())?, scroll.clone())
-                .await?
+            // On the heap, as what follows: it is too large to be moved about.
+            Box::pin(Host::find_or_start(
+                find::configuration(arguments.node.config.as_deref())?,
+                scroll.clone(),
+            ))
+            .await?
         }
     };
-    let outcome = in_task(&arguments, &host).await;
+    let outcome = Box::pin(in_task(&arguments, &host)).await;
     // Flushes spans before anything is told, so that the tree is whole.
     host.leave().await;
     let (status, summary) = outcome?;
@@ -105,7 +109,7 @@ async fn in_task(arguments: &Arguments, host: &Host) -> Result<(ExitCode, Value)
     let admin = host.admin();
     let task = admin.post("/v1/tasks", &arguments.wanted()).await?;
     let id = task::text(&task, "id").to_owned();
-    let outcome = behind(arguments, host, &task).await;
+    let outcome = Box::pin(behind(arguments, host, &task)).await;
     let summary = end(admin, &id).await;
     let status = outcome?;
     match summary {

@@ -145,7 +145,9 @@ impl World {
             Step::Sweep => {
                 let over = self.over;
                 let changed = self.holds.sweep(at(self.now), &self.rules(), |_| over);
-                changed.into_iter().for_each(|hold| self.keep(hold));
+                for hold in changed {
+                    self.keep(hold);
+                }
             }
         }
         let mut holds: Vec<_> = self.sent.iter().map(|(_, hold)| *hold).collect();
@@ -191,7 +193,7 @@ fn long_ways_drawn_at_random_keep_to_it_too() {
             state ^= state << 25;
             state ^= state >> 27;
             let step = STEPS[(state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % STEPS.len()];
-            if step != Step::EndTask || state % 8 == 0 {
+            if step != Step::EndTask || state.is_multiple_of(8) {
                 world.step(step);
             }
         }
