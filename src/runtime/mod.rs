@@ -8,6 +8,7 @@ mod candidate;
 pub mod clock;
 mod collector;
 pub mod config;
+mod doors;
 mod error;
 mod holds;
 mod insight;

@@ -1,12 +1,10 @@
 //! Builds the house: the only place that sees every room.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -16,6 +14,7 @@ use super::candidate;
 use super::clock::{SystemClock, SystemEntropy};
 use super::collector;
 use super::config::{self, Config};
+use super::doors::Doors;
 use super::insight;
 use super::notify::Channels;
 use super::operators;
@@ -28,7 +27,6 @@ use crate::accept::listen::Listener;
 use crate::accept::{self, Front, Walk};
 use crate::body::framing;
 use crate::call::port::Neighbours;
-use crate::call::principal::Entrance;
 use crate::call::{Class, Clock, Entropy, Head, Operations, Peek, RulesDigest, ServiceName};
 use crate::catalog::Catalog;
 use crate::identity::{self, Bundles, Identity, PossessionOnly, TaskTokens};
@@ -42,10 +40,7 @@ use crate::telemetry::{self, Colour, Followers, Scrape, Tree};
 use crate::web::{self, AdminToken};
 
 pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartError> {
-    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
-        (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let dir = config.state_dir.clone();
-    make_private(&dir)?;
+    let ((clock, entropy), dir) = (world(), make_private(&config.state_dir)?);
     // What can be wrong with the configuration is found before anything is taken or written.
     let (read, loaders, law) = reload::first(&config)?;
     let (rules, trust, resolve) = (law.rules.digest(), trust(&config.upstream.trust)?, resolve(&config)?);
@@ -54,8 +49,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
 
     let journal = Arc::new(Journal::start(journal_settings(&config, &*entropy)?, clock.clone())?);
     let (ca, new_ca) = authority(&config, &dir, &clock)?;
-    let tokens = TaskTokens::load_or_make(&dir, clock.clone(), entropy.clone())?;
-    let tokens = Arc::new(tokens.living(config.identity.token_ttl));
+    let tokens = task_tokens(&config, &clock, &entropy)?;
     let chains = peers::chains(&config.identity, &dir, &clock, &entropy)?;
     let (facts, limits) = (doors.facts(&dir, &ca), origin_limits(&config));
     let admin = AdminToken::load_or_make(&facts.admin_token, &*entropy)?;
@@ -126,6 +120,20 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);
     write_node_file(&facts).map_err(file_error(&dir.join("node.json")))?;
     Ok(Node { facts, pep, store, reload, followers, listening, drain, proxy, reaper, around })
+}
+
+/// The real ones.
+fn world() -> (Arc<dyn Clock>, Arc<dyn Entropy>) {
+    (Arc::new(SystemClock), Arc::new(SystemEntropy))
+}
+
+fn task_tokens(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Arc<TaskTokens>, StartError> {
+    let tokens = TaskTokens::load_or_make(&config.state_dir, clock.clone(), entropy.clone())?;
+    Ok(Arc::new(tokens.living(config.identity.token_ttl)))
 }
 
 /// The issuing CA, and its fingerprint if it was made just now.
@@ -220,67 +228,6 @@ fn tell(
     Ok(followers)
 }
 
-/// What the node listens on.
-struct Doors {
-    proxy: Listener,
-    proxy_address: SocketAddr,
-    proxy_tls: Option<Listener>,
-    proxy_tls_address: Option<SocketAddr>,
-    admin: TcpListener,
-    admin_address: SocketAddr,
-    admin_tls: Option<TcpListener>,
-    admin_tls_address: Option<SocketAddr>,
-}
-
-impl Doors {
-    async fn bind(config: &Config) -> Result<Self, StartError> {
-        let asked = config.listen;
-        let proxy = Listener::bind(asked.proxy, Entrance::Proxy).await;
-        let proxy = proxy.map_err(bind_error(asked.proxy, "listen.proxy"))?;
-        let admin = TcpListener::bind(asked.admin).await.map_err(bind_error(asked.admin, "listen.admin"))?;
-        let proxy_tls = match asked.proxy_tls {
-            None => None,
-            Some(at) => {
-                let bound = Listener::bind(at, Entrance::TlsProxy).await;
-                Some(bound.map_err(bind_error(at, "listen.proxy_tls"))?)
-            }
-        };
-        let proxy_tls_address = proxy_tls.as_ref().map(Listener::address).transpose();
-        let proxy_tls_address = proxy_tls_address.map_err(bind_error(asked.proxy, "listen.proxy_tls"))?;
-        let proxy_address = proxy.address().map_err(bind_error(asked.proxy, "listen.proxy"))?;
-        let admin_address = admin.local_addr().map_err(bind_error(asked.admin, "listen.admin"))?;
-        let admin_tls = match asked.admin_tls {
-            None => None,
-            Some(at) => Some(TcpListener::bind(at).await.map_err(bind_error(at, "listen.admin_tls"))?),
-        };
-        let admin_tls_address = admin_tls.as_ref().map(TcpListener::local_addr).transpose();
-        let admin_tls_address = admin_tls_address.map_err(bind_error(asked.admin, "listen.admin_tls"))?;
-        Ok(Self {
-            proxy,
-            proxy_address,
-            proxy_tls,
-            proxy_tls_address,
-            admin,
-            admin_address,
-            admin_tls,
-            admin_tls_address,
-        })
-    }
-
-    fn facts(&self, state_dir: &Path, ca: &Ca) -> NodeFacts {
-        NodeFacts {
-            proxy: self.proxy_address,
-            proxy_tls: self.proxy_tls_address,
-            admin: self.admin_address,
-            admin_tls: self.admin_tls_address,
-            state_dir: state_dir.to_owned(),
-            ca: ca.files().root.clone(),
-            ca_bundle: ca.files().bundle.clone(),
-            admin_token: state_dir.join("admin.token"),
-        }
-    }
-}
-
 fn web_settings(config: &Config, facts: &NodeFacts) -> web::Settings {
     let trust_domain = config.identity.trust_domain.clone();
     let config::Admin { url, names, .. } = config.admin.clone();
@@ -321,18 +268,16 @@ pub(crate) fn vocabulary(catalog: Arc<Catalog>) -> impl Vocabulary {
     Words(catalog)
 }
 
-fn make_private(dir: &Path) -> Result<(), StartError> {
+fn make_private(dir: &Path) -> Result<PathBuf, StartError> {
     use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(file_error(dir))
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(file_error(dir))?;
+    Ok(dir.to_owned())
 }
 
 fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> StartError {
     let path = path.to_owned();
     move |source| StartError::File { path, source }
-}
-
-fn bind_error(address: SocketAddr, what: &'static str) -> impl FnOnce(std::io::Error) -> StartError {
-    move |source| StartError::Bind { address, what, source }
 }
 
 pub(super) fn trust(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, StartError> {
