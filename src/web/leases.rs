@@ -92,25 +92,41 @@ pub(super) async fn seen(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let short: String = id.chars().take(64).collect();
-    let unknown = |why: String| Problem::new(StatusCode::NOT_FOUND, "lease_unknown", why);
-    let id: LeaseId = short.parse().map_err(|error: NotAnId| unknown(error.to_string()))?;
+    let id = lease_id(&id)?;
     let Word { note } = read_json(&headers, body).await?;
+    to_the_end(async move {
+        let (lease, now) = mark_seen(&shared, id, operator.id, note).await?;
+        Ok(Json(body_of(&lease, now)).into_response())
+    })
+    .await
+}
+
+/// A lease by its id.
+pub(super) fn lease_id(id: &str) -> Result<LeaseId, Problem> {
+    let short: String = id.chars().take(64).collect();
+    short.parse().map_err(|error: NotAnId| unknown(error.to_string()))
+}
+
+fn unknown(why: String) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "lease_unknown", why)
+}
+
+/// Takes an operator's word for it that what is lost is gone.
+pub(super) async fn mark_seen(
+    shared: &Shared,
+    id: LeaseId,
+    by: OperatorId,
+    note: Option<String>,
+) -> Result<(Lease, Timestamp), Problem> {
     if note.as_ref().is_some_and(|note| note.len() > MAX_NOTE_BYTES) {
         let detail = format!("a note has at most {MAX_NOTE_BYTES} bytes");
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_note", detail));
     }
-    to_the_end(async move {
-        match shared.rooms.node.lease_seen(id, operator.id, note).await {
-            Ok((lease, now)) => Ok(Json(body_of(&lease, now)).into_response()),
-            Err(error @ SeenError::Unknown) => Err(unknown(error.to_string())),
-            Err(error @ SeenError::NotLost(_)) => {
-                Err(Problem::new(StatusCode::CONFLICT, "lease_not_lost", error.to_string()))
-            }
-            Err(SeenError::Unwritten(why)) => Err(Problem::unavailable("journal_unavailable", why)),
-        }
+    shared.rooms.node.lease_seen(id, by, note).await.map_err(|error| match error {
+        SeenError::Unknown => unknown(error.to_string()),
+        SeenError::NotLost(_) => Problem::new(StatusCode::CONFLICT, "lease_not_lost", error.to_string()),
+        SeenError::Unwritten(why) => Problem::unavailable("journal_unavailable", why),
     })
-    .await
 }
 
 /// What a task shows of its leases: each of them, and whether all are gone.

@@ -182,7 +182,7 @@ fn what(card: &Card) -> Markup {
 
 fn difference(difference: Option<&Difference>) -> Markup {
     let Some(difference) = difference else {
-        return html! { p.muted { "No call of this kind by this agent was approved before." } };
+        return html! { section { p.muted { "No call of this kind by this agent was approved before." } } };
     };
     let lists =
         [("changed", &difference.changed), ("added", &difference.added), ("removed", &difference.removed)];

@@ -53,6 +53,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/console/tasks", Viewer, tasks::page),
         Route::get("/console/tasks/{id}", Viewer, tasks::show),
         Route::post("/console/tasks/{id}/end", Admin, tasks::end),
+        Route::post("/console/leases/{id}/seen", Admin, tasks::seen),
         Route::get("/console/agents", Viewer, agents::page),
         Route::post("/console/agents/quarantine", Admin, agents::quarantine),
         Route::post("/console/agents/release", Admin, agents::release),

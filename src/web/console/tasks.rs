@@ -9,13 +9,14 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::super::calls::{self, Row};
+use super::super::leases::{lease_id, mark_seen};
 use super::super::tasks::{end_one, parse_id, to_the_end};
 use super::super::{Problem, Shared};
 use super::layout::{Frame, Page};
 use super::parts::{self, said};
 use super::visitor::Visitor;
 use super::{calls as rows, html, tree};
-use crate::call::{Budget, Gone, Grant, Lease, Role, Task, Timestamp};
+use crate::call::{Budget, Gone, Grant, Lease, LeaseState, Role, Task, Timestamp};
 use crate::intent::{Counts, IntentError, TaskLine, TaskState, TaskView};
 use crate::record::Filter;
 use crate::record::recent::Extent;
@@ -134,7 +135,7 @@ pub(super) async fn show(
         @if let Some(tree) = tree::of(id, &shared.rooms.tasks.list()) {
             section aria-labelledby="tree-title" { h2 #tree-title { "Delegation" } (tree) }
         }
-        section aria-labelledby="leases-title" { h2 #leases-title { "Leases" } (lease_table(&leases, now)) }
+        section aria-labelledby="leases-title" { h2 #leases-title { "Leases" } (lease_table(&leases, &frame.visitor, now)) }
         section aria-labelledby="history-title" {
             h2 #history-title { "History" }
             @if let Some(labels) = labels.filter(|labels| !labels.is_empty()) { p { "It touched data with these labels: " @for label in labels.iter() { span.label { (said(label, 60)) } " " } } }
@@ -221,7 +222,7 @@ fn budget(budget: &Budget, counts: Counts, bytes_out: u64, money: &crate::call::
     }
 }
 
-fn lease_table(leases: &[Lease], now: Timestamp) -> Markup {
+fn lease_table(leases: &[Lease], visitor: &Visitor, now: Timestamp) -> Markup {
     let gone = match Gone::of(leases, now) {
         Gone::Yes => "Everything is gone.",
         Gone::Attested { .. } => "Everything is gone; of what was lost an operator says so.",
@@ -237,7 +238,7 @@ fn lease_table(leases: &[Lease], now: Timestamp) -> Markup {
                 thead { tr { th scope="col" { "lease" } th scope="col" { "state" } th scope="col" { "service" } th scope="col" { "provider" } th scope="col" { "scope" } th scope="col" { "since" } th scope="col" { "until" } } }
                 tbody { @for lease in leases { tr {
                     td { code.id title=(lease.id) { (parts::tail(&lease.id.to_string())) } }
-                    td { (parts::lease(lease.state, lease.is_overdue(now))) @if let Some(why) = &lease.why { " " span.muted { (said(why, 200)) } } }
+                    td { (parts::lease(lease.state, lease.is_overdue(now))) @if let Some(why) = &lease.why { " " span.muted { (said(why, 200)) } } (looked(lease, visitor, now)) }
                     td { (said(&lease.service.0, 100)) } td { (said(&lease.provider, 60)) } td { (said(&lease.scope, 200)) }
                     td { (parts::when(lease.since, now)) }
                     td { @match lease.until { Some(until) => (parts::when(until, now)), None => "–" } }
@@ -246,6 +247,32 @@ fn lease_table(leases: &[Lease], now: Timestamp) -> Markup {
             p.muted { (gone) }
         }
     }
+}
+
+/// Of what is lost, the word of somebody who looked, or a button for it.
+fn looked(lease: &Lease, visitor: &Visitor, now: Timestamp) -> Markup {
+    let path = format!("/console/leases/{}/seen", lease.id);
+    html! {
+        @if let Some(seen) = &lease.seen {
+            " " span.muted { "gone, says " (said(&seen.by.0, 120)) ", " (parts::when(seen.at, now)) @if let Some(note) = &seen.note { ": " (said(note, 200)) } }
+        } @else if lease.state == LeaseState::Lost {
+            " " (visitor.button(Role::Admin, &path, &[], "It is gone", "Have you looked at the service, and is this credential worth nothing any more? Your word is recorded."))
+        }
+    }
+}
+
+/// `POST /console/leases/{id}/seen`: nothing of what was lost works any more.
+pub(super) async fn seen(
+    State(shared): State<Arc<Shared>>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id = lease_id(&id)?;
+    to_the_end(async move {
+        let (lease, _) = mark_seen(&shared, id, visitor.operator.id, None).await?;
+        Ok(Redirect::to(&format!("/console/tasks/{}", lease.task)).into_response())
+    })
+    .await
 }
 
 /// `POST /console/tasks/{id}/end`.

@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Answer, PATIENCE, Stand, json, stand};
-use crate::call::Class;
+use crate::call::{Class, Lease, LeaseState, ServiceName, Timestamp};
 use crate::record::tests::fixture::intercepted;
 
 /// A stand whose node is the one that the journal is of.
@@ -263,6 +263,40 @@ async fn a_task_is_ended_by_its_form_and_an_agent_shut_out() {
     assert!(!html(&stand, "/console/agents").await.body.contains("in quarantine"));
     stand.with("POST /console/agents/release", &form, "other=1").await.is_problem(400, "bad_form");
     assert_eq!(stand.events().len(), 4, "{:?}", stand.events());
+}
+
+#[tokio::test]
+async fn what_is_lost_is_gone_by_the_word_of_who_looked() {
+    let stand = looking().await;
+    let task = stand.opened().await;
+    let at = Timestamp::from_unix_s(1);
+    let lease = Lease {
+        id: "01ARZ3NDEKTSV4RRFFQ69G5FAV".parse().unwrap(),
+        task,
+        service: ServiceName("one<b>".into()),
+        provider: "oauth".into(),
+        scope: "read".into(),
+        state: LeaseState::Lost,
+        since: at,
+        minted: at,
+        until: None,
+        short_lived: true,
+        why: Some("no answer".into()),
+        task_ended: None,
+        seen: None,
+    };
+    *stand.node.leases.lock().unwrap() = vec![lease];
+    let page = html(&stand, &format!("/console/tasks/{task}")).await;
+    assert!(page.body.contains("It is gone") && page.body.contains("one&lt;b&gt;"), "{}", page.body);
+    let form = stand.host() + &stand.bearer() + "content-type: application/x-www-form-urlencoded\r\n";
+    let word = stand.with("POST /console/leases/01ARZ3NDEKTSV4RRFFQ69G5FAV/seen", &form, "").await;
+    assert_eq!(
+        (word.status, word.headers["location"].as_str()),
+        (303, format!("/console/tasks/{task}").as_str())
+    );
+    let page = html(&stand, &format!("/console/tasks/{task}")).await;
+    assert!(page.body.contains("gone, says ") && !page.body.contains("It is gone"), "{}", page.body);
+    stand.with("POST /console/leases/nonsense/seen", &form, "").await.is_problem(404, "lease_unknown");
 }
 
 #[tokio::test]
