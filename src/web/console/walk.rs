@@ -27,7 +27,7 @@ pub(super) fn timeline(facts: &CallFacts, told: &Told, now: Timestamp, trace_url
         .map(|(_, closing)| closing.decided_ns)
         .or_else(|| facts.refusal.as_ref().and_then(|refusal| refusal.after_ns));
     let mut steps = vec![
-        Step { name: "Intercepted", at: Some(0), body: intercepted(facts, now, trace_url), mark: "" },
+        Step { name: "Intercepted", at: None, body: intercepted(facts, now, trace_url), mark: "" },
         Step { name: "Recognised", at: None, body: recognised(&facts.operations), mark: "" },
         Step { name: "Attributed", at: None, body: attributed(facts), mark: "" },
         Step {
