@@ -87,6 +87,11 @@ impl Body {
         Self::wrap(Metered::new(self, watch))
     }
 
+    /// Whether trailers were read ahead: fields that follow the data.
+    pub fn has_trailers(&self) -> bool {
+        self.ahead.iter().any(Frame::is_trailers)
+    }
+
     /// Reads until `limit_bytes` bytes are there or the body ends, and keeps everything for delivery.
     ///
     /// The result holds all that was read, which may be more than the limit by what the last frame brought; `whole`

@@ -137,4 +137,12 @@ impl Card {
         card.body.text = None;
         card
     }
+
+    /// What is shown to whoever may look: not what differences are told by, from which short values could be guessed.
+    #[must_use]
+    pub fn for_show(&self) -> Self {
+        let mut card = self.clone();
+        card.body.outline = Vec::new();
+        card
+    }
 }

@@ -94,6 +94,9 @@ impl<'a> Quorum<'a> {
 pub struct Vote {
     /// Who.
     pub by: OperatorId,
+    /// Which person that is.
+    #[serde(default)]
+    pub person: Arc<str>,
     /// When.
     pub at: Timestamp,
     /// Whether it may go out.
@@ -230,12 +233,18 @@ pub struct Approval {
     hold: HoldId,
     by: Vec<OperatorId>,
     policies: Vec<PolicyId>,
+    rules: String,
 }
 
 impl Approval {
     /// Called in `judge/hold.rs` alone, where a hold is spent; the house test checks it.
-    pub(crate) fn assertion(hold: HoldId, by: Vec<OperatorId>, policies: Vec<PolicyId>) -> Self {
-        Self { hold, by, policies }
+    pub(crate) fn assertion(
+        hold: HoldId,
+        by: Vec<OperatorId>,
+        policies: Vec<PolicyId>,
+        rules: String,
+    ) -> Self {
+        Self { hold, by, policies, rules }
     }
 
     /// The hold that it was given for.
@@ -246,6 +255,11 @@ impl Approval {
     /// Who gave it.
     pub fn by(&self) -> &[OperatorId] {
         &self.by
+    }
+
+    /// The rules that people were asked under, `sha256:…`.
+    pub fn rules(&self) -> &str {
+        &self.rules
     }
 
     /// The policies that it lifts, and no others.

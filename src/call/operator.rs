@@ -31,6 +31,13 @@ impl fmt::Display for OperatorId {
     }
 }
 
+/// A person's name as it is compared: `user:Ada@example.org`, `oidc:ada@example.org` and `cert:ada@example.org` are one.
+pub fn person(name: &str) -> String {
+    let kinds = ["user:", "oidc:", "cert:"];
+    let bare = kinds.iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name);
+    bare.to_lowercase()
+}
+
 /// What an operator may do. None implies another, but that whoever may do anything may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -85,12 +92,20 @@ pub struct Operator {
     pub roles: BTreeSet<Role>,
     /// What it is of.
     pub groups: Membership,
+    /// Which person that is, where one is known by several kinds of evidence: they have one vote, and may not approve what is
+    /// done for themselves.
+    pub person: Option<Arc<str>>,
 }
 
 impl Operator {
     /// Whoever has the token of the state directory.
     pub fn local() -> Self {
-        Self { id: OperatorId::local(), roles: Role::ALL.into(), groups: Membership::All }
+        Self { id: OperatorId::local(), roles: Role::ALL.into(), groups: Membership::All, person: None }
+    }
+
+    /// The person, as it is compared: in small letters, without the kind of evidence.
+    pub fn person(&self) -> String {
+        person(self.person.as_deref().unwrap_or(&self.id.0))
     }
 
     /// Whether it may do what asks for a role.

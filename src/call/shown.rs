@@ -21,10 +21,10 @@ use raw::Raw;
 
 pub use raw::essence;
 
-/// How much of a body is shown, characters.
-pub const SHOWN_CHARS: usize = 20_000;
+/// How much of a body is shown, characters: all of those that can be held, laid out.
+pub const SHOWN_CHARS: usize = 400_000;
 /// How much of one value is shown, characters.
-const VALUE_CHARS: usize = 4_000;
+const VALUE_CHARS: usize = 300_000;
 /// How deep values may lie in one another and still be laid out.
 const DEPTH: usize = 40;
 /// How many values are told apart when bodies are compared.
@@ -38,10 +38,11 @@ pub fn body(media: &str, bytes: u64, text: Option<&str>) -> ShownBody {
     let mut shown = ShownBody { media, bytes, ..ShownBody::default() };
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return shown };
     let mut page = Page::default();
-    if let Some(value) = Raw::read(text).filter(Raw::has_parts) {
-        page.value(&value, "", 0);
-    } else if shown.media.starts_with("application/x-www-form-urlencoded") {
+    // A form first: what is said to be one is read as one, whatever else it looks like.
+    if shown.media.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
         page.form(text);
+    } else if let Some(value) = Raw::read(text).filter(Raw::has_parts) {
+        page.value(&value, "", 0);
     } else {
         page.block(&veil(text, ""), 0);
         page.leaf("", text);
@@ -111,6 +112,9 @@ impl Page {
         match value {
             Raw::Object(fields) if depth < DEPTH => {
                 for (name, value) in fields {
+                    if self.is_full() {
+                        return;
+                    }
                     let here = format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
                     let _ = write!(self.text, "{indent}{}:", inert::text(&veil(name, ""), 200));
                     self.field(value.get(), name, &here, depth);
@@ -118,6 +122,9 @@ impl Page {
             }
             Raw::List(items) if depth < DEPTH => {
                 for (n, item) in items.iter().enumerate() {
+                    if self.is_full() {
+                        return;
+                    }
                     let here = format!("{place}/{n}");
                     let _ = write!(self.text, "{indent}-");
                     self.field(item.get(), "", &here, depth);
@@ -137,9 +144,11 @@ impl Page {
 
     fn field(&mut self, raw: &str, name: &str, place: &str, depth: usize) {
         match Raw::read(raw) {
-            Some(Raw::Text(text)) if names_secret(name) => {
-                let _ = writeln!(self.text, " {}", masked(&text));
-                self.leaf(place, &text);
+            Some(value) if names_secret(name) => {
+                let text = if let Raw::Text(text) = &value { text } else { raw };
+                let _ = writeln!(self.text, " {}", masked(text));
+                // Told apart by its length alone: a digest of something short could be guessed from.
+                self.leaf(place, &masked(text));
             }
             Some(part) if part.has_parts() => {
                 self.text.push('\n');
@@ -186,10 +195,11 @@ impl Page {
                 return;
             }
             let _ = write!(self.text, "{}:", inert::text(&veil(&name, ""), 200));
-            self.leaf(&format!("/{name}"), &value);
             if names_secret(&name) {
                 let _ = writeln!(self.text, " {}", masked(&value));
+                self.leaf(&format!("/{name}"), &masked(&value));
             } else {
+                self.leaf(&format!("/{name}"), &value);
                 self.string(&value, 1);
             }
         }

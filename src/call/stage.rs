@@ -232,9 +232,11 @@ impl Call<Attributed> {
 }
 
 impl Call<Held> {
-    /// To be ruled on again, as it was.
+    /// To be ruled on again, as it was before anybody approved anything.
     pub fn reconsider(self) -> Call<Attributed> {
-        Call { head: self.head, stage: self.stage.before }
+        let mut call = Call { head: self.head, stage: self.stage.before };
+        call.stage.approval = None;
+        call
     }
 
     /// To be ruled on again, with the approval of people.

@@ -203,6 +203,21 @@ impl Catalog {
         Operations::batch(first, found.collect())
     }
 
+    /// Whether the server at this place is known to speak JSON-RPC: the catalog says so, or it listed tools (MCP). What a request
+    /// looks like says nothing of who reads it.
+    pub fn speaks_rpc(&self, head: &Head) -> bool {
+        let host = host_text(&head.origin.host);
+        let path = request::segments(head.target.path());
+        let asked =
+            Asked { verb: head.method.as_str(), query: Query(head.target.query()), headers: &head.headers };
+        let place = self.place(&host, &path, &asked);
+        let is_rpc = |service: &&Service| {
+            matches!(service.about.protocol, manifest::Protocol::Mcp | manifest::Protocol::A2a)
+        };
+        let server = tools::Server { host: &host, path: head.target.path(), session: "" };
+        place.services.iter().any(is_rpc) || self.tools.listed_by(&server)
+    }
+
     /// Whether the answer to this request is one for [`Catalog::remember_tools`].
     pub fn lists_tools(&self, head: &Head, peek: &Peek) -> bool {
         let asks = |object: &json::Json| object.texts("method").any(|method| method == "tools/list");

@@ -91,6 +91,11 @@ impl Server<'_> {
 }
 
 impl Tools {
+    /// Whether the server listed any, so that it speaks MCP.
+    pub(super) fn listed_by(&self, server: &Server<'_>) -> bool {
+        self.servers.contains_key(&server.key())
+    }
+
     pub(super) fn said_of(&self, server: &Server<'_>, tool: &str) -> Said {
         if self.servers.get(&server.key()).is_some_and(|tools| tools.get(tool).is_some_and(|had| had.drifted))
         {

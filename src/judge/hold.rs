@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use ballot::{Ballot, NoVote};
 pub use book::{HoldBook, HoldBookError, HoldRow};
-pub use digest::{digest, is_bound};
+pub use digest::{Read, digest, is_bound};
 
 use crate::call::operator::OperatorId;
 use crate::call::{
@@ -162,7 +162,8 @@ impl Holds {
     /// Takes in what is kept from now on. Says which hold is not remembered any more.
     pub fn put(&mut self, hold: Hold) -> Option<HoldId> {
         let (id, digest) = (hold.id, hold.digest);
-        if !self.all.contains_key(&id) {
+        let is_new = !self.all.contains_key(&id);
+        if is_new {
             let asked = self.asked.entry(hold.agent.clone()).or_default();
             asked.push_back(hold.asked);
             while asked.len() > self.settings.asks_per_minute.max(1) {
@@ -170,8 +171,10 @@ impl Holds {
             }
         }
         self.all.insert(id, Arc::new(hold));
-        let latest = self.latest.entry(digest).or_insert(id);
-        *latest = id.max(*latest);
+        if is_new {
+            // The one that was made last, whatever the clock says.
+            self.latest.insert(digest, id);
+        }
         if self.all.len() <= REMEMBERED {
             return None;
         }
@@ -268,10 +271,10 @@ impl Holds {
 /// The proof that a hold was approved: of one that [`Holds::ask`] said is spent, once that is kept.
 pub fn approval(spent: &Hold) -> Option<Approval> {
     let HoldState::Spent { .. } = spent.state else { return None };
-    Some(Approval::assertion(spent.id, spent.approvers(), spent.policies.clone()))
+    Some(Approval::assertion(spent.id, spent.approvers(), spent.policies.clone(), spent.rules.clone()))
 }
 
 /// The same of a call of the past, as the journal tells it: for judging it again.
 pub fn recalled(hold: HoldId, by: Vec<OperatorId>, policies: Vec<PolicyId>) -> Approval {
-    Approval::assertion(hold, by, policies)
+    Approval::assertion(hold, by, policies, String::new())
 }

@@ -3,7 +3,7 @@
 use http::HeaderName;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 
-use crate::call::card::{Deed, Touched};
+use crate::call::card::{Deed, ShownBody, Touched};
 use crate::call::veil::veil;
 use crate::call::{Attributed, Card, Decision, Head, Operation, Peek, Recognition, Ruling, inert, shown};
 use crate::catalog::Catalog;
@@ -14,10 +14,10 @@ use crate::judge::hold::is_bound;
 const DEEDS: usize = 50;
 /// How many operations that the task did before are told.
 const TOUCHED: usize = 12;
-/// How much of a header field is shown, characters.
-const FIELD_CHARS: usize = 300;
-/// How much of a target is shown, characters.
-const TARGET_CHARS: usize = 1_000;
+/// How much of a header field is shown, characters; what is longer is warned of.
+const FIELD_CHARS: usize = 4_000;
+/// How much of a target is shown, characters: more than one may have.
+const TARGET_CHARS: usize = 100_000;
 
 pub(super) fn of(
     catalog: &Catalog,
@@ -30,20 +30,24 @@ pub(super) fn of(
     let task = &stage.task;
     let media = head.headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
     let text = catalog.readable(head, &Peek { bytes: body.clone(), whole: true });
+    let mut operations: Vec<_> = stage.operations.iter().collect();
+    // What is most to be thought about stands first, wherever the agent put it.
+    operations.sort_by_key(|operation| std::cmp::Reverse(operation.class));
+    let body = shown::body(media, body.len() as u64, text.as_deref());
     let chain = task.terms.actors.iter().rev().chain(std::iter::once(&stage.principal.agent));
     Card {
-        does: stage.operations.iter().take(DEEDS).map(|operation| deed(catalog, operation)).collect(),
+        does: operations.into_iter().take(DEEDS).map(|operation| deed(catalog, operation)).collect(),
         method: inert::text(head.method.as_str(), 32).into_owned(),
         url: url(head, stage),
         headers: headers(head),
-        body: shown::body(media, body.len() as u64, text.as_deref()),
+        warnings: warnings(head, stage, &body, text.is_some()),
+        body,
         reasons: ruling.reasons().to_vec(),
         intent: task.intent.as_str().to_owned(),
         on_behalf_of: task.terms.on_behalf_of.as_ref().map_or("", |subject| subject.as_str()).to_owned(),
         chain: chain.map(|agent| agent.as_str().to_owned()).collect(),
         touched: touched(tasks, stage),
         difference: None,
-        warnings: warnings(stage, body, text.is_some()),
     }
 }
 
@@ -110,7 +114,7 @@ fn touched(tasks: &Tasks, stage: &Attributed) -> Vec<Touched> {
 }
 
 /// What whoever decides has to know beside the sentences.
-fn warnings(stage: &Attributed, body: &[u8], readable: bool) -> Vec<String> {
+fn warnings(head: &Head, stage: &Attributed, body: &ShownBody, readable: bool) -> Vec<String> {
     let mut all = Vec::new();
     let operations = || stage.operations.iter();
     if operations().any(|operation| operation.how != Recognition::Exact) {
@@ -126,8 +130,14 @@ fn warnings(stage: &Attributed, body: &[u8], readable: bool) -> Vec<String> {
     if more > 0 {
         all.push(format!("{more} more operations of this call are not listed."));
     }
-    if !body.is_empty() && !readable {
+    if body.bytes > 0 && !readable {
         all.push("The body is no text that can be shown.".to_owned());
+    }
+    if body.cut {
+        all.push("Not all of the body is shown.".to_owned());
+    }
+    if head.headers.iter().any(|(name, value)| is_bound(name) && value.len() > FIELD_CHARS) {
+        all.push("Not all of a header field is shown.".to_owned());
     }
     all
 }

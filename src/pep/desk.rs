@@ -3,7 +3,7 @@
 //! its call goes out, so that nothing that happens in between lets the call out twice.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,6 +22,9 @@ use crate::record::{Event, Journal, JournalError};
 
 /// How many orders wait for the clerk; further ones wait to be taken.
 const ORDERS: usize = 1_024;
+/// How many connections wait at one time, and how many of those for one hold: each keeps its body.
+const SEATS: usize = 4_096;
+const SEATS_OF_ONE: usize = 16;
 /// How often holds are looked through for what time makes of them.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// How long what became of holds can be looked up.
@@ -36,6 +39,33 @@ pub struct Desk {
     rung: watch::Receiver<u64>,
     closing: watch::Sender<bool>,
     ends: Arc<Ends>,
+    seats: Arc<Mutex<Seats>>,
+}
+
+/// Connections that wait, by hold.
+#[derive(Debug, Default)]
+struct Seats {
+    taken: HashMap<HoldId, usize>,
+    all: usize,
+}
+
+/// One connection that waits; free again when it is dropped.
+pub(super) struct Seat {
+    seats: Arc<Mutex<Seats>>,
+    hold: HoldId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.all -= 1;
+        if let Some(taken) = seats.taken.get_mut(&self.hold) {
+            *taken -= 1;
+            if *taken == 0 {
+                seats.taken.remove(&self.hold);
+            }
+        }
+    }
 }
 
 /// How often holds came into each state, as [`HoldState::NAMES`] has them.
@@ -78,6 +108,9 @@ pub enum DeskError {
     /// The vote does not count.
     #[error(transparent)]
     Vote(#[from] NoVote),
+    /// It takes too long.
+    #[error("the journal or the store of holds takes too long; see to the disk under state.dir")]
+    Slow,
     /// It cannot be sealed.
     #[error("what people would be shown cannot be sealed")]
     Unsealed,
@@ -135,6 +168,7 @@ impl Desk {
                 orders,
                 rung,
                 closing: watch::Sender::new(false),
+                seats: Arc::default(),
                 ends,
             }),
             clerk.work(taken),
@@ -184,6 +218,18 @@ impl Desk {
     pub(super) async fn closed(&self) {
         let mut closing = self.closing.subscribe();
         let _gone_or_closed = closing.wait_for(|closing| *closing).await;
+    }
+
+    /// A place to wait for a hold, if there is one left.
+    pub(super) fn sit(&self, hold: HoldId) -> Option<Seat> {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = seats.taken.get(&hold).copied().unwrap_or_default();
+        if seats.all >= SEATS || taken >= SEATS_OF_ONE {
+            return None;
+        }
+        seats.all += 1;
+        seats.taken.insert(hold, taken + 1);
+        Some(Seat { seats: self.seats.clone(), hold })
     }
 
     /// Casts a vote; the hold as it is then.
@@ -256,7 +302,10 @@ impl Clerk {
 
     async fn take(&self, order: Order) {
         match order {
+            Order::Ask { tell, .. } if tell.is_closed() => {}
             Order::Ask { asked, card, tell } => drop(tell.send(self.ask(&asked, *card).await)),
+            // Whoever is not told any more was told that it failed.
+            Order::Vote { tell, .. } if tell.is_closed() => {}
             Order::Vote { ballot, voter, tell } => drop(tell.send(self.vote(&ballot, &voter).await)),
         }
     }
@@ -344,6 +393,7 @@ impl Clerk {
 
     fn put(&self, hold: Hold, card: Option<Arc<Card>>) -> Arc<Hold> {
         let id = hold.id;
+        let waits_still = hold.state == HoldState::Waiting;
         let kept = Arc::new(hold.clone());
         {
             let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
@@ -353,6 +403,9 @@ impl Clerk {
             if let Some(card) = card {
                 seen.cards.insert(id, card);
             }
+        }
+        if waits_still {
+            return kept;
         }
         self.bell.send_modify(|count| *count = count.wrapping_add(1));
         kept

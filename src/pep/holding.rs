@@ -15,14 +15,16 @@ use super::{Law, Leash, Pep, card};
 use crate::accept::Agent;
 use crate::body::Body;
 use crate::call::{
-    Attributed, Call, Class, Decided, Decision, Held, HoldId, HoldState, OperationId, OperatorId, Opinion,
-    Peek, Refusal, Ruled,
+    Approval, Attributed, Call, Class, Decided, Decision, Held, HoldId, HoldState, OperationId, OperatorId,
+    Opinion, Peek, Refusal, Ruled,
 };
 use crate::intent::{Place, TaskEnd};
-use crate::judge::hold::{Asked, digest};
+use crate::judge::hold::{Asked, Read, digest};
 
-/// The longest body that can be held, bytes: people see it whole, and memory is bounded. As much as the catalog reads.
-const HELD_BYTES: usize = 1 << 20;
+/// The longest body that can be held, bytes: people see it whole, and memory is bounded.
+const HELD_BYTES: usize = 256 << 10;
+/// How long the desk may take to say whether people are asked, however little patience there is.
+const ASK_TIME: Duration = Duration::from_secs(10);
 /// How long a body may take to be there as a whole.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -68,10 +70,12 @@ impl Bench<'_> {
     async fn whole(&mut self) -> Result<Bytes, &'static str> {
         const LONG: &str = "its body is longer than what a person can be shown";
         match &mut self.sent {
-            Sent::Message(message) if message.whole => Ok(message.bytes.clone()),
+            Sent::Message(message) if message.whole && message.bytes.len() <= HELD_BYTES => {
+                Ok(message.bytes.clone())
+            }
             Sent::Message(_) => Err(LONG),
-            Sent::Request(_, peek) if peek.whole => Ok(peek.bytes.clone()),
             Sent::Request(body, peek) => match timeout(BODY_TIME, body.peek(HELD_BYTES)).await {
+                Ok(Ok(_)) if body.has_trailers() => Err("fields follow its body (trailers)"),
                 Ok(Ok(seen)) if seen.whole && seen.bytes.len() <= HELD_BYTES => {
                     **peek = seen;
                     Ok(peek.bytes.clone())
@@ -80,6 +84,17 @@ impl Bench<'_> {
                 Ok(Err(_)) => Err("its body broke off"),
                 Err(_) => Err("its body did not come to an end"),
             },
+        }
+    }
+
+    /// Whether what waits looks like JSON-RPC, whose answers may come as events.
+    fn is_rpc(&self) -> bool {
+        match &self.sent {
+            Sent::Message(_) => false,
+            Sent::Request(_, peek) => {
+                let bytes = peek.bytes.trim_ascii_start();
+                bytes.starts_with(b"{") && bytes.windows(9).any(|part| part == b"\"jsonrpc\"")
+            }
         }
     }
 
@@ -111,8 +126,18 @@ impl Pep {
                 return Err(self.turn_down(&held, opinion.as_ref(), place, refusal).await);
             }
         };
+        let is_rpc = law.catalog.speaks_rpc(held.head());
         loop {
-            let next = match self.ask_people(&held, law, &body).await {
+            let said = tokio::select! {
+                biased;
+                why = Leash::cut(ended) => {
+                    let refusal = Refusal::TaskEnded { why: why.to_owned() };
+                    return Err(self.turn_down(&held, opinion.as_ref(), place, refusal).await);
+                }
+                said = timeout(ASK_TIME, self.ask_people(&held, law, &body, is_rpc)) => said,
+            };
+            let next = match said.unwrap_or(Err(DeskError::Slow)) {
+                Ok(Said::Approved(approval)) if !self.is_under_the_same_rules(&approval) => held.reconsider(),
                 Ok(Said::Approved(approval)) => {
                     tracing::info!(call.id = %held.head().id, hold.id = %approval.hold(), "approved: a held call goes on");
                     held.release(approval)
@@ -139,9 +164,16 @@ impl Pep {
         }
     }
 
-    async fn ask_people(&self, call: &Call<Held>, law: &Law, body: &Bytes) -> Result<Said, DeskError> {
+    async fn ask_people(
+        &self,
+        call: &Call<Held>,
+        law: &Law,
+        body: &Bytes,
+        is_rpc: bool,
+    ) -> Result<Said, DeskError> {
         let (head, stage) = (call.head(), call.stage());
-        let digest = digest(head, stage, body, stage.ruling.rules());
+        let read = if is_rpc { Read::Rpc(body) } else { Read::Bytes(body) };
+        let digest = digest(head, stage, read, stage.ruling.rules());
         let fresh = (HoldId::fresh(&*self.clock, &*self.entropy), self.clock.now());
         let asked = Asked::of(head, stage, &stage.ruling, digest, fresh, self.desk.settings());
         let card = card::of(&law.catalog, &self.tasks, head, stage, &stage.ruling, body);
@@ -157,7 +189,13 @@ impl Pep {
         ended: &mut watch::Receiver<Option<TaskEnd>>,
         bench: &mut Bench<'_>,
     ) -> Result<(), Refusal> {
-        let _held_up = HeldUp::of(bench.agent.as_deref());
+        // Of calls that are alike, and of all together, no more wait than memory bears; the others come again.
+        let Some(_seat) = self.desk.sit(id) else {
+            let (class, operation) = strongest(call);
+            let ruling = Box::new(call.stage().ruling.clone());
+            return Err(Refusal::Held { class, operation, hold: id, ruling });
+        };
+        let _held_up = bench.is_rpc().then(|| HeldUp::of(bench.agent.as_deref()));
         let waits_no_longer = async {
             tokio::select! {
                 // People are asked all the same: it may come again.
@@ -181,6 +219,11 @@ impl Pep {
                 Err(Refusal::Held { class, operation, hold: id, ruling: Box::new(call.stage().ruling.clone()) })
             }
         }
+    }
+
+    /// Other rules may have come since the approval was looked at: it answers those that asked.
+    fn is_under_the_same_rules(&self, approval: &Approval) -> bool {
+        self.law.borrow().rules.digest().to_string() == approval.rules()
     }
 
     fn again(&self, call: Call<Attributed>) -> Ruled {

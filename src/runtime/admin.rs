@@ -80,9 +80,11 @@ impl web::Node for Administered {
         async move {
             self.pep.desk.vote(ballot, voter).await.map_err(|error| match error {
                 DeskError::Vote(why) => NotVoted::Refused(why),
-                DeskError::Book(_) | DeskError::Closed | DeskError::Journal(_) | DeskError::Unsealed => {
-                    NotVoted::Unavailable(error.to_string())
-                }
+                DeskError::Book(_)
+                | DeskError::Closed
+                | DeskError::Journal(_)
+                | DeskError::Slow
+                | DeskError::Unsealed => NotVoted::Unavailable(error.to_string()),
             })
         }
         .boxed()

@@ -119,7 +119,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let (hold, card) = find(&shared, &id)?;
-    Ok(Json(body_of(&hold, &card, Whole::Yes)).into_response())
+    Ok(Json(body_of(&hold, &card.for_show(), Whole::Yes)).into_response())
 }
 
 /// One hold, with what people are shown of it.

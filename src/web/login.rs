@@ -196,7 +196,7 @@ pub(super) async fn session(
     Extension(operator): Extension<Operator>,
     csrf: Option<Extension<Csrf>>,
 ) -> Response {
-    let Operator { id, roles, groups } = &operator;
+    let Operator { id, roles, groups, .. } = &operator;
     let groups = match groups {
         Membership::All => GroupsBody::All("all"),
         Membership::Of(groups) => GroupsBody::Of(groups.iter().map(|group| &**group).collect()),

@@ -35,6 +35,8 @@ pub struct Rights {
     pub roles: BTreeSet<Role>,
     /// What it is of, which `@hold` names.
     pub groups: BTreeSet<Arc<str>>,
+    /// Which person it is, if the name does not say it.
+    pub person: Option<Arc<str>>,
 }
 
 /// How the claims of an identity provider are read.
@@ -111,11 +113,11 @@ impl Operators {
             .name(shown)
             .map_err(|error| unauthorized(&format!("the client certificate does not hold: {error}")))?;
         let id = OperatorId(id.into());
-        let Rights { roles, groups } = self.named.get(&id).cloned().ok_or_else(|| {
+        let Rights { roles, groups, person } = self.named.get(&id).cloned().ok_or_else(|| {
             let detail = format!("`{id}` is no operator; name it in [[operators]] with its roles");
             Problem::new(StatusCode::FORBIDDEN, "no_operator", detail)
         })?;
-        Ok(Operator { id, roles, groups: Membership::Of(groups) })
+        Ok(Operator { id, roles, groups: Membership::Of(groups), person })
     }
 
     /// Whom the claims of an identity provider name.
@@ -152,13 +154,13 @@ impl Operators {
                 "`{id}` has no role here; give it one in [[operators]], or its group in admin.oidc.roles"
             )));
         }
-        Ok(Operator { id, roles: rights.roles, groups: Membership::Of(rights.groups) })
+        Ok(Operator { id, roles: rights.roles, groups: Membership::Of(rights.groups), person: rights.person })
     }
 
     /// An operator that is known by name alone, because somebody else vouches for it.
     pub(super) fn named(&self, id: &OperatorId) -> Option<Operator> {
-        let Rights { roles, groups } = self.named.get(id)?.clone();
-        Some(Operator { id: id.clone(), roles, groups: Membership::Of(groups) })
+        let Rights { roles, groups, person } = self.named.get(id)?.clone();
+        Some(Operator { id: id.clone(), roles, groups: Membership::Of(groups), person })
     }
 
     /// What nobody else can make of a text: the secrets of an attempt to sign in, so that none has to be remembered.

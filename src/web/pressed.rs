@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::notify::{NotSlack, Pressed, Slack};
 use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, holds};
+use crate::call::HoldState;
 use crate::judge::hold::Ballot;
 
 /// `POST /v1/slack/interactions`. Slack wants an answer within three seconds, and shows nothing of it.
@@ -50,6 +51,13 @@ async fn vote(shared: &Arc<Shared>, slack: &Arc<Slack>, pressed: Pressed) {
     // The vote is written; what Slack shows of it may take its time.
     tokio::spawn(async move {
         let shown = match told {
+            Ok(hold) if hold.state == HoldState::Waiting => {
+                let missing: Vec<_> =
+                    hold.missing().iter().map(|(group, votes)| format!("{votes} of {group}")).collect();
+                slack
+                    .whisper(&message, &format!("Your vote counts. Still wanted: {}", missing.join(", ")))
+                    .await
+            }
             Ok(hold) => slack.settle(&message, &hold, &summary.unwrap_or_default()).await,
             Err(why) => slack.whisper(&message, &why).await,
         };

@@ -118,6 +118,39 @@ async fn agent_of_first_task(house: &House) -> Agent {
     agent_of(house, &renewed, "h2").await
 }
 
+/// What looks like JSON-RPC at a server that is not known to speak it is bound byte by byte: there the id may be what it is about.
+#[tokio::test]
+async fn an_id_of_a_body_that_only_looks_like_json_rpc_is_approved_as_it_is() {
+    let house = House::start(HELD, AT_ONCE).await;
+    let mut agent = house.agent("api.github.com", "h2").await;
+    post(&mut agent, r#"{"jsonrpc":"2.0","method":"x","id":"harmless"}"#).await;
+    let hold = waiting(&house).await;
+    assert_eq!(vote(&house, &hold, "approve").await.0, StatusCode::OK);
+    let other = post(&mut agent, r#"{"jsonrpc":"2.0","method":"x","id":"prod-db"}"#).await;
+    assert_eq!(other.1, "held", "{}", other.2);
+    assert!(house.origin.seen().is_empty());
+}
+
+/// Alike calls that wait take a place each, and those that find none come again.
+#[tokio::test]
+async fn no_more_alike_calls_wait_than_memory_bears() {
+    let house = House::start(HELD, PATIENT).await;
+    let task = house.task().await;
+    let Agent::H2(sender) = agent_of(&house, &task, "h2").await else { panic!() };
+    let calls = (0..20).map(|_| {
+        let mut agent = Agent::H2(sender.clone());
+        async move { post(&mut agent, "{}").await.1 }
+    });
+    let refusing = async {
+        let hold = waiting(&house).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(vote(&house, &hold, "refuse").await.0, StatusCode::OK);
+    };
+    let (codes, ()) = tokio::join!(futures_util::future::join_all(calls), refusing);
+    let count = |wanted: &str| codes.iter().filter(|code| *code == wanted).count();
+    assert_eq!((count("approval_refused"), count("held")), (16, 4), "{codes:?}");
+}
+
 #[tokio::test]
 async fn a_no_is_told_to_whoever_waits_and_stands() {
     let house = House::start(HELD, PATIENT).await;
@@ -307,6 +340,9 @@ async fn a_thousand_calls_wait_at_once() {
             took.push(began.elapsed());
         }
         took.sort();
+        while house.origin.seen().len() < VOTES {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         let path = format!("/v1/tasks/{}/end", task["id"].as_str().unwrap());
         assert_eq!(house.admin(Method::POST, &path, json!({})).await.0, StatusCode::OK);
         println!(

@@ -93,7 +93,7 @@ impl Refusal {
                 "Nothing was sent yet, and people are asked. Do what can be done without it; later send the very same call again: it goes out once it is approved. `remit holds` shows it."
             }
             Self::HoldImpossible { .. } => {
-                "Nothing was sent. Send it in a form that a person can look at whole: no streams, bodies of at most 1 MiB."
+                "Nothing was sent. Send it in a form that a person can look at whole: no streams, bodies of at most 256 KiB, without trailers."
             }
             Self::HoldsUnavailable { .. } => {
                 "Nothing was sent; send the call again in a few seconds. The operator sees to the disk under state.dir."

@@ -58,32 +58,39 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// What of a body stays the same when the same call is made again: of JSON-RPC, all but the ids by which answers find their
-/// requests (JSON-RPC 2.0 §4; MCP's `progressToken`; A2A's `messageId`); of anything else, every byte.
-pub fn essence(body: &[u8]) -> Vec<u8> {
-    let rpc = std::str::from_utf8(body).ok().and_then(|text| {
-        let mut out = Vec::with_capacity(body.len() + 64);
-        match Raw::read(text)? {
-            Raw::List(items) => {
-                for item in items {
-                    request(&mut out, item.get())?;
-                }
+/// What of a JSON-RPC body stays the same when the same call is made again: all but the ids by which answers find their requests
+/// (JSON-RPC 2.0 §4; MCP's `progressToken`; A2A's `messageId`). None: it is no such request, and every byte counts.
+pub fn essence(body: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut out = Vec::with_capacity(body.len() + 64);
+    match Raw::read(text)? {
+        Raw::List(items) => {
+            items.first()?;
+            for item in items {
+                request(&mut out, item.get())?;
             }
-            _ => request(&mut out, text)?,
         }
-        Some(out)
-    });
-    rpc.unwrap_or_else(|| body.to_vec())
+        _ => request(&mut out, text)?,
+    }
+    Some(out)
 }
 
 /// Paths that differ from one sending to the next.
-const PASSING: [&[&str]; 3] =
+const PASSING: [&[&str]; 2] = [&["id"], &["params", "_meta", "progressToken"]];
+/// And of a message that is sent to an agent (A2A).
+const PASSING_OF_MESSAGES: [&[&str]; 3] =
     [&["id"], &["params", "_meta", "progressToken"], &["params", "message", "messageId"]];
+/// The methods that send one.
+const MESSAGES: [&str; 4] = ["message/send", "message/stream", "SendMessage", "SendStreamingMessage"];
 
+/// One request; an answer has no method, and its id is what it is about.
 fn request(out: &mut Vec<u8>, text: &str) -> Option<()> {
     let Raw::Object(fields) = Raw::read(text)? else { return None };
     fields.iter().any(|(name, _)| name == "jsonrpc").then_some(())?;
-    write(out, fields, &PASSING);
+    let (_, method) = fields.iter().find(|(name, _)| name == "method")?;
+    let Raw::Text(method) = Raw::read(method.get())? else { return None };
+    let passing: &[&[&str]] = if MESSAGES.contains(&&*method) { &PASSING_OF_MESSAGES } else { &PASSING };
+    write(out, fields, passing);
     Some(())
 }
 

@@ -46,15 +46,18 @@ fn packed_text_is_unpacked_and_packed_bytes_are_not() {
 fn forms_texts_and_bytes_are_told_apart() {
     let form = shown("application/x-www-form-urlencoded", "amount=500&memo=a%0Ab&client_secret=s");
     assert_eq!(form, "amount: \"500\"\nmemo:\n  │ a\n  │ b\nclient_secret: (masked, 1 characters)");
+    let hidden = shown("application/x-www-form-urlencoded", r#"{"token":"&title=pwn&x="}"#);
+    assert!(hidden.contains("title: \"pwn\""), "what is a form to its server is one here: {hidden}");
+    assert_eq!(shown("application/json", r#"{"password":1234}"#), "password: (masked, 4 characters)");
     assert_eq!(shown("text/plain", "a\u{202e}b"), "│ a\\u{202e}b");
     assert_eq!(body("image/png", 9, None).text, None);
 }
 
 #[test]
 fn long_bodies_are_cut_and_say_so() {
-    let long = format!(r#"{{"a":"{}"}}"#, "x ".repeat(50_000));
+    let long = format!(r#"{{"a":"{}"}}"#, "x ".repeat(500_000));
     let cut = body("application/json", long.len() as u64, Some(&long));
-    assert!(cut.cut && cut.text.unwrap().chars().count() < 5_000);
+    assert!(cut.cut && cut.text.unwrap().chars().count() < 310_000);
     assert!(!body("application/json", 9, Some(r#"{"a":"x"}"#)).cut);
     let deep = "[".repeat(3_000) + &"]".repeat(3_000);
     assert!(body("application/json", 6_000, Some(&deep)).text.is_some());
@@ -77,8 +80,14 @@ fn of_json_rpc_the_ids_pass_and_everything_else_counts() {
 
 #[test]
 fn of_anything_else_every_byte_counts() {
-    for body in [&b"{\"id\":1}"[..], b"{\"id\": 1}", b"id=1", b"\xff\x00", b"[1]", b""] {
-        assert_eq!(essence(body), body);
+    for body in [&b"{\"id\":1}"[..], b"id=1", b"\xff\x00", b"[1]", b"[]", b""] {
+        assert_eq!(essence(body), None);
     }
-    assert_ne!(essence(br#"{"a":1.0}"#), essence(br#"{"a":1.00}"#));
+    let answer = br#"{"jsonrpc":"2.0","id":7,"result":{"action":"accept"}}"#;
+    assert_eq!(essence(answer), None, "the id of an answer is what it is about");
+    let sends = |method: &str, id: u8| {
+        essence(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{"message":{{"messageId":"{id}"}}}}}}"#).as_bytes())
+    };
+    assert_eq!(sends("message/send", 1), sends("message/send", 2));
+    assert_ne!(sends("tools/call", 1), sends("tools/call", 2));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Holds, Settings};
-use crate::call::operator::{Operator, Role};
+use crate::call::operator::{Operator, Role, person};
 use crate::call::{Attributed, CallDigest, Hold, HoldId, HoldState, Timestamp, Vote};
 
 /// A vote, as it is cast.
@@ -92,10 +92,10 @@ impl Holds {
         if hold.rules != rules {
             return Err(NoVote::OtherRules(id));
         }
-        if hold.barred.iter().any(|name| is(voter, name)) {
+        if hold.barred.iter().any(|name| person(name) == voter.person()) {
             return Err(NoVote::Barred(who()));
         }
-        if hold.votes.iter().any(|vote| vote.by == voter.id) {
+        if hold.votes.iter().any(|vote| vote.by == voter.id || *vote.person == *voter.person()) {
             return Err(NoVote::Twice { hold: id, voter: who() });
         }
         let groups: Vec<_> = hold.wants.keys().filter(|group| voter.groups.has(group)).cloned().collect();
@@ -105,7 +105,14 @@ impl Holds {
         }
         let Ballot { approves, note, .. } = ballot.clone();
         let mut after = (**hold).clone();
-        after.votes.push(Vote { by: voter.id.clone(), at: now, approves, groups, note });
+        after.votes.push(Vote {
+            by: voter.id.clone(),
+            person: voter.person().into(),
+            at: now,
+            approves,
+            groups,
+            note,
+        });
         if !approves {
             (after.state, after.since) = (HoldState::Refused, now);
         } else if after.missing().is_empty() {
@@ -114,11 +121,6 @@ impl Holds {
         }
         Ok(after)
     }
-}
-
-/// Whether an operator is who a name means. Letter case does not part two people.
-fn is(voter: &Operator, name: &str) -> bool {
-    name.eq_ignore_ascii_case(&voter.id.0) || name.eq_ignore_ascii_case(voter.id.bare())
 }
 
 /// In whose name a call is made: they may not approve it.

@@ -12,12 +12,11 @@ use crate::call::{Attributed, CallDigest, Head, RulesDigest, shown};
 
 /// Fields that say nothing of what is asked for. Of the connection (RFC 9110 §7.6.1); of one attempt: its time, its number, its
 /// place in a trace, how its answer may be packed, and keys that keep a retry from happening twice.
-const PASSING: [&str; 38] = [
+const PASSING: [&str; 39] = [
     "accept-encoding",
     "amz-sdk-invocation-id",
     "amz-sdk-request",
     "b3",
-    "baggage",
     "cf-ray",
     "client-request-id",
     "connection",
@@ -33,6 +32,9 @@ const PASSING: [&str; 38] = [
     "remit-chain",
     "request-id",
     "retry-attempt",
+    "sec-websocket-extensions",
+    "sec-websocket-key",
+    "sec-websocket-version",
     "sentry-trace",
     "te",
     "traceparent",
@@ -40,7 +42,6 @@ const PASSING: [&str; 38] = [
     "trailer",
     "transfer-encoding",
     "user-agent",
-    "x-amz-content-sha256",
     "x-amz-date",
     "x-amz-security-token",
     "x-client-request-id",
@@ -53,7 +54,7 @@ const PASSING: [&str; 38] = [
     "x-amzn-trace-id",
 ];
 /// And all that begin so.
-const PASSING_PREFIXES: [&str; 4] = ["x-b3-", "x-datadog-", "x-stainless-", "sec-websocket-"];
+const PASSING_PREFIXES: [&str; 3] = ["x-b3-", "x-datadog-", "x-stainless-"];
 
 /// Whether a header field is part of what is approved.
 pub fn is_bound(name: &HeaderName) -> bool {
@@ -61,8 +62,17 @@ pub fn is_bound(name: &HeaderName) -> bool {
     !PASSING.contains(&name) && !PASSING_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// A body, and what its server is known to take it for.
+#[derive(Clone, Copy, Debug)]
+pub enum Read<'a> {
+    /// For what it is.
+    Bytes(&'a [u8]),
+    /// For JSON-RPC: the ids by which answers find their requests mean nothing else to it.
+    Rpc(&'a [u8]),
+}
+
 /// The digest of a call with this body, under these rules.
-pub fn digest(head: &Head, stage: &Attributed, body: &[u8], rules: RulesDigest) -> CallDigest {
+pub fn digest(head: &Head, stage: &Attributed, body: Read<'_>, rules: RulesDigest) -> CallDigest {
     let mut sum = Sha256::new();
     let mut put = |part: &[u8]| {
         // With its length, so that nothing can run into the next.
@@ -84,8 +94,13 @@ pub fn digest(head: &Head, stage: &Attributed, body: &[u8], rules: RulesDigest) 
         put(name.as_str().as_bytes());
         put(if *name == AUTHORIZATION { signer(value) } else { value.as_bytes() });
     }
-    put(b"");
-    put(&shown::essence(body));
+    match body {
+        Read::Bytes(bytes) => [b"bytes".as_slice(), bytes].into_iter().for_each(put),
+        Read::Rpc(bytes) => match shown::essence(bytes) {
+            Some(essence) => [b"rpc".as_slice(), &essence].into_iter().for_each(put),
+            None => [b"bytes".as_slice(), bytes].into_iter().for_each(put),
+        },
+    }
     CallDigest(sum.finalize().into())
 }
 

@@ -34,7 +34,7 @@ fn asked(n: usize, digest: u8, wants: &[(&str, u32)], now: Timestamp, settings: 
         rules: RULES.to_owned(),
         policies: vec![PolicyId("acts".into())],
         wants: wants.iter().map(|(group, votes)| (Arc::from(*group), *votes)).collect(),
-        barred: vec!["spiffe://example.org/agent/coder".into(), "alice@example.org".into()],
+        barred: vec!["spiffe://example.org/agent/coder".into(), "user:alice@example.org".into()],
         asked: now,
         until: now.plus(settings.asked_for),
         state: HoldState::Waiting,
@@ -49,6 +49,7 @@ fn operator(name: &str, groups: &[&str]) -> Operator {
         id: OperatorId(name.into()),
         roles: BTreeSet::from([Role::Approver]),
         groups: Membership::Of(groups.iter().map(|group| Arc::from(*group)).collect()),
+        person: None,
     }
 }
 
@@ -78,7 +79,10 @@ fn it_takes_every_group_and_as_many_different_people_of_it() {
     let after = vote(&mut holds, &hold, true, &alice).unwrap();
     assert_eq!(after.state, HoldState::Waiting);
     assert_eq!(after.missing().values().copied().collect::<Vec<_>>(), [1, 1]);
-    assert!(matches!(vote(&mut holds, &hold, true, &alice), Err(NoVote::Twice { .. })), "one vote each");
+    let again = operator("cert:A@example.org", &["security"]);
+    for same in [&alice, &again] {
+        assert!(matches!(vote(&mut holds, &hold, true, same), Err(NoVote::Twice { .. })), "one vote each");
+    }
     let both = operator("oidc:b@example.org", &["security", "finance"]);
     let after = vote(&mut holds, &hold, true, &both).unwrap();
     assert_eq!(after.state, HoldState::Approved { until: at(1).plus(Settings::default().good_for) });
@@ -112,6 +116,11 @@ fn who_may_not_vote() {
         matches!(no(&owner, &mut holds), NoVote::Barred(_)),
         "also by the name within the evidence, in any case"
     );
+    let mut slack = operator("slack:T1/U2", &["security"]);
+    slack.person = Some("alice@example.org".into());
+    for same in [operator("cert:alice@example.org", &["security"]), slack] {
+        assert!(matches!(no(&same, &mut holds), NoVote::Barred(_)), "{}", same.id);
+    }
     assert!(matches!(no(&operator("x", &["others"]), &mut holds), NoVote::Stranger { .. }));
     let mut viewer = operator("x", &["security"]);
     viewer.roles = [Role::Viewer, Role::Admin].into();

@@ -117,9 +117,10 @@ fn operator(mut section: Section<'_>, domain: &TrustDomain) -> Option<(OperatorI
     let id = section.take("id", |value| id(value.text()?, domain));
     let roles = section.take("roles", |value| value.each(role)).unwrap_or_default();
     let groups = section.take("groups", texts).unwrap_or_default();
+    let person = section.take("person", text).map(Arc::from);
     section.finish();
     let groups: BTreeSet<Arc<str>> = groups.into_iter().map(Arc::from).collect();
-    Some((id?, Rights { roles: roles.into_iter().collect(), groups }))
+    Some((id?, Rights { roles: roles.into_iter().collect(), groups, person }))
 }
 
 fn id(text: &str, domain: &TrustDomain) -> Result<OperatorId, String> {

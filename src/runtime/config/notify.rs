@@ -13,7 +13,7 @@ use crate::web::{Occasion, Security};
 /// One of `[[notify]]`.
 #[derive(Clone, Debug)]
 pub struct Notify {
-    /// Its name in files and logs; none: made of kind and place.
+    /// Its name in files and logs; none: made of kind and number, which change with the order of the entries.
     pub name: Option<String>,
     /// What is told.
     pub occasions: BTreeSet<Occasion>,

@@ -10,7 +10,7 @@ use crate::terminal::screen::Paint;
 use crate::terminal::task::text;
 
 /// How much of a line is shown, characters.
-const LINE_CHARS: usize = 2_000;
+const LINE_CHARS: usize = 400_000;
 
 /// The whole card.
 pub(in crate::terminal) fn shown(hold: &Value, paint: Paint) -> String {

@@ -72,7 +72,7 @@ impl Host {
         let state_dir = config.state_dir.clone();
         let colour = Paint::for_stderr().has_colour();
         let trace = scroll.map_or(TraceTo::Nothing, |to| TraceTo::Tree { to: Box::new(to), colour });
-        let node = Node::start(config, trace).await?;
+        let node = Box::pin(Node::start(config, trace)).await?;
         let admin = NodeArguments::default().in_state(&state_dir)?;
         Ok(Self { admin, state_dir, inside: Some(Inside { node, _claim: claim }) })
     }

@@ -94,6 +94,7 @@ fn only_who_may_has_a_button() {
         id: OperatorId("oidc:ada".into()),
         roles: [Role::Viewer].into(),
         groups: Membership::Of([].into()),
+        person: None,
     };
     let button = |operator| {
         Visitor::of(operator)

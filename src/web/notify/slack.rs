@@ -16,12 +16,14 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 use super::{Channel, Notice, Occasion, Untold};
-use crate::call::{CallDigest, Clock, Fetch, Hold, HoldId, OperatorId, Secret, Timestamp};
+use crate::call::{CallDigest, Card, Clock, Fetch, Hold, HoldId, OperatorId, Secret, Timestamp};
 
 /// How old a request of Slack's may be (Slack, "Verifying requests").
 const FRESH: Duration = Duration::from_secs(300);
-/// Characters of a body that are shown (a section of Slack's takes 3,000).
-const SHOWN_CHARS: usize = 1_500;
+/// Characters of a section (Slack takes 3,000).
+const SECTION_CHARS: usize = 2_900;
+/// Operations that are listed.
+const DEEDS: usize = 20;
 
 /// What the operator decided about Slack.
 #[derive(Clone, Debug)]
@@ -98,7 +100,9 @@ impl Slack {
         check(signing, headers, body, self.clock.now())?;
         let form = url::form_urlencoded::parse(body);
         let payload = form.into_iter().find(|(name, _)| name == "payload").map(|(_, value)| value);
-        payload.and_then(|payload| pressed(&payload)).ok_or(NotSlack::Unknown)
+        let pressed = payload.and_then(|payload| pressed(&payload)).ok_or(NotSlack::Unknown)?;
+        // Somebody else who posts as the same app must not put these buttons under words of their own.
+        if pressed.message.channel == self.settings.channel { Ok(pressed) } else { Err(NotSlack::Unknown) }
     }
 
     /// Puts what became of it in the place of the buttons.
@@ -151,39 +155,59 @@ impl Slack {
     fn message(&self, notice: &Notice) -> Value {
         let (hold, card) = (&notice.hold, &notice.card);
         let summary = escaped(&notice.summary());
-        let mut blocks = vec![section(&format!("*{summary}*"))];
+        let mut deeds: Vec<_> = card
+            .does
+            .iter()
+            .take(DEEDS)
+            .map(|deed| format!("• {} [{}]", escaped(&deed.sentence), deed.class))
+            .collect();
+        let mut whole = card.does.len() <= DEEDS;
+        if !whole {
+            deeds.push(format!("• and {} more", card.does.len() - DEEDS));
+        }
         let mut facts = vec![
             format!("*Agent* {}", escaped(&card.chain.join(" → "))),
             format!("*Intent* {}", escaped(&card.intent)),
             format!("*Until* {}", escaped(&hold.until.to_string())),
         ];
-        facts.extend(
-            card.reasons
-                .iter()
-                .filter_map(|reason| reason.reason.as_deref())
-                .map(|why| format!("*Why* {}", escaped(why))),
-        );
+        let reasons = card.reasons.iter().filter_map(|reason| reason.reason.as_deref());
+        facts.extend(reasons.map(|why| format!("*Why* {}", escaped(why))));
         facts.extend(card.warnings.iter().map(|warning| format!(":warning: {}", escaped(warning))));
-        blocks.push(section(&facts.join("\n")));
-        if let (Some(text), Occasion::HoldOpened) = (&card.body.text, notice.occasion) {
-            let shown: String = text.chars().take(SHOWN_CHARS).collect();
-            let more = if shown.len() < text.len() || card.body.cut { "\n… (not all of it)" } else { "" };
-            // A fence in the text must not end this one.
-            let shown = escaped(&shown).replace("```", "`\u{2009}`\u{2009}`");
-            blocks.push(section(&format!(
-                "{} {}\n```{shown}{more}```",
-                escaped(&card.method),
-                escaped(&card.url)
-            )));
+        let opened = notice.occasion == Occasion::HoldOpened;
+        let mut texts = vec![format!("*{summary}*"), deeds.join("\n"), facts.join("\n")];
+        if opened {
+            // In a fence of its own, which nothing in it can end.
+            let sent = escaped(&sent(card)).replace('`', "\u{2cb}");
+            whole &= sent.chars().count() <= SECTION_CHARS;
+            texts.push(format!("```{}```", sent.chars().take(SECTION_CHARS).collect::<String>()));
         }
+        whole &= texts.iter().all(|text| text.chars().count() <= SECTION_CHARS + 10) && !card.body.cut;
+        let mut blocks: Vec<_> = texts.iter().map(|text| section(text)).collect();
         if !notice.url.is_empty() {
             blocks.push(section(&format!("<{}|Open in the console>", escaped(&notice.url))));
         }
-        if notice.occasion == Occasion::HoldOpened && self.settings.signing.is_some() {
+        if opened && !whole {
+            let id = hold.id;
+            blocks.push(section(&format!(
+                "*Not all of it fits here*: decide in the console, or with `remit holds {id}` and `remit approve {id}`."
+            )));
+        } else if opened && self.settings.signing.is_some() {
             blocks.push(buttons(hold));
         }
         json!({ "channel": self.settings.channel, "text": summary, "blocks": blocks, "unfurl_links": false })
     }
+}
+
+/// What would be sent, as one text.
+fn sent(card: &Card) -> String {
+    let fields =
+        card.headers.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\n");
+    let body = match &card.body.text {
+        Some(text) => text.to_string(),
+        None if card.body.bytes > 0 => format!("({} bytes that are no text)", card.body.bytes),
+        None => String::new(),
+    };
+    format!("{} {}\n{fields}\n{body}", card.method, card.url)
 }
 
 impl Channel for Slack {
@@ -208,7 +232,8 @@ struct Said {
 }
 
 fn section(text: &str) -> Value {
-    let text: String = text.chars().take(2_900).collect();
+    // Within a fence that is cut nothing is shown whole: who builds it counts.
+    let text: String = text.chars().take(3_000).collect();
     json!({ "type": "section", "text": { "type": "mrkdwn", "text": text } })
 }
 

@@ -136,6 +136,9 @@ async fn what_is_not_taken_is_told_later() {
         let told = webhook(&Far::saying(answer), secret).unwrap().tell(&notice(Occasion::HoldOpened)).await;
         assert!(matches!(told, Err(Untold::Later(_))), "{answer:?}: {told:?}");
     }
+    let told =
+        webhook(&Far::saying(Ok((403, ""))), secret).unwrap().tell(&notice(Occasion::HoldOpened)).await;
+    assert!(matches!(told, Err(Untold::Never(_))), "others wait behind it: {told:?}");
     for bad in ["", "hunter2", "whsec_", "whsec_c2hvcnQ="] {
         assert!(webhook(&Far::saying(Ok((200, ""))), bad).is_err(), "{bad}");
     }
@@ -170,6 +173,20 @@ async fn a_message_in_slack_has_buttons_and_no_markup_of_the_agents() {
     let value = format!("01ARZ3NDEKTSV4RRFFQ69G5FAV {}", hold().digest);
     assert_eq!(actions["elements"][0]["value"], value);
     assert_eq!(actions["elements"][1]["action_id"], "remit_refuse");
+    let mut long = notice(Occasion::HoldOpened);
+    let card = Arc::make_mut(&mut long.card);
+    card.url = "&".repeat(2_000);
+    slack(&far).tell(&long).await.unwrap();
+    let told = String::from_utf8_lossy(far.asked().body()).into_owned();
+    assert!(
+        !told.contains("remit_approve") && told.contains("Not all of it fits"),
+        "nobody approves what they do not see: {told}"
+    );
+    let mut many = notice(Occasion::HoldOpened);
+    let card = Arc::make_mut(&mut many.card);
+    card.does = vec![card.does[0].clone(); 30];
+    slack(&far).tell(&many).await.unwrap();
+    assert!(!String::from_utf8_lossy(far.asked().body()).contains("remit_approve"));
     slack(&far).tell(&notice(Occasion::HoldSettled)).await.unwrap();
     assert!(
         !String::from_utf8_lossy(far.asked().body()).contains("remit_approve"),

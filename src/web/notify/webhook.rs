@@ -22,6 +22,9 @@ const PREFIX: &str = "whsec_";
 /// Standard Webhooks: 24 to 64 bytes.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
+/// Refusals of a client's request that may pass: Request Timeout, Too Early, Too Many Requests.
+const PASSING: [u16; 3] = [408, 425, 429];
+
 /// A webhook.
 pub struct Webhook {
     name: String,
@@ -86,7 +89,10 @@ impl Channel for Webhook {
             let answer = self.fetch.fetch(request).await.map_err(|error| Untold::Later(error.to_string()))?;
             match answer.status() {
                 status if status.is_success() => Ok(()),
-                // "Gone" asks for no more of it; the operator has to take the entry out.
+                // What is wrong with this one is wrong with it next time too, and others wait behind it.
+                status if status.is_client_error() && !PASSING.contains(&status.as_u16()) => {
+                    Err(Untold::Never(format!("the webhook answered {status}")))
+                }
                 status => Err(Untold::Later(format!("the webhook answered {status}"))),
             }
         }

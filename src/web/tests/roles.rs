@@ -42,7 +42,7 @@ impl Stand {
 
 fn with(roles: &[Role]) -> Operator {
     let id = OperatorId("oidc:ada@example.org".into());
-    Operator { id, roles: roles.iter().copied().collect(), groups: Membership::Of([].into()) }
+    Operator { id, roles: roles.iter().copied().collect(), groups: Membership::Of([].into()), person: None }
 }
 
 /// Status and the code of the problem, if it is one.

@@ -10,6 +10,7 @@ async def mcp() -> dict:
 
     said = []
     async with Client("https://mcp.up.test/mcp", mode="legacy") as client:
+        await client.list_tools()
         for _ in range(60):
             called = await client.call_tool("echo", {"message": "held"})
             said.append(called.content[0].text)
