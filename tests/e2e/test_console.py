@@ -382,6 +382,39 @@ def test_ten_thousand_events_a_minute_stay_smooth(console, watched, front):
     assert 0 < seen["swaps"] / seconds < 8 and seen["worst"] < 1_000 and slowest < 5
 
 
+@pytest.mark.heavy
+def test_a_thousand_holds_stay_smooth(console, own_remit, front):
+    """A thousand calls wait; the page of holds comes, one is approved, and the page without it comes again."""
+    count = 1000
+    limits = f"waiting_per_task = {count}\nwaiting_per_agent = {count}\nasks_per_minute = 100000\n"
+    node = own_remit(policies=HERE / "holding", extra=f"[holds]\npatience_s = 0\n{limits}")
+    task = node.task(AGENT, "many")
+    with client(node, task) as http:
+        for number in range(count):
+            assert http.post("https://up.test/echo", json={"number": number}).status_code == 425
+    look = console(node)
+
+    def took(what) -> float:
+        began = time.monotonic()
+        what()
+        return time.monotonic() - began
+
+    page = look.page
+    listed = took(lambda: look.go("/console/holds"))
+    hold = node.command("holds", "--json").json_text()["holds"][0]
+    shown = took(lambda: look.go(f"/console/holds/{hold['id']}"))
+
+    def approve():
+        page.get_by_role("button", name="Approve").click()
+        page.get_by_text("approved by").first.wait_for()
+
+    voted = took(approve)
+    again = took(lambda: look.go("/console/holds"))
+    print(f"{count} holds: the list in {listed * 1000:.0f} ms, a card in {shown * 1000:.0f} ms, a vote in {voted * 1000:.0f} ms, "
+          f"the list again in {again * 1000:.0f} ms")
+    assert max(listed, shown, voted, again) < 3
+
+
 def watched_client(node: Node) -> httpx.Client:
     token = (node.state / "admin.token").read_text().strip()
     return httpx.Client(base_url=node.admin, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False)

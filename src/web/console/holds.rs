@@ -29,8 +29,8 @@ use crate::judge::hold::Ballot;
 const SHOWN: usize = 200;
 /// Characters of a note.
 const NOTE: usize = 500;
-/// Characters of a body that are shown.
-const BODY: usize = 60_000;
+/// Characters of a body, and of a target, that are shown: more than a card has, so that nobody approves what they do not see.
+const BODY: usize = 500_000;
 
 /// The query of the list.
 #[derive(Debug, Default, Deserialize)]
@@ -174,7 +174,7 @@ fn what(card: &Card) -> Markup {
     html! {
         section aria-labelledby="does-title" {
             h2 #does-title { "What it would do" }
-            ul.operations { @for deed in &card.does { li { (parts::class(Some(deed.class))) " " (said(&deed.sentence, 300)) " " span.muted { code { (said(&deed.operation, 120)) } @if !deed.resource.is_empty() { ", " (said(&deed.resource, 200)) } } } } }
+            ul.operations { @for deed in &card.does { li { (parts::class(Some(deed.class))) " " (said(&deed.sentence, 2_000)) " " span.muted { code { (said(&deed.operation, 120)) } @if !deed.resource.is_empty() { ", " (said(&deed.resource, 200)) } } } } }
             @for reason in &card.reasons { p { (policy(&reason.policy.to_string())) @if let Some(why) = &reason.reason { ": " (said(why, 400)) } @if let Some(advice) = &reason.advice { " " em { (said(advice, 400)) } } } }
         }
     }
@@ -216,13 +216,14 @@ fn request(card: &Card) -> Markup {
     html! {
         section aria-labelledby="request-title" {
             h2 #request-title { "The request " small { "(the agent's own words; what looks like a secret is masked)" } }
-            p { code { (said(&card.method, 20)) " " (said(&card.url, 800)) } }
-            dl.facts { @for (name, value) in &card.headers { dt { (said(name, 80)) } dd { (said(value, 400)) } } }
+            p { code { (said(&card.method, 20)) " " (said(&card.url, BODY)) } }
+            dl.facts { @for (name, value) in &card.headers { dt { (said(name, 80)) } dd { (said(value, BODY)) } } }
             p.muted { (parts::bytes(*bytes)) " of " @if media.is_empty() { "no media type" } @else { (said(media, 100)) } }
             @match text {
-                Some(text) => pre.line.words tabindex="0" role="region" aria-label="The body of the request" { (inert::lines(text, BODY)) @if *cut { "\n…" } },
+                Some(text) => pre.line.words tabindex="0" role="region" aria-label="The body of the request" { (inert::lines(text, BODY)) },
                 None => @if *bytes > 0 { p.muted { "The body is no text, or is not kept any more." } },
             }
+            @if *cut { p.note { "Not all of the body is shown." } }
         }
     }
 }
