@@ -1,6 +1,6 @@
 //! Inclusion proofs from the leaf hashes beside the segments: quick enough to be asked for while somebody waits.
 //!
-//! [`verify`](super::verify) reads every line of the journal, as an auditor must. Here the leaf hashes are taken as they are
+//! [`super::verify`] reads every line of the journal, as an auditor must. Here the leaf hashes are taken as they are
 //! found, and what comes out is held against the signed checkpoint and the line itself: hashes that are not the signed ones
 //! give no proof at all.
 
