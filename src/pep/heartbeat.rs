@@ -33,7 +33,8 @@ const MESSAGE_BYTES: usize = 16 << 20;
 /// Pieces of the answer that wait for the caller.
 const PIECES: usize = 8;
 
-/// Whether the caller takes an event stream for an answer to a JSON-RPC request, and JSON as well: then it can be given either.
+/// Whether the caller takes an event stream for an answer to JSON. Whether that is JSON-RPC is known once it was read: nothing else is
+/// told that it waits (`holding::Bench::is_rpc`).
 pub(super) fn is_wanted(head: &Head) -> bool {
     let says = |name, wanted: &str| {
         let values = head.headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok());
