@@ -12,7 +12,7 @@ async def mcp() -> dict:
     async with Client("https://mcp.up.test/mcp", mode="legacy") as client:
         await client.list_tools()
         for _ in range(60):
-            called = await client.call_tool("echo", {"message": "held"})
+            called = await client.call_tool("toggle-simulated-logging", {})
             said.append(called.content[0].text)
             if not called.is_error:
                 break
