@@ -56,9 +56,9 @@ def need(program: str) -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Debian's Chromium. Without its own sandbox where the tests are root, which that refuses."""
+    """Debian's Chromium, for no longer than it is used: its driver keeps an event loop running in this thread. Without its own sandbox where the tests are root, which that refuses."""
     chromium = need("chromium")
     from playwright.sync_api import sync_playwright
 
