@@ -21,7 +21,7 @@ use crate::record::recent::{Extent, calls};
 use crate::record::search::search;
 use crate::record::{CallFacts, Filter, Follow, JournalError, What};
 use crate::telemetry::{Followers, Scrape};
-use crate::web::{self, Difference, Explained, Export, Health, Kind, Policies, Pulse};
+use crate::web::{self, Difference, Explained, Export, Health, Kind, NoticeMeters, Policies, Pulse};
 
 /// A replay that takes longer has judged as many calls as it could.
 const REPLAY: Duration = Duration::from_secs(20);
@@ -40,10 +40,12 @@ pub(super) fn look(
     pep: &Arc<Pep>,
     ca: &Arc<Ca>,
     (reload, late): (&Arc<Reload>, &Arc<OnceLock<Arc<Followers>>>),
+    notices: &Arc<NoticeMeters>,
 ) -> (Arc<Looking>, Arc<Pulse>, BoxFuture<'static, ()>, Scrape) {
     let journal = &pep.journal;
     let (end, followers) = (journal.follow(journal.began_at()), late.clone());
-    let measured = Measured { pep: pep.clone(), ca: ca.clone(), reload: reload.clone(), end, followers };
+    let (reload, notices) = (reload.clone(), notices.clone());
+    let measured = Measured { pep: pep.clone(), ca: ca.clone(), reload, end, followers, notices };
     let measured = Arc::new(measured);
     let looking = Arc::new(Looking::over(config, measured.clone()));
     let pulse = Arc::<Pulse>::default();

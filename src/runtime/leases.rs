@@ -33,6 +33,7 @@ use crate::lease::{
 };
 use crate::record::{Event, Journal};
 use crate::store::Sqlite;
+use crate::web::NoticeMeters;
 
 /// How long leases that are over can be shown.
 const SHOWN: Duration = Duration::from_secs(7 * 86_400);
@@ -48,6 +49,8 @@ pub(super) struct Around<'a> {
     pub(super) tasks: &'a Arc<Tasks>,
     /// For what providers ask of servers.
     pub(super) fetch: Arc<dyn Fetch>,
+    /// How notices went.
+    pub(super) notices: Arc<NoticeMeters>,
 }
 
 /// The broker, with what the store kept taken up.
@@ -56,7 +59,7 @@ pub(super) async fn start(
     catalog: &Catalog,
     around: &Around<'_>,
 ) -> Result<Arc<Broker>, StartError> {
-    let Around { clock, entropy, store, journal, tasks, fetch } = around;
+    let Around { clock, entropy, store, journal, tasks, fetch, .. } = around;
     let (clock, entropy, store) = (*clock, *entropy, *store);
     let key = private_file::load_or_make(&config.state_dir.join("lease.key"), || fresh_key(&**entropy))?;
     let since = Timestamp::from_unix_s(clock.now().unix_s().saturating_sub(SHOWN.as_secs()));

@@ -12,6 +12,7 @@ use crate::call::{Lease, LeaseState};
 use crate::pep::Pep;
 use crate::record::Follow;
 use crate::telemetry::{Family, Followers, Labels, Lag, Series};
+use crate::web::NoticeMeters;
 
 /// Whom to ask.
 pub(super) struct Measured {
@@ -22,6 +23,8 @@ pub(super) struct Measured {
     pub(super) end: Follow,
     /// There once they are started.
     pub(super) followers: Arc<OnceLock<Arc<Followers>>>,
+    /// How notices went.
+    pub(super) notices: Arc<NoticeMeters>,
 }
 
 impl Measured {
@@ -81,6 +84,11 @@ impl Measured {
         let states = self.pep.desk.counts().map(|(state, n)| (vec![("state", state)], n)).collect();
         let help = "How often holds came into each state; waiting: how often people were asked.";
         all.push(sum("remit.holds", help, "{hold}", states));
+        let NoticeMeters { told, failed, dropped } = &*self.notices;
+        let results = [("told", told), ("failed", failed), ("dropped", dropped)];
+        let results = results.map(|(result, counter)| (vec![("result", result)], counter.count()));
+        let help = "Attempts to tell people of holds ([[notify]]): told, failed (tried again), dropped (given up, or not worth telling any more).";
+        all.push(sum("remit.notices", help, "{notice}", results.into()));
     }
 
     fn leases(&self, all: &mut Vec<Family>) {

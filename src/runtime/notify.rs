@@ -12,20 +12,20 @@ use crate::call::Secret;
 use crate::lease::provider::fixed::Source;
 use crate::web::{Channel, Mail, MailSettings, Node, Post, Slack, SlackSettings, Webhook, follow};
 
-/// The channels, and those of Slack once more, for the buttons.
+/// The channels.
 pub(super) struct Channels {
     all: Vec<Arc<dyn Channel>>,
-    pub(super) slack: Vec<Arc<Slack>>,
+    slack: Vec<Arc<Slack>>,
     post: Post,
 }
 
 impl Channels {
-    /// Reads their secrets, and makes them.
+    /// Reads their secrets, and makes them. Those of Slack come beside them too, for the buttons.
     pub(super) async fn of(
         config: &Config,
         around: &Around<'_>,
         node: &Arc<dyn Node>,
-    ) -> Result<Self, StartError> {
+    ) -> Result<(Self, Vec<Arc<Slack>>), StartError> {
         let front = config.admin.url.as_ref();
         let console = front.map(|front| format!("{}://{}", front.scheme.as_str(), front.authority));
         let post = Post {
@@ -33,13 +33,14 @@ impl Channels {
             journal: around.journal.clone(),
             clock: around.clock.clone(),
             console: console.unwrap_or_default(),
-            meters: Arc::default(),
+            meters: around.notices.clone(),
         };
         let mut channels = Self { all: Vec::new(), slack: Vec::new(), post };
         for (number, notify) in config.notify.iter().enumerate() {
             channels.add(config, number + 1, notify, around).await?;
         }
-        Ok(channels)
+        let slack = channels.slack.clone();
+        Ok((channels, slack))
     }
 
     /// Has each follow the journal.

@@ -64,6 +64,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         journal: &journal,
         tasks: &tasks,
         fetch: Arc::new(upstream.clone()),
+        notices: Arc::default(),
     };
     let leases = leases::start(&config, &law.catalog, &around).await?;
     let (law, current) = watch::channel(law);
@@ -84,7 +85,8 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         entropy: entropy.clone(),
     };
     let (pep, late) = (Arc::new(pep), Arc::new(OnceLock::new()));
-    let (insight, pulse, watching, scrape) = insight::look(&config, &pep, &ca, (&reload, &late));
+    let (insight, pulse, watching, scrape) =
+        insight::look(&config, &pep, &ca, (&reload, &late), &around.notices);
     let ((drain, draining), settings) = (watch::channel(false), accept_settings(&config));
     let (drained, near) = (draining.clone(), neighbours(&config.identity.processes));
     let front = Front::new(pep.clone(), ca.clone(), settings, clock.clone(), entropy.clone(), drained, near);
@@ -99,8 +101,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         scrape: scrape.clone(),
     });
     let operators = operators::operators(&config, &bundles, &around).await?;
-    let channels = Channels::of(&config, &around, &node).await?;
-    let slack = channels.slack.clone();
+    let (channels, slack) = Channels::of(&config, &around, &node).await?;
     let rooms = web::Rooms { tasks: tasks.clone(), tokens, node, admin, operators, slack, insight, pulse };
     let api = web::router(web_settings(&config, &facts), rooms);
     let ports = |otlp: Option<&config::Otlp>| collector::ports(&config, otlp, &upstream, &entropy);

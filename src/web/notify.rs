@@ -11,7 +11,7 @@ mod tests;
 mod webhook;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 
@@ -27,6 +27,8 @@ pub use webhook::{BadSecret, Webhook};
 
 /// How many entries are looked at at once.
 const BATCH: usize = 256;
+/// How often its place is kept while there is nothing to tell.
+const KEEP_EVERY: Duration = Duration::from_secs(30);
 /// After the first failure; doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
@@ -153,8 +155,11 @@ pub async fn follow(channel: Arc<dyn Channel>, post: Post) {
     };
     // A power cut may have taken the last entries from the journal: their numbers are given again.
     let mut follow = post.journal.follow(kept.unwrap_or(began).min(began));
-    follow.need(follow.position());
+    // At the very first start too: what comes from here on is told, also if the node dies before anything was.
+    keep(&cursor, &follow).await;
+    let mut kept_at = Instant::now();
     while follow.ready().await {
+        let mut told = false;
         match follow.read(BATCH).await {
             Ok(entries) => {
                 for entry in entries {
@@ -164,6 +169,7 @@ pub async fn follow(channel: Arc<dyn Channel>, post: Post) {
                     };
                     if let Some(notice) = notice_of(&entry, occasion, hold, &post).await {
                         insist(&*channel, notice, &post).await;
+                        told = true;
                     }
                 }
             }
@@ -172,7 +178,11 @@ pub async fn follow(channel: Arc<dyn Channel>, post: Post) {
                 tokio::time::sleep(LONGEST_PAUSE).await;
             }
         }
-        keep(&cursor, &follow).await;
+        // Entries of which nobody is told can be passed by again; each place that is kept waits for the disk of the journal.
+        if told || kept_at.elapsed() >= KEEP_EVERY {
+            keep(&cursor, &follow).await;
+            kept_at = Instant::now();
+        }
     }
 }
 

@@ -79,6 +79,23 @@ def send(node, task, number: int = 1) -> int:
     return int(done.stdout)
 
 
+def press(node, message: dict, action: str, member: str, signing: str = SIGNING, at: int | None = None) -> int:
+    """What Slack sends when a member presses a button of a message; the status of the answer."""
+    value = message["blocks"][-1]["elements"][0]["value"]
+    payload = {"type": "block_actions", "team": {"id": "T1"}, "user": {"id": member}, "channel": {"id": "C01"},
+               "message": {"ts": "17.1"}, "actions": [{"action_id": action, "value": value}]}
+    body = urllib.parse.urlencode({"payload": json.dumps(payload)})
+    at = str(at or int(time.time()))
+    signature = SignatureVerifier(signing, Clock()).generate_signature(timestamp=at, body=body)
+    request = urllib.request.Request(node.admin + "/v1/slack/interactions", body.encode(), {
+        "content-type": "application/x-www-form-urlencoded", "x-slack-signature": signature, "x-slack-request-timestamp": at})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
 def test_a_webhook_is_verified_by_the_reference_library_and_survives_an_outage_and_a_kill(holding, listener, front, origin):
     notify = f'[[notify]]\nkind = "webhook"\nurl = "{listener.url}/hook"\nsecret = {{ file = "SECRETS/hook" }}\n' \
              'events = ["hold_opened", "hold_settled"]\n'
@@ -120,37 +137,47 @@ def test_a_button_in_slack_is_a_vote_of_the_member_who_pressed_it(holding, liste
     assert headers["authorization"] == "Bearer xoxb-test"
     message = json.loads(body)
     assert message["channel"] == "C01" and "Waits for approval" in message["text"], message
-    value = message["blocks"][-1]["elements"][0]["value"]
 
-    def press(action: str, member: str, signing: str = SIGNING, at: int | None = None) -> int:
-        payload = {"type": "block_actions", "team": {"id": "T1"}, "user": {"id": member}, "channel": {"id": "C01"},
-                   "message": {"ts": "17.1"}, "actions": [{"action_id": action, "value": value}]}
-        body = urllib.parse.urlencode({"payload": json.dumps(payload)})
-        at = str(at or int(time.time()))
-        signature = SignatureVerifier(signing, Clock()).generate_signature(timestamp=at, body=body)
-        request = urllib.request.Request(node.admin + "/v1/slack/interactions", body.encode(), {
-            "content-type": "application/x-www-form-urlencoded", "x-slack-signature": signature,
-            "x-slack-request-timestamp": at})
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            return error.code
-
-    assert press("remit_approve", "U2", signing="another") == 401
-    assert press("remit_approve", "U2", at=int(time.time()) - 4000) == 401
-    assert press("remit_approve", "U9") == 200, "nobody whom remit knows"
+    assert press(node, message, "remit_approve", "U2", signing="another") == 401
+    assert press(node, message, "remit_approve", "U2", at=int(time.time()) - 4000) == 401
+    assert press(node, message, "remit_approve", "U9") == 200, "nobody whom remit knows"
     whispered = until(lambda: listener.at("/api/chat.postEphemeral"), 10, "they are told")[0]
     assert json.loads(whispered[1])["user"] == "U9" and b"no operator" in whispered[1]
-    assert press("remit_approve", "U3") == 200, "a viewer"
+    assert press(node, message, "remit_approve", "U3") == 200, "a viewer"
     until(lambda: len(listener.at("/api/chat.postEphemeral")) == 2, 10, "they are told too")
     assert send(node, task) == 425, "none of these was a vote"
-    assert press("remit_approve", "U2") == 200
+    assert press(node, message, "remit_approve", "U2") == 200
     updated = until(lambda: listener.at("/api/chat.update"), 10, "the message says so")[0]
     assert b"approved" in updated[1] and b"slack:T1/U2" in updated[1] and b"remit_approve" not in updated[1]
     assert send(node, task) == 200
     voted = [entry["data"] for entry in node.journal.entries() if entry["kind"] == "hold_voted"]
     assert [one["by"] for one in voted] == ["slack:T1/U2"], voted
+
+
+def test_two_people_approve_a_deletion_one_in_slack_and_one_at_the_command_line(holding, listener, front, origin, reached):
+    notify = f'[[notify]]\nkind = "slack"\napi = "{listener.url}/api"\ntoken = {{ file = "SECRETS/bot" }}\n' \
+             'signing_secret = { file = "SECRETS/signing" }\nchannel = "C01"\n'
+    node = holding(notify, '[[operators]]\nid = "slack:T1/U2"\nroles = ["approver"]\ngroups = ["owners"]\n')
+    task = node.task()
+
+    def delete() -> int:
+        done = subprocess.run(
+            [need("curl"), "-sS", "--proxy", task.proxy_url, "--cacert", str(node.ca), "-o", "/dev/null", "-w", "%{http_code}",
+             "-X", "DELETE", "https://up.test/echo"], capture_output=True, text=True, timeout=30, check=True)
+        return int(done.stdout)
+
+    assert delete() == 425
+    message = json.loads(until(lambda: listener.at("/api/chat.postMessage"), 20, "the channel is told")[0][1])
+    assert press(node, message, "remit_approve", "U2") == 200
+    told = until(lambda: listener.at("/api/chat.postEphemeral"), 10, "the first is told")[0]
+    assert b"Still wanted: 1 of owners" in told[1], told
+    assert not listener.at("/api/chat.update"), "the buttons stay for the second"
+    assert delete() == 425, "one is not enough"
+    assert node.command("approve", message["blocks"][-1]["elements"][0]["value"].split()[0]).status == 0
+    assert delete() == 200
+    assert len([seen for seen in reached("up.test") if seen.method == "DELETE"]) == 1
+    metrics = urllib.request.urlopen(node.admin + "/metrics", timeout=10).read().decode()
+    assert 'remit_notices_total{result="told"} 1' in metrics, metrics
 
 
 def test_mail_goes_out_over_tls_with_a_password(holding, authority, front, origin):
