@@ -122,11 +122,6 @@ impl Difference {
         }
         found
     }
-
-    /// Whether there is none.
-    pub fn is_none(&self) -> bool {
-        self.changed.is_empty() && self.added.is_empty() && self.removed.is_empty()
-    }
 }
 
 impl Card {

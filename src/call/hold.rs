@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::card::Card;
 use super::decision::{PolicyId, RulesDigest};
 use super::id::{CallId, HoldId, TaskId};
 use super::operation::{Class, OperationId};
@@ -216,15 +215,6 @@ impl Hold {
     pub fn refuser(&self) -> Option<&Vote> {
         self.votes.iter().find(|vote| !vote.approves)
     }
-}
-
-/// A hold with what people are shown of the call.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// The hold.
-    pub hold: Arc<Hold>,
-    /// What would be sent; its body only while it waits.
-    pub card: Arc<Card>,
 }
 
 /// Proof that people approved a call, once. A proof type: only `judge/hold.rs` makes one.

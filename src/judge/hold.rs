@@ -19,8 +19,8 @@ pub use digest::{Read, digest, is_bound};
 
 use crate::call::operator::OperatorId;
 use crate::call::{
-    Approval, Attributed, CallDigest, CallId, Head, Hold, HoldId, HoldState, PolicyId, Quorum, Ruling,
-    SpiffeId, TaskId, Timestamp,
+    Approval, Attributed, CallDigest, Head, Hold, HoldId, HoldState, PolicyId, Quorum, Ruling, SpiffeId,
+    TaskId, Timestamp,
 };
 
 /// What the operator decided about holds.
@@ -61,20 +61,9 @@ const REMEMBERED: usize = 10_000;
 /// What `asks_per_minute` counts within.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A call that was ruled to be held.
+/// A call that was ruled to be held: the hold that it is, if nobody was asked yet.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    /// What an approval would be for.
-    pub digest: CallDigest,
-    /// The call.
-    pub call: CallId,
-    /// Its task.
-    pub task: TaskId,
-    /// Whose.
-    pub agent: SpiffeId,
-    /// A hold for it, if nobody was asked yet.
-    fresh: Hold,
-}
+pub struct Asked(Hold);
 
 impl Asked {
     /// Of a call, and what holds it. `id` is what the hold is to be called.
@@ -87,12 +76,8 @@ impl Asked {
         settings: &Settings,
     ) -> Self {
         let strongest = stage.operations.strongest();
-        let mut wants: BTreeMap<Arc<str>, u32> = BTreeMap::new();
-        for Quorum { group, votes } in ruling.quorums() {
-            let wanted = wants.entry(group.into()).or_default();
-            *wanted = votes.max(*wanted);
-        }
-        let fresh = Hold {
+        let wants = ruling.quorums().into_iter().map(|Quorum { group, votes }| (group.into(), votes));
+        Self(Hold {
             id,
             digest,
             call: head.id,
@@ -103,15 +88,14 @@ impl Asked {
             class: strongest.class,
             rules: ruling.rules().to_string(),
             policies: ruling.reasons().iter().map(|reason| reason.policy.clone()).collect(),
-            wants,
+            wants: wants.collect(),
             barred: ballot::barred(stage, settings),
             asked: now,
             until: now.plus(settings.asked_for).min(stage.task.deadline),
             state: HoldState::Waiting,
             since: now,
             votes: Vec::new(),
-        };
-        Self { digest, call: fresh.call, task: fresh.task, agent: fresh.agent.clone(), fresh }
+        })
     }
 }
 
@@ -200,14 +184,14 @@ impl Holds {
     pub fn approved_before(&self, asked: &Asked) -> Option<&Arc<Hold>> {
         let like = |hold: &&Arc<Hold>| {
             let approved = matches!(hold.state, HoldState::Approved { .. } | HoldState::Spent { .. });
-            approved && hold.agent == asked.agent && hold.operation == asked.fresh.operation
+            approved && hold.agent == asked.0.agent && hold.operation == asked.0.operation
         };
         self.all.values().rev().find(like)
     }
 
     /// What becomes of a call that is to be held.
     pub fn ask(&self, asked: &Asked, now: Timestamp) -> Answer {
-        let latest = self.latest.get(&asked.digest).and_then(|id| self.all.get(id));
+        let latest = self.latest.get(&asked.0.digest).and_then(|id| self.all.get(id));
         if let Some(hold) = latest {
             match &hold.state {
                 HoldState::Waiting if now < hold.until => {
@@ -215,7 +199,7 @@ impl Holds {
                     return Answer::Joined(Box::new(Hold { asks, ..(**hold).clone() }));
                 }
                 HoldState::Approved { until } if now < *until => {
-                    let state = HoldState::Spent { call: asked.call };
+                    let state = HoldState::Spent { call: asked.0.call };
                     return Answer::Approved(Box::new(Hold { state, since: now, ..(**hold).clone() }));
                 }
                 HoldState::Refused if now.since(hold.since) < self.settings.no_stands_for => {
@@ -225,7 +209,7 @@ impl Holds {
             }
         }
         self.enough(asked, now)
-            .map_or_else(|| Answer::Fresh(Box::new(asked.fresh.clone())), |why| Answer::Enough { why })
+            .map_or_else(|| Answer::Fresh(Box::new(asked.0.clone())), |why| Answer::Enough { why })
     }
 
     /// Why people are not to be asked again now.
@@ -234,8 +218,8 @@ impl Holds {
         let waiting = self.all.values().filter(|hold| hold.state == HoldState::Waiting && now < hold.until);
         let (mut of_task, mut of_agent) = (0, 0);
         for hold in waiting {
-            of_task += usize::from(hold.task == asked.task);
-            of_agent += usize::from(hold.agent == asked.agent);
+            of_task += usize::from(hold.task == asked.0.task);
+            of_agent += usize::from(hold.agent == asked.0.agent);
         }
         if of_task >= waiting_per_task {
             return Some(format!("{of_task} calls of this task wait for a person already"));
@@ -245,7 +229,7 @@ impl Holds {
         }
         let recent = self
             .asked
-            .get(&asked.agent)
+            .get(&asked.0.agent)
             .map_or(0, |times| times.iter().filter(|time| now.since(**time) < MINUTE).count());
         (recent >= asks_per_minute)
             .then(|| format!("people were asked {recent} times within a minute for this agent"))

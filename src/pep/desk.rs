@@ -32,7 +32,6 @@ pub const KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// Holds, as everybody sees them.
 pub struct Desk {
-    settings: Settings,
     patience: Duration,
     seen: Arc<RwLock<Seen>>,
     orders: mpsc::Sender<Order>,
@@ -162,7 +161,6 @@ impl Desk {
         let clerk = Clerk { ports, seen: seen.clone(), bell, ends: ends.clone() };
         (
             Arc::new(Self {
-                settings,
                 patience,
                 seen,
                 orders,
@@ -176,8 +174,8 @@ impl Desk {
     }
 
     /// What the operator decided.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Settings {
+        *self.seen().holds.settings()
     }
 
     /// How long a connection waits before its call is refused as held.
@@ -324,13 +322,11 @@ impl Clerk {
             Answer::Fresh(hold) => {
                 card.difference =
                     earlier.map(|(id, before)| Difference::between(id, &before.body, &card.body));
-                self.ports.journal.note(Event::Hold(&hold)).await?;
-                Ok(Said::Waiting(self.keep(*hold, Arc::new(card)).await?))
+                Ok(Said::Waiting(self.settle(*hold, Arc::new(card)).await?))
             }
             Answer::Approved(hold) => {
-                self.ports.journal.note(Event::Hold(&hold)).await?;
                 let card = self.card(hold.id);
-                let spent = self.keep(*hold, card).await?;
+                let spent = self.settle(*hold, card).await?;
                 // It is spent, or this would not be said.
                 approval(&spent).map(Said::Approved).ok_or(DeskError::Closed)
             }
@@ -346,11 +342,12 @@ impl Clerk {
         if let Some(vote) = hold.votes.last() {
             self.ports.journal.note(Event::Voted(&hold, vote)).await?;
         }
-        if hold.state != HoldState::Waiting {
-            self.ports.journal.note(Event::Hold(&hold)).await?;
-        }
         let card = self.card(hold.id);
-        self.keep(hold, card).await
+        if hold.state == HoldState::Waiting {
+            self.keep(hold, card).await
+        } else {
+            self.settle(hold, card).await
+        }
     }
 
     /// What cannot be written now is looked at again with the next round; votes and calls look at the time themselves.
@@ -364,16 +361,22 @@ impl Clerk {
         };
         for hold in changed {
             let card = self.card(hold.id);
-            let noted = self.ports.journal.note(Event::Hold(&hold)).await.map_err(DeskError::from);
-            let kept = match noted {
-                Ok(_receipt) => self.keep(hold, card).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = kept {
+            if let Err(error) = self.settle(hold, card).await {
                 tracing::error!(%error, "what became of a hold cannot be kept");
                 return;
             }
         }
+    }
+
+    /// Has a hold come into its state: written down, kept, counted.
+    async fn settle(&self, hold: Hold, card: Arc<Card>) -> Result<Arc<Hold>, DeskError> {
+        self.ports.journal.note(Event::Hold(&hold)).await?;
+        let hold = self.keep(hold, card).await?;
+        let at = HoldState::NAMES.iter().position(|name| *name == hold.state.as_str());
+        if let Some(counter) = at.and_then(|at| self.ends.0.get(at)) {
+            counter.add();
+        }
+        Ok(hold)
     }
 
     /// Keeps a hold, and takes it in.
@@ -383,11 +386,6 @@ impl Clerk {
         let text = serde_json::to_string(&*card).map_err(|_| DeskError::Unsealed)?;
         let sealed = self.ports.vault.shut(&text, &purpose(hold.id)).ok_or(DeskError::Unsealed)?;
         self.ports.book.keep(HoldRow { hold: hold.clone(), card: sealed }).await?;
-        let is_vote = waits && !hold.votes.is_empty();
-        let at = HoldState::NAMES.iter().position(|name| *name == hold.state.as_str());
-        if let (Some(counter), false) = (at.and_then(|at| self.ends.0.get(at)), is_vote) {
-            counter.add();
-        }
         Ok(self.put(hold, Some(card)))
     }
 

@@ -34,7 +34,7 @@ const MESSAGE_BYTES: usize = 16 << 20;
 const PIECES: usize = 8;
 
 /// Whether the caller takes an event stream for an answer to JSON. Whether that is JSON-RPC is known once it was read: nothing else is
-/// told that it waits (`holding::Bench::is_rpc`).
+/// told that it waits (`holding::Bench::looks_like_rpc`).
 pub(super) fn is_wanted(head: &Head) -> bool {
     let says = |name, wanted: &str| {
         let values = head.headers.get_all(name).iter().filter_map(|value: &HeaderValue| value.to_str().ok());

@@ -88,7 +88,7 @@ impl Bench<'_> {
     }
 
     /// Whether what waits looks like JSON-RPC, whose answers may come as events.
-    fn is_rpc(&self) -> bool {
+    fn looks_like_rpc(&self) -> bool {
         match &self.sent {
             Sent::Message(_) => false,
             Sent::Request(_, peek) => {
@@ -175,7 +175,7 @@ impl Pep {
         let read = if is_rpc { Read::Rpc(body) } else { Read::Bytes(body) };
         let digest = digest(head, stage, read, stage.ruling.rules());
         let fresh = (HoldId::fresh(&*self.clock, &*self.entropy), self.clock.now());
-        let asked = Asked::of(head, stage, &stage.ruling, digest, fresh, self.desk.settings());
+        let asked = Asked::of(head, stage, &stage.ruling, digest, fresh, &self.desk.settings());
         let card = card::of(&law.catalog, &self.tasks, head, stage, &stage.ruling, body);
         self.desk.ask(asked, card).await
     }
@@ -191,11 +191,9 @@ impl Pep {
     ) -> Result<(), Refusal> {
         // Of calls that are alike, and of all together, no more wait than memory bears; the others come again.
         let Some(_seat) = self.desk.sit(id) else {
-            let (class, operation) = strongest(call);
-            let ruling = Box::new(call.stage().ruling.clone());
-            return Err(Refusal::Held { class, operation, hold: id, ruling });
+            return Err(still_held(call, id));
         };
-        let _held_up = bench.is_rpc().then(|| HeldUp::of(bench.agent.as_deref()));
+        let _held_up = bench.looks_like_rpc().then(|| HeldUp::of(bench.agent.as_deref()));
         let waits_no_longer = async {
             tokio::select! {
                 // People are asked all the same: it may come again.
@@ -214,10 +212,7 @@ impl Pep {
                 }
                 _ => Ok(()),
             },
-            () = waits_no_longer => {
-                let (class, operation) = strongest(call);
-                Err(Refusal::Held { class, operation, hold: id, ruling: Box::new(call.stage().ruling.clone()) })
-            }
+            () = waits_no_longer => Err(still_held(call, id)),
         }
     }
 
@@ -247,6 +242,12 @@ impl Pep {
 fn strongest(held: &Call<Held>) -> (Class, OperationId) {
     let operation = held.stage().operations.strongest();
     (operation.class, operation.id.clone())
+}
+
+/// What is said to whoever does not wait, or not any longer.
+fn still_held(call: &Call<Held>, hold: HoldId) -> Refusal {
+    let (class, operation) = strongest(call);
+    Refusal::Held { class, operation, hold, ruling: Box::new(call.stage().ruling.clone()) }
 }
 
 /// Why people are not asked.

@@ -41,7 +41,7 @@ fn asked(n: usize, digest: u8, wants: &[(&str, u32)], now: Timestamp, settings: 
         since: now,
         votes: Vec::new(),
     };
-    Asked { digest: fresh.digest, call: fresh.call, task: fresh.task, agent: fresh.agent.clone(), fresh }
+    Asked(fresh)
 }
 
 fn operator(name: &str, groups: &[&str]) -> Operator {
@@ -217,9 +217,9 @@ fn a_hold_is_kept_as_it_is() {
 fn what_is_remembered_is_bounded_and_open_holds_are_never_forgotten() {
     let mut holds = Holds::new(Settings::default(), []);
     let settings = Settings::default();
-    holds.put(asked(1, 1, &[("g", 1)], at(0), &settings).fresh);
+    holds.put(asked(1, 1, &[("g", 1)], at(0), &settings).0);
     for n in 2..REMEMBERED + 50 {
-        let mut hold = asked(n, 2, &[("g", 1)], at(0), &settings).fresh;
+        let mut hold = asked(n, 2, &[("g", 1)], at(0), &settings).0;
         hold.digest = CallDigest(std::array::from_fn(|at| n.to_be_bytes()[at % 8]));
         hold.state = HoldState::Expired;
         holds.put(hold);

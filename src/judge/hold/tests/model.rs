@@ -93,7 +93,7 @@ impl World {
         }
         self.calls += 1;
         let mut asked = asked(self.calls, self.digest(call), &[("g", 1)], at(self.now), &SETTINGS);
-        asked.fresh.rules = self.rules();
+        asked.0.rules = self.rules();
         match self.holds.ask(&asked, at(self.now)) {
             Answer::Fresh(_) | Answer::Joined(_) | Answer::Approved(_) if crashes => self.restart(),
             Answer::Fresh(hold) => self.keep(*hold),
