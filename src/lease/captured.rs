@@ -224,7 +224,8 @@ impl Broker {
         let is_json = is_json(headers);
         let written = if is_json {
             let quoted = Zeroizing::new(serde_json::Value::String(secret.reveal().clone()).to_string());
-            Zeroizing::new(quoted.trim_matches('"').to_owned())
+            let within = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            Zeroizing::new(within.unwrap_or_default().to_owned())
         } else {
             Zeroizing::new(form_urlencoded::byte_serialize(secret.reveal().as_bytes()).collect::<String>())
         };

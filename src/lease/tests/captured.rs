@@ -115,7 +115,7 @@ async fn it_is_redeemed_nowhere_else() {
 async fn a_refresh_token_is_redeemed_where_tokens_are_answered_with() {
     let house = House::new();
     let (task, other) = (house.task(1), house.task(2));
-    let placeholder = capture(&house, &task, "1//0e\"fgh+ij&k");
+    let placeholder = capture(&house, &task, "1//0e\"fgh+ij&k\"");
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let json = [("content-type", "application/json; charset=utf-8")];
     let goes = |fields: &[(&str, &str)], body: &str, of: &Arc<Task>, service: &str| {
@@ -131,13 +131,13 @@ async fn a_refresh_token_is_redeemed_where_tokens_are_answered_with() {
         (
             &form,
             format!("grant_type=refresh_token&refresh_token={placeholder}&scope=a"),
-            "grant_type=refresh_token&refresh_token=1%2F%2F0e%22fgh%2Bij%26k&scope=a",
+            "grant_type=refresh_token&refresh_token=1%2F%2F0e%22fgh%2Bij%26k%22&scope=a",
         ),
-        (&form, format!("refresh_token={placeholder}"), "refresh_token=1%2F%2F0e%22fgh%2Bij%26k"),
+        (&form, format!("refresh_token={placeholder}"), "refresh_token=1%2F%2F0e%22fgh%2Bij%26k%22"),
         (
             &json,
             format!(r#"{{"refresh_token" : "{placeholder}"}}"#),
-            r#"{"refresh_token" : "1//0e\"fgh+ij&k"}"#,
+            r#"{"refresh_token" : "1//0e\"fgh+ij&k\""}"#,
         ),
     ] {
         assert_eq!(goes(fields, &body, &task, "things"), (true, Ok(Some(wanted.to_owned()))), "{body}");
