@@ -12,10 +12,11 @@ use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Problem, Shared};
-use crate::call::{CallId, Class, Decision, EntryId, Timestamp};
+use crate::call::{CallId, Class, Decision, EntryId, TaskId, Timestamp};
 use crate::record::proof::{self, Proof};
 use crate::record::recent::{self, Extent, Page, Told};
 use crate::record::{CallFacts, Filter, JournalError, What};
@@ -28,19 +29,29 @@ const MAX_LIMIT: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The query of `GET /v1/calls`. What is empty asks nothing.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Wanted {
     pub(super) agent: Option<String>,
+    #[param(value_type = Option<TaskId>)]
     pub(super) task: Option<String>,
+    #[param(value_type = Option<Class>)]
     pub(super) class: Option<String>,
+    #[param(value_type = Option<Decision>)]
     pub(super) decision: Option<String>,
     pub(super) operation: Option<String>,
     pub(super) host: Option<String>,
+    #[param(value_type = Option<CallId>)]
     pub(super) call: Option<String>,
+    /// RFC 3339, or how long ago: `1h30m`.
     pub(super) since: Option<String>,
+    /// RFC 3339, or how long ago: `1h30m`.
     pub(super) until: Option<String>,
+    /// Only calls that were opened before this entry: `next` of the page before.
+    #[param(value_type = Option<u64>)]
     pub(super) before: Option<String>,
+    /// How many at most; 100 if nothing is said, and never more than 1,000.
+    #[param(value_type = Option<u64>)]
     pub(super) limit: Option<String>,
 }
 
@@ -123,7 +134,8 @@ fn ago(text: &str) -> Option<u64> {
 }
 
 /// A call in a listing.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CallRow)]
 pub(super) struct Row {
     pub(super) call: CallId,
     /// Where its opening stands.
@@ -146,7 +158,8 @@ pub(super) struct Row {
 }
 
 /// How a call stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = CallEnd)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(super) enum End {
     /// It is on its way.
@@ -251,46 +264,96 @@ async fn blocking<T: Send + 'static>(
     read.map_err(|error| Problem::unavailable("journal_unreadable", error.to_string()))
 }
 
+/// A page of calls.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CallList {
+    calls: Vec<Row>,
+    /// `before` of the next page; null: there is none.
+    next: Option<u64>,
+}
+
 /// `GET /v1/calls`, the latest first.
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     wanted: Result<Query<Wanted>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<CallList>, Problem> {
     let Query(wanted) = wanted.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
     let (filter, extent) = wanted.parse(shared.rooms.insight.now())?;
     let page = find(&shared, filter, extent).await?;
-    let calls: Vec<_> = page.calls.iter().filter_map(Row::of).collect();
-    Ok(Json(json!({"calls": calls, "next": page.next})))
+    let calls = page.calls.iter().filter_map(Row::of).collect();
+    Ok(Json(CallList { calls, next: page.next.map(|entry| entry.0) }))
 }
 
-/// `GET /v1/calls/{id}`: what the journal says of a call, and the proof that it does.
+/// What the journal says of a call, and the proof that it does.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CallShown {
+    call: Option<Row>,
+    /// The entries as they stand in the journal: its opening, and its end if it has come.
+    entries: Vec<Value>,
+    receipt: Receipt,
+}
+
+/// As `remit audit prove --json` has it, where anything is signed yet.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = CallReceipt)]
+pub(super) enum Receipt {
+    Proven {
+        /// Whether all of the call's entries are under the checkpoint.
+        signed: bool,
+        /// The public key, as signed-note writes it.
+        key: String,
+        /// The signed checkpoint.
+        checkpoint: String,
+        entries: Vec<InclusionBody>,
+        /// How many of its entries are younger than the checkpoint.
+        unsigned: usize,
+    },
+    Unproven {
+        signed: bool,
+        why: &'static str,
+    },
+}
+
+/// That an entry is under the checkpoint (RFC 6962 §2.1.1).
+#[derive(Serialize, ToSchema)]
+pub(super) struct InclusionBody {
+    entry: u64,
+    line: String,
+    /// The hashes of its path, each in base64.
+    proof: Vec<String>,
+}
+
+/// `GET /v1/calls/{id}`.
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<CallShown>, Problem> {
     let told = one(&shared, &id).await?;
-    let row = Row::of(&told);
+    let call = Row::of(&told);
     let raw = |line: &str| serde_json::from_str::<Value>(line).ok();
     let end = told.end.as_deref().and_then(|(_, line)| raw(line));
-    let entries: Vec<_> = raw(&told.line).into_iter().chain(end).collect();
-    let receipt = match proof(&shared, told).await? {
-        Some(proof) => receipt(&proof),
-        None => json!({"signed": false, "why": "nothing of this journal is signed yet"}),
-    };
-    Ok(Json(json!({"call": row, "entries": entries, "receipt": receipt})))
+    let entries = raw(&told.line).into_iter().chain(end).collect();
+    let receipt = Receipt::of(proof(&shared, told).await?);
+    Ok(Json(CallShown { call, entries, receipt }))
 }
 
-/// As `remit audit prove --json` has it.
-pub(super) fn receipt(proof: &Proof) -> Value {
-    let inclusions = proof.inclusions.iter().map(|inclusion| {
-        let path: Vec<_> = inclusion.path.iter().map(|hash| BASE64.encode(hash)).collect();
-        json!({"entry": inclusion.entry.0, "line": inclusion.line, "proof": path})
-    });
-    json!({
-        "signed": proof.unsigned == 0,
-        "key": proof.key,
-        "checkpoint": proof.note,
-        "entries": inclusions.collect::<Vec<_>>(),
-        "unsigned": proof.unsigned,
-    })
+impl Receipt {
+    fn of(proof: Option<Proof>) -> Self {
+        let Some(proof) = proof else {
+            return Self::Unproven { signed: false, why: "nothing of this journal is signed yet" };
+        };
+        let entries = proof.inclusions.into_iter().map(|inclusion| InclusionBody {
+            entry: inclusion.entry.0,
+            line: inclusion.line,
+            proof: inclusion.path.iter().map(|hash| BASE64.encode(hash)).collect(),
+        });
+        Self::Proven {
+            signed: proof.unsigned == 0,
+            key: proof.key,
+            checkpoint: proof.note,
+            entries: entries.collect(),
+            unsigned: proof.unsigned,
+        }
+    }
 }

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::IntoParams;
 
 use super::{Problem, Shared};
 use crate::call::EntryId;
@@ -29,7 +30,7 @@ const AT_ONCE: usize = 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The query of `GET /v1/events`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Wanted {
     /// The entry to begin with; without: what is written from now on.

@@ -76,12 +76,16 @@ fn looks() -> Vec<Route> {
             .says(Says::new("The node").gives::<health::NodeBody>(200)),
         Route::get("/v1/agents", Viewer, agents::list)
             .says(Says::new("The agents that were put down or seen").gives::<agents::AgentList>(200)),
-        Route::get("/v1/calls", Viewer, calls::list)
-            .says(Says::new("Calls of the journal, newest first").gives::<serde_json::Value>(200)),
+        Route::get("/v1/calls", Viewer, calls::list).says(
+            Says::new("Calls of the journal, newest first")
+                .asked::<calls::Wanted>()
+                .gives::<calls::CallList>(200),
+        ),
         Route::get("/v1/calls/{id}", Viewer, calls::show)
-            .says(Says::new("A call, with its proof").gives::<serde_json::Value>(200)),
+            .says(Says::new("A call, with its proof").gives::<calls::CallShown>(200)),
         Route::get("/v1/events", Viewer, events::stream).says(
             Says::new("Entries of the journal as they are written")
+                .asked::<events::Wanted>()
                 .gives_as::<String>(200, "text/event-stream"),
         ),
         Route::get("/v1/holds", Viewer, holds::list).says(

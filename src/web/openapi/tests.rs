@@ -52,6 +52,28 @@ fn each_operation_says_who_may_what_it_gives_and_how_it_fails() {
     }
 }
 
+/// What is searched has a query, and what comes back a form: a client could not be made of anything-at-all.
+#[test]
+fn only_the_document_itself_is_of_any_form() {
+    let document = served();
+    for (path, one) in operations(&document).filter(|(path, _)| *path != "/v1/openapi.json") {
+        let answers = one["responses"].as_object().unwrap().iter();
+        for (status, answer) in answers.filter(|(status, _)| status.starts_with('2')) {
+            for content in answer["content"].as_object().into_iter().flat_map(|kinds| kinds.values()) {
+                let schema = &content["schema"];
+                let told = schema.get("$ref").or_else(|| schema.get("type"));
+                assert!(told.is_some(), "{path} {status}: {schema}");
+            }
+        }
+    }
+    let query = |path: &str| -> BTreeSet<_> {
+        let all = document["paths"][path]["get"]["parameters"].as_array().unwrap().iter();
+        all.filter(|one| one["in"] == "query").filter_map(|one| one["name"].as_str()).collect()
+    };
+    assert!(query("/v1/calls").is_superset(&BTreeSet::from(["agent", "since", "before", "limit"])));
+    assert_eq!(query("/v1/events"), BTreeSet::from(["from", "kind"]));
+}
+
 /// Two types of one name would be one in the document.
 #[test]
 fn no_two_types_have_one_name() {
