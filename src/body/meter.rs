@@ -94,8 +94,9 @@ impl<W: Watch + Unpin> http_body::Body for Metered<W> {
 
 impl<W: Watch> Drop for Metered<W> {
     fn drop(&mut self) {
-        // A body that had nothing to deliver was complete from the start.
-        let complete = http_body::Body::is_end_stream(&self.body);
+        // A body that had nothing to deliver was complete from the start. One that announced so may be dropped before
+        // it says that it is over: HTTP/2 has the length in one frame and the end in another (RFC 9113 §8.1).
+        let complete = self.announced == Some(self.bytes) || http_body::Body::is_end_stream(&self.body);
         self.over(complete, None);
     }
 }

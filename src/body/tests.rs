@@ -1,8 +1,10 @@
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt as _, StreamBody};
 
 use super::{Body, BodyError, Metered};
@@ -52,4 +54,32 @@ async fn a_body_dropped_half_way_is_not_complete() {
     drop(body);
     let seen = facts.lock().unwrap().clone();
     assert_eq!((seen.bytes, seen.complete), (2, false));
+}
+
+/// As an answer over HTTP/2 whose fields have come, and its end has not.
+struct Announced(u64);
+
+impl http_body::Body for Announced {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+#[test]
+fn a_body_that_announced_nothing_is_complete_without_being_read() {
+    for (bytes, complete) in [(0, true), (1, false)] {
+        let facts = Arc::new(Mutex::new(BodyFacts { complete: !complete, ..BodyFacts::default() }));
+        drop(Body::wrap(Announced(bytes)).watched(facts.clone()));
+        assert_eq!(facts.lock().unwrap().complete, complete, "{bytes} bytes");
+    }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
-use http::{Method, Uri, Version};
+use http::{Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 
 use super::dial::Protocol;
@@ -219,6 +219,11 @@ pub(super) fn framing_doubt(parts: &Parts) -> Option<&'static str> {
         (0, ..) => Some("its answer has a transfer coding other than `chunked`"),
         _ => Some("its answer has both a length and a transfer coding"),
     }
+}
+
+/// Whether an answer has no content, whatever its fields say (RFC 9110 §6.4.1).
+pub(super) fn has_no_content(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Whether a list-valued field has a member, whatever its case.

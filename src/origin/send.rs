@@ -42,7 +42,7 @@ pub(super) async fn send(
     }
     let key = key(inner, call.head(), call.stage());
     let (answered, progress) = answered(inner, &key, call.head(), &outgoing, body).await?;
-    let response = receive(inner, key, answered, &progress)?;
+    let response = receive(inner, key, outgoing.method(), answered, &progress)?;
     Ok(Answer { call: call.forwarded(), response, upgraded: None })
 }
 
@@ -193,6 +193,7 @@ pub(super) fn describe(error: &hyper::Error) -> String {
 fn receive(
     inner: &Arc<Inner>,
     key: Arc<Key>,
+    method: &Method,
     (response, lent): Answered,
     progress: &Arc<Progress>,
 ) -> Result<http::Response<Body>, OriginError> {
@@ -219,6 +220,8 @@ fn receive(
         }
         Lent::Http2 { stream, .. } => Inbound::wrap(incoming, limit, move || drop::<Stream>(stream)),
     };
+    // Over HTTP/2 its end may yet be on its way; nobody needs to wait for that, or to take it for a body.
+    let body = if headers::has_no_content(method, parts.status) { Body::empty() } else { body };
     headers::strip_answer(&mut parts.headers);
     Ok(http::Response::from_parts(parts, body))
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -144,6 +144,46 @@ async fn the_answer_to_head_has_a_length_and_no_body() {
         assert_eq!(text(answer).await, "");
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+/// Over HTTP/2, with the length in the first frame, and the end in none.
+async fn without_end(status: u16) -> super::super::Upstream {
+    let ca = super::harness::Ca::new();
+    let acceptor = super::harness::acceptor(ca.leaf(&["a.test"], |_| {}), &["h2"]);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut http2 = h2::server::handshake(acceptor.accept(tcp).await.unwrap()).await.unwrap();
+        let mut unfinished = Vec::new();
+        while let Some(Ok((_request, mut respond))) = http2.accept().await {
+            let answer =
+                Response::builder().status(status).header("content-encoding", "gzip").body(()).unwrap();
+            unfinished.push(respond.send_response(answer, false).unwrap());
+        }
+    });
+    super::super::Upstream::new(super::super::Settings {
+        trust: vec![ca.anchor()],
+        resolve: super::super::ResolveTable::parse([("*.test", to.as_str())]).unwrap(),
+        ..super::super::Settings::default()
+    })
+    .unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_have_a_body_has_none() {
+    for (method, status, none) in [
+        (Method::HEAD, 200, true),
+        (Method::GET, 204, true),
+        (Method::GET, 304, true),
+        (Method::GET, 200, false),
+        (Method::POST, 201, false),
+    ] {
+        let upstream = without_end(status).await;
+        let answer = Ask::new(method.clone(), "https://a.test/").send(&upstream).await.unwrap();
+        assert_eq!(answer.response.headers()["content-encoding"], "gzip");
+        assert_eq!(answer.response.body().is_end_stream(), none, "{method} {status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
