@@ -83,6 +83,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whether it goes on for as long as its agent comes: the one that nobody opened for an agent that shows who it is.
+    pub fn is_standing(&self) -> bool {
+        self.deadline == Timestamp::NEVER
+    }
+
     /// How many delegations lie above it.
     pub fn depth(&self) -> usize {
         self.terms.actors.len()

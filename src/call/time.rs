@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// Later than all others: the deadline of what has none.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// From nanoseconds since the epoch.
     pub const fn from_unix_ns(ns: u64) -> Self {
         Self(ns)

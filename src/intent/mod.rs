@@ -23,6 +23,7 @@ mod ledger;
 mod place;
 mod registry;
 mod replay;
+mod standing;
 #[cfg(test)]
 pub(crate) mod tests;
 mod view;

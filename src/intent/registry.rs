@@ -4,7 +4,6 @@
 //! (`entry`). What changes a task goes through the book in between: first it takes no call any more, then its end is
 //! durable, then everybody is told.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -16,10 +15,9 @@ use super::entry::{Entry, Phase};
 use super::known::{self, Known};
 use super::view::{TaskLine, TaskView};
 use super::{AgentLine, BookError, IntentError, NewTask, Registration, Settings, TaskBook, TaskEnd};
-use super::{MAX_LABEL_BYTES, MAX_LABELS, MIN_TTL, STANDING_INTENT};
+use super::{MAX_LABEL_BYTES, MAX_LABELS, MIN_TTL};
 use crate::call::{
-    AgentProfile, CallId, Clock, Entropy, Handed, IntentName, PeerName, SpiffeId, Task, TaskId, Terms,
-    Timestamp,
+    AgentProfile, CallId, Clock, Entropy, Handed, PeerName, SpiffeId, Task, TaskId, Terms, Timestamp,
 };
 
 /// A task that is over, and why.
@@ -64,15 +62,18 @@ impl Tasks {
         for (agent, _since) in kept.quarantined {
             tasks.agents.of(&agent).set_quarantined(true);
         }
-        for one in kept.tasks {
+        for mut one in kept.tasks {
             let mut known = tasks.write();
+            let is_standing = one.task.is_standing();
+            if is_standing {
+                tasks.bound_as_declared(&mut one.task);
+            }
             let above = tasks.all_above(&mut known, &one.task.terms);
             let phase = match one.ended {
                 None if known::parents(&one.task)
                     .any(|up| known.tasks.get(&up).is_none_or(|up| up.is_over().is_some())) =>
                 {
-                    // Ends come in one piece with those below. What began under a standing task ended with the node; else a store
-                    // that says otherwise was tampered with.
+                    // Ends come in one piece with those below, so a store that says otherwise was tampered with.
                     Phase::Ended { why: TaskEnd::Parent, at: tasks.ports.clock.now() }
                 }
                 None => Phase::Open,
@@ -83,7 +84,11 @@ impl Tasks {
                 let until = handed.links.last().map_or(one.task.deadline, |link| link.task.deadline);
                 known.joined.insert((handed.by.clone(), handed.task, own), (one.task.id, until));
             }
-            known.add(Arc::new(Entry::new(Arc::new(one.task), agent, above, phase)), phase);
+            let task = Arc::new(one.task);
+            if is_standing && phase == Phase::Open {
+                known.standing.insert(task.agent.clone(), Arc::clone(&task));
+            }
+            known.add(Arc::new(Entry::new(task, agent, above, phase)), phase);
         }
         Ok(tasks)
     }
@@ -109,8 +114,14 @@ impl Tasks {
         birth: Birth,
     ) -> Result<Arc<Task>, IntentError> {
         let entry = self.enter(wanted, parent, birth)?;
+        self.begin(&entry).await?;
+        Ok(Arc::clone(&entry.task))
+    }
+
+    /// Has a task take calls as soon as the book has it.
+    pub(super) async fn begin(&self, entry: &Arc<Entry>) -> Result<(), IntentError> {
         // Dropped half-way, or refused by the book, it goes out again.
-        let withdrawing = Withdrawing { tasks: self, entry: &entry };
+        let withdrawing = Withdrawing { tasks: self, entry };
         self.ports.book.open(&entry.task).await?;
         let over = {
             let mut state = entry.lock();
@@ -123,7 +134,7 @@ impl Tasks {
             }
         };
         std::mem::forget(withdrawing);
-        let Some(why) = over else { return Ok(Arc::clone(&entry.task)) };
+        let Some(why) = over else { return Ok(()) };
         // It was ended before the book had it, so the book may have missed its end.
         let task = entry.task.id;
         self.ports.book.end(&[(task, why)], self.ports.clock.now()).await?;
@@ -196,33 +207,6 @@ impl Tasks {
             above.push(link);
         }
         above
-    }
-
-    /// The task of an agent that shows who it is but no task: made at its first call, without a deadline, once while the
-    /// node runs. Ended by command it stays ended, and the agent is refused until the node starts again.
-    pub fn standing(&self, agent: &SpiffeId) -> Arc<Task> {
-        if let Some(task) = self.read().standing.get(agent) {
-            return Arc::clone(task);
-        }
-        let mut known = self.write();
-        if let Some(task) = known.standing.get(agent) {
-            return Arc::clone(task);
-        }
-        let intent = standing_intent();
-        let (grant, budget) = self.settings.intents.standing(&intent);
-        let task = Arc::new(Task {
-            id: TaskId::fresh(&*self.ports.clock, &*self.ports.entropy),
-            agent: agent.clone(),
-            intent,
-            labels: BTreeMap::new(),
-            opened: self.ports.clock.now(),
-            deadline: Timestamp::from_unix_ns(u64::MAX),
-            terms: Terms { grant, budget, ..Terms::default() },
-        });
-        let entry = Entry::new(Arc::clone(&task), self.agents.of(agent), Vec::new(), Phase::Open);
-        known.add(Arc::new(entry), Phase::Open);
-        known.standing.insert(agent.clone(), Arc::clone(&task));
-        task
     }
 
     /// Ends a task and every task under it: no new call is taken, the end is durable, every call under way sees it. Of
@@ -430,9 +414,4 @@ fn check(wanted: &NewTask, longest: Duration) -> Result<(), IntentError> {
         return Err(IntentError::Labels { count: MAX_LABELS, bytes: MAX_LABEL_BYTES });
     }
     Ok(())
-}
-
-#[expect(clippy::expect_used, reason = "the text is a constant, and a test takes this way")]
-fn standing_intent() -> IntentName {
-    IntentName::parse(STANDING_INTENT).expect("a constant that is a name")
 }

@@ -273,8 +273,7 @@ impl Broker {
         if let Some(of) = self.tasks.read().unwrap_or_else(PoisonError::into_inner).get(&task.id) {
             return Ok(of.clone());
         }
-        let endless = task.deadline == Timestamp::from_unix_ns(u64::MAX);
-        self.watch_task(task.id, endless).ok_or(LeaseError::Ended)
+        self.watch_task(task.id, task.is_standing()).ok_or(LeaseError::Ended)
     }
 
     /// None: the task is over.

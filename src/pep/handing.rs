@@ -21,7 +21,7 @@ impl Pep {
         let chain = self.identity.handed(presented).map_err(|error| refusals::identity(&error))?;
         let own = match claim {
             Claim::Svid { agent, .. } | Claim::Neighbour { agent } | Claim::Assumed { agent } => {
-                self.tasks.standing(agent).id
+                self.tasks.standing(agent).await.map_err(|error| refusals::intent(&error))?.id
             }
             Claim::Token { task, .. } | Claim::Port { task } => *task,
         };

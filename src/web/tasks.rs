@@ -21,7 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::leases::{LeaseBody, gone_of};
 use super::{MAX_BODY_BYTES, Problem, STEP_LIMIT, Shared, TaskEvent};
 use crate::call::money::Money;
-use crate::call::{Gone, IntentName, Operator, OperatorId, SpiffeId, TaskId, Terms, Timestamp};
+use crate::call::{Gone, IntentName, Operator, OperatorId, SpiffeId, TaskId, Terms};
 use crate::intent::{Counts, Ended, IntentError, SummaryRow, TaskEnd, TaskLine, TaskState, TaskView};
 
 /// How long whoever ends a task waits for its calls to be gone. They are cut at once; this is for those whose client
@@ -213,7 +213,6 @@ fn body_of<'a>(line: &'a TaskLine, summary: Option<&'a [SummaryRow]>) -> TaskBod
         TaskState::Open => None,
         TaskState::Ended { why, at } => Some(EndBody { why, at: at.to_string() }),
     };
-    let endless = task.deadline == Timestamp::from_unix_ns(u64::MAX);
     TaskBody {
         id: task.id,
         agent: &task.agent,
@@ -223,7 +222,7 @@ fn body_of<'a>(line: &'a TaskLine, summary: Option<&'a [SummaryRow]>) -> TaskBod
         state: name_of(line.state),
         ended,
         opened_at: task.opened.to_string(),
-        expires_at: (!endless).then(|| task.deadline.to_string()),
+        expires_at: (!task.is_standing()).then(|| task.deadline.to_string()),
         in_flight: line.in_flight,
         calls: line.counts,
         bytes_out: line.bytes_out,

@@ -605,7 +605,8 @@ async fn no_answer_shows_a_token_again() {
 #[tokio::test]
 async fn a_standing_task_shows_no_deadline() {
     let stand = stand().await;
-    let task = stand.tasks.standing(&SpiffeId::parse("spiffe://example.org/agent/anyone").unwrap());
+    let task =
+        stand.tasks.standing(&SpiffeId::parse("spiffe://example.org/agent/anyone").unwrap()).await.unwrap();
     let shown = stand.ask(&format!("GET /v1/tasks/{}", task.id)).await.json();
     assert_eq!((&shown["intent"], shown.get("expires_at")), (&json!("standing"), None));
 }

@@ -109,6 +109,24 @@ async fn a_call_that_left_finds_its_approval_when_it_comes_again_and_once() {
     assert_eq!(house.origin.seen().len(), 1);
 }
 
+/// Nobody opened a task for it, and what people said of its calls holds all the same.
+#[tokio::test]
+async fn an_approval_of_an_agent_without_a_task_outlives_the_node() {
+    let house = House::start(HELD, &format!("{AT_ONCE}[identity]\ndefault_agent = \"coder\"\n")).await;
+    let mut agent = Agent::connect(&house, "api.github.com", "h2", "").await;
+    let (_, code, told) = post(&mut agent, r#"{"title":"x"}"#).await;
+    assert_eq!(code, "held", "{told}");
+    let house = house.restart().await;
+    let hold = waiting(&house).await;
+    assert_eq!(hold["id"], told["hold"]);
+    assert_eq!(vote(&house, &hold, "approve").await.0, StatusCode::OK);
+    let house = house.restart().await;
+    let mut agent = Agent::connect(&house, "api.github.com", "h2", "").await;
+    assert_eq!(post(&mut agent, r#"{"title":"x"}"#).await.0, StatusCode::OK);
+    assert_eq!(post(&mut agent, r#"{"title":"x"}"#).await.1, "held", "it was spent");
+    assert_eq!(house.origin.seen().len(), 1);
+}
+
 /// An agent on the task that is there already.
 async fn agent_of_first_task(house: &House) -> Agent {
     let (_, tasks) = house.admin(Method::GET, "/v1/tasks?state=open", Value::Null).await;

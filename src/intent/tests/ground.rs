@@ -124,7 +124,7 @@ pub(crate) struct Registry {
     tasks: Tasks,
     pub(crate) world: Arc<World>,
     pub(crate) book: Arc<Memory>,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Deref for Registry {
@@ -159,6 +159,10 @@ impl Registry {
     /// Another process on the same book.
     pub(crate) fn restart(self) -> Self {
         Self::on(self.settings, self.world, self.book)
+    }
+
+    pub(crate) fn standing(&self, agent: &SpiffeId) -> Arc<Task> {
+        wait(self.tasks.standing(agent)).unwrap()
     }
 
     pub(crate) fn open(&self, wanted: NewTask) -> Result<Arc<Task>, IntentError> {

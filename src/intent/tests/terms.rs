@@ -1,6 +1,6 @@
 //! Intents, quarantine, the registry of agents, and what a restart keeps.
 
-use super::ground::{registry, registry_with};
+use super::ground::{registry, registry_with, wait};
 use super::{agent, call, operation, read, wanted};
 use crate::call::grant::{Part, Pattern};
 use crate::call::{
@@ -27,6 +27,11 @@ agents = ["spiffe://example.org/agent/till"]
 
 fn declared() -> Settings {
     Settings { intents: Intents::parse(INTENTS).unwrap(), ..Settings::default() }
+}
+
+fn on(class: Class, repo: &str) -> Operations {
+    let resource = Some(Resource { kind: "repo".into(), id: repo.into() });
+    Operations::one(Operation { resource, ..operation("github", "x", class) })
 }
 
 fn intent(name: &str) -> IntentName {
@@ -204,10 +209,6 @@ fn what_an_agent_did_in_one_task_shows_in_the_next() {
 fn an_object_is_read_only_by_reading_that_very_object() {
     let (_, tasks) = registry();
     let id = tasks.open(wanted()).unwrap().id;
-    let on = |class, repo: &str| {
-        let resource = Some(Resource { kind: "repo".into(), id: repo.into() });
-        Operations::one(Operation { resource, ..operation("github", "x", class) })
-    };
     tasks.settle(id, &on(Class::Act, "octo/one"), Decision::Allow, None);
     let history = tasks.history(id, &on(Class::Act, "octo/one")).unwrap();
     assert!(history.resource_seen && !history.resource_read);
@@ -252,6 +253,48 @@ fn a_restart_keeps_tasks_and_their_ends_and_the_journal_tells_the_rest() {
         matches!(obstacle, Some(Obstacle::Exhausted { .. })),
         "nobody knows how much went out: {obstacle:?}"
     );
+}
+
+#[test]
+fn a_restart_keeps_standing_tasks_with_what_is_declared_today() {
+    let (world, tasks) = registry();
+    let standing = tasks.standing(&agent());
+    tasks.settle(standing.id, &on(Class::Read, "octo/one"), Decision::Allow, None);
+    let mut tasks = tasks.restart();
+    assert_eq!(tasks.standing(&agent()), standing);
+    let past = Past::Call {
+        task: standing.id,
+        agent: agent(),
+        operations: Box::new(on(Class::Read, "octo/one")),
+        decision: Decision::Allow,
+        refusal: None,
+        at: world.now(),
+    };
+    tasks.replay(&past);
+    assert!(tasks.history(standing.id, &on(Class::Act, "octo/one")).unwrap().resource_read);
+
+    tasks.settings.intents = Intents::parse("[standing]\nbudget = { acts = 0 }\n").unwrap();
+    let tasks = tasks.restart();
+    let bounded = tasks.standing(&agent());
+    assert_eq!((bounded.id, bounded.terms.budget.acts), (standing.id, Some(0)));
+    let obstacle = tasks.attach(standing.id, &on(Class::Act, "octo/one")).unwrap().obstacle;
+    assert!(matches!(obstacle, Some(Obstacle::Exhausted { .. })), "{obstacle:?}");
+
+    tasks.end(standing.id, TaskEnd::Command).unwrap();
+    let tasks = tasks.restart();
+    assert_ne!(tasks.standing(&agent()).id, standing.id, "an ended one is over until the node starts again");
+}
+
+#[test]
+fn a_standing_task_that_cannot_be_kept_takes_no_call() {
+    let (_, tasks) = registry();
+    tasks.book.fails.store(true, Ordering::SeqCst);
+    let refused = wait(Tasks::standing(&tasks, &agent())).unwrap_err();
+    assert!(matches!(refused, IntentError::Store(_)), "{refused}");
+    tasks.book.fails.store(false, Ordering::SeqCst);
+    let standing = tasks.standing(&agent());
+    tasks.attach(standing.id, &read()).unwrap();
+    assert_eq!(tasks.restart().standing(&agent()).id, standing.id);
 }
 
 #[test]

@@ -95,7 +95,7 @@ fn state(state: TaskState, task: &Task, now: Timestamp) -> Markup {
 }
 
 fn left(task: &Task, now: Timestamp) -> String {
-    if task.deadline == Timestamp::from_unix_ns(u64::MAX) {
+    if task.is_standing() {
         return "no deadline".to_owned();
     }
     let left = task.deadline.since(now).as_nanos();

@@ -274,9 +274,10 @@ pub(crate) fn request(h2: bool, method: &str, url: &str, headers: &[(&str, &str)
 pub(crate) async fn tunnel(house: &House, host: &str, alpn: &str, token: &str) -> TlsStream<TcpStream> {
     let facts = house.node.facts();
     let mut stream = TcpStream::connect(facts.proxy).await.unwrap();
-    let ask = format!(
-        "CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\nProxy-Authorization: Bearer {token}\r\n\r\n"
-    );
+    // Without a token it is the default agent's.
+    let shown =
+        if token.is_empty() { String::new() } else { format!("Proxy-Authorization: Bearer {token}\r\n") };
+    let ask = format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n{shown}\r\n");
     stream.write_all(ask.as_bytes()).await.unwrap();
     let mut answer = [0; 39];
     stream.read_exact(&mut answer).await.unwrap();
