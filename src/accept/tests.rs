@@ -344,6 +344,53 @@ async fn keep_alive_and_pipelined_requests_are_each_a_call() {
     assert!(calls[1].starts_with("GET https://h.test /b"), "{calls:?}");
 }
 
+/// Reads until this stands in it.
+async fn read_until(stream: &mut TcpStream, what: &str) -> String {
+    let mut out = Vec::new();
+    let mut piece = [0; 4096];
+    while !String::from_utf8_lossy(&out).contains(what) {
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut piece)).await;
+        let read = read.expect("nothing comes").unwrap();
+        assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(&out));
+        out.extend_from_slice(&piece[..read]);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_although_a_refused_body_comes_late() {
+    let house = House::start().await;
+    for framing in ["Content-Length: 300000", "Transfer-Encoding: chunked"] {
+        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let head = format!("POST http://h.test/a HTTP/1.1\r\nHost: h.test\r\n{framing}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let refused = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(refused.starts_with("HTTP/1.1 407 "), "{refused}");
+        let body = "x".repeat(300_000);
+        let body = if framing.contains("chunked") { format!("493e0\r\n{body}\r\n0\r\n\r\n") } else { body };
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let next = "GET http://h.test/b HTTP/1.1\r\nHost: h.test\r\nProxy-Authorization: Bearer good\r\n\r\n";
+        stream.write_all(next.as_bytes()).await.unwrap();
+        read_until(&mut stream, "HTTP/1.1 200 ").await;
+    }
+    assert_eq!(house.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_body_without_end_ends_the_connection() {
+    let house = House::start().await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let head = "POST http://h.test/a HTTP/1.1\r\nHost: h.test\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    read_until(&mut stream, "HTTP/1.1 407 ").await;
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x1_0000));
+    let mut taken = 0;
+    while stream.write_all(chunk.as_bytes()).await.is_ok() {
+        taken += chunk.len();
+        assert!(taken < 64 << 20, "it is read on and on");
+    }
+}
+
 #[tokio::test]
 async fn claims_and_hop_by_hop_headers_go_no_further() {
     let house = House::start().await;

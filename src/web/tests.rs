@@ -777,6 +777,26 @@ async fn bodies_have_a_bound_whether_they_name_their_length_or_not() {
 }
 
 #[tokio::test]
+async fn a_connection_goes_on_although_a_refused_body_comes_late() {
+    let stand = stand().await;
+    let mut stream = TcpStream::connect(stand.at).await.unwrap();
+    let next = format!("GET /healthz HTTP/1.1\r\n{}connection: close\r\n\r\n", stand.host());
+    let head = format!("POST /v1/tasks HTTP/1.1\r\n{}content-length: 9000\r\n\r\n", stand.host());
+    let talk = async {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answered = vec![0; 4096];
+        let read = stream.read(&mut answered).await.unwrap();
+        assert!(answered[..read].starts_with(b"HTTP/1.1 401 "));
+        stream.write_all(&[b'x'; 9_000]).await.unwrap();
+        stream.write_all(next.as_bytes()).await.unwrap();
+        let mut all = String::new();
+        stream.read_to_string(&mut all).await.unwrap();
+        assert!(all.contains("HTTP/1.1 200 "), "{all}");
+    };
+    tokio::time::timeout(PATIENCE, talk).await.expect("no answer");
+}
+
+#[tokio::test]
 async fn nothing_may_be_stored() {
     let stand = stand().await;
     for line in ["GET /healthz", "GET /v1/tasks", "GET /nothing", "DELETE /v1/node"] {

@@ -42,7 +42,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("store", &["call", "intent", "judge", "lease"]),
     ("telemetry", &["call", "record"]),
     ("terminal", &["accept", "call", "catalog", "judge", "record", "runtime"]),
-    ("web", &["call", "catalog", "identity", "intent", "judge", "record"]),
+    ("web", &["body", "call", "catalog", "identity", "intent", "judge", "record"]),
     ("main", &["terminal"]),
 ];
 
