@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use super::connect::{Connection, refusal_of};
 use super::{Agent, Front, Walk, Walked, head, refuse, turns_true};
 use crate::body::framing::{Control, Strict};
-use crate::body::{Body, Lingering, Pending};
+use crate::body::{Body, Pending};
 use crate::call::{Call, CallId, Refusal, Wire};
 
 /// RFC 9113 §6.5.2; what HTTP/1 heads are held to as well.
@@ -166,7 +166,7 @@ async fn answer<W: Walk>(
     };
     let wording = refuse::Wording::of(&head, Wire::Problem);
     let upgrade = head.upgrade.map(|_| Pending::of_request(&mut request));
-    let body = Body::from(Lingering::of(request).into_body());
+    let body = Body::of_request(request).into_body();
     let call = Call::intercepted(head, presented);
     let agent = Agent::waiting(upgrade, waits);
     let walked = AssertUnwindSafe(front.walk.walk(call, body, agent)).catch_unwind().await;

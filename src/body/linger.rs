@@ -16,56 +16,60 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 
+use super::{Body, BodyError};
+
 /// As much is thrown away; whoever sends more finds the connection closed.
 const LIMIT_BYTES: usize = 16 << 20;
 /// For as long.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// The body of a request.
+/// None: it is over, or was dropped.
 #[derive(Debug)]
-pub struct Lingering {
-    /// None: it is over, or was dropped.
-    body: Option<Incoming>,
-    lingers: bool,
-}
+struct Lingering(Option<Incoming>);
 
-impl Lingering {
-    /// The request with this kind of body.
-    pub fn of(request: Request<Incoming>) -> Request<Self> {
+impl Body {
+    /// A request as hyper hands it over.
+    pub fn of_request(request: Request<Incoming>) -> Request<Self> {
         // HTTP/2 ends streams, and no connection. Who waits for `100 Continue` has been told not to send.
         let lingers = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
-        request.map(|body| Self { body: Some(body), lingers })
+        request.map(|body| {
+            if lingers && !body.is_end_stream() {
+                Self::wrap(Lingering(Some(body)))
+            } else {
+                Self::from(body)
+            }
+        })
     }
 }
 
 impl http_body::Body for Lingering {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(body) = &mut self.0 else { return Poll::Ready(None) };
         let polled = std::task::ready!(Pin::new(body).poll_frame(cx));
         if !matches!(polled, Some(Ok(_))) {
-            self.body = None;
+            self.0 = None;
         }
-        Poll::Ready(polled)
+        Poll::Ready(polled.map(|frame| frame.map_err(BodyError::from)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        self.0.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
 impl Drop for Lingering {
     fn drop(&mut self) {
-        let rest = self.body.take().filter(|rest| self.lingers && !rest.is_end_stream());
+        let rest = self.0.take().filter(|rest| !rest.is_end_stream());
         // Without a runtime the node is going down.
         if let (Some(mut rest), Ok(runtime)) = (rest, Handle::try_current()) {
             runtime.spawn(async move {

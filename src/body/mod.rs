@@ -25,7 +25,6 @@ use http_body_util::BodyExt as _;
 use crate::call::Peek;
 
 pub use gate::Gate;
-pub use linger::Lingering;
 pub use meter::{Metered, Watch};
 pub use upgrade::{Pending, Raw};
 
@@ -39,7 +38,6 @@ pub struct Body {
 enum Rest {
     Done,
     Incoming(hyper::body::Incoming),
-    Lingering(Lingering),
     Wrapped(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError> + Send>>),
 }
 
@@ -112,7 +110,6 @@ impl Body {
             let next = match &mut self.rest {
                 Rest::Done => None,
                 Rest::Incoming(body) => body.frame().await.transpose()?,
-                Rest::Lingering(body) => body.frame().await.transpose()?,
                 Rest::Wrapped(body) => body.frame().await.transpose()?,
             };
             let Some(frame) = next else {
@@ -131,12 +128,6 @@ impl Body {
 impl From<hyper::body::Incoming> for Body {
     fn from(body: hyper::body::Incoming) -> Self {
         Self { ahead: VecDeque::new(), rest: Rest::Incoming(body) }
-    }
-}
-
-impl From<Lingering> for Body {
-    fn from(body: Lingering) -> Self {
-        Self { ahead: VecDeque::new(), rest: Rest::Lingering(body) }
     }
 }
 
@@ -166,7 +157,6 @@ impl http_body::Body for Body {
         match &mut self.rest {
             Rest::Done => Poll::Ready(None),
             Rest::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
-            Rest::Lingering(body) => Pin::new(body).poll_frame(cx).map_err(BodyError::from),
             Rest::Wrapped(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -176,7 +166,6 @@ impl http_body::Body for Body {
             && match &self.rest {
                 Rest::Done => true,
                 Rest::Incoming(body) => body.is_end_stream(),
-                Rest::Lingering(body) => body.is_end_stream(),
                 Rest::Wrapped(body) => body.is_end_stream(),
             }
     }
@@ -187,7 +176,6 @@ impl http_body::Body for Body {
         let rest = match &self.rest {
             Rest::Done => SizeHint::with_exact(0),
             Rest::Incoming(body) => body.size_hint(),
-            Rest::Lingering(body) => body.size_hint(),
             Rest::Wrapped(body) => body.size_hint(),
         };
         let mut hint = SizeHint::new();

@@ -74,13 +74,42 @@ pub struct Leak {
     pub instead: String,
 }
 
-/// A token that a provider answered an agent with.
+/// What a provider answered an agent with.
 #[derive(Clone, Debug)]
 pub struct Given {
-    /// The token.
-    pub token: Secret<String>,
+    /// The credential.
+    pub what: Handout,
     /// When it ends, where the provider says so.
     pub expires: Option<Timestamp>,
+}
+
+/// A credential in an answer.
+#[derive(Clone, Debug)]
+pub enum Handout {
+    /// One text, which is sent.
+    Token(Secret<String>),
+    /// A key of AWS's, which signs.
+    AwsKey {
+        /// No secret.
+        id: String,
+        /// What signatures are made of.
+        secret: Secret<String>,
+        /// Of temporary keys; it is sent beside the signature.
+        session: Option<Secret<String>>,
+    },
+}
+
+impl Handout {
+    /// All that it is made of.
+    pub fn texts(&self) -> Vec<&str> {
+        match self {
+            Self::Token(token) => vec![token.reveal()],
+            Self::AwsKey { id, secret, session } => {
+                let session = session.as_ref().map(|session| session.reveal().as_str());
+                [id.as_str(), secret.reveal()].into_iter().chain(session).collect()
+            }
+        }
+    }
 }
 
 /// How long taking a lease back may take before somebody should look.

@@ -99,7 +99,7 @@ pub use handed::{Handed, HandedLink, PeerName};
 pub use hold::{Approval, CallDigest, Hold, HoldState, Quorum, Vote};
 pub use host::{Host, Origin, Scheme};
 pub use id::{CallId, EntryId, HoldId, LeaseId, TaskId};
-pub use lease::{Dummy, Given, Gone, Leak, Lease, LeaseState, Leased, Seen, SeenError};
+pub use lease::{Dummy, Given, Gone, Handout, Leak, Lease, LeaseState, Leased, Seen, SeenError};
 pub use link::TemplateLink;
 pub use operation::{Ai, Class, Operation, OperationId, Operations, Recognition, Resource, ServiceName};
 pub use operator::{Membership, Operator, OperatorId, Role};

@@ -36,7 +36,7 @@ pub(super) enum Name {
 const SHORT: usize = 22;
 
 impl Name {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let mut bytes = [0; SHORT];
         match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
             (Some(start), Ok(length)) => {

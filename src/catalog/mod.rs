@@ -52,6 +52,7 @@ mod tokens;
 mod tools;
 mod webdav;
 mod wire;
+mod xml;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -16,6 +16,7 @@ mod tokens;
 mod tricks;
 mod wire;
 mod worst;
+mod xml;
 
 use std::str::FromStr as _;
 

@@ -7,18 +7,24 @@
 //!
 //! [tokens.operations]             # JSON pointers (RFC 6901)
 //! "apps/create-installation-access-token" = ["/token"]
+//!
+//! [tokens.keys]                   # the same, of objects that are a key of AWS's; `*`: all of a list
+//! "AssumeRole" = ["/AssumeRoleResponse/AssumeRoleResult/Credentials"]
 //! ```
+//!
+//! Answers in XML are read as if they were JSON, each element a field.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::call::{Given, Operations, Secret, ServiceName, Timestamp};
+use crate::call::{Given, Handout, Operations, Secret, ServiceName, Timestamp};
 
 use super::Catalog;
 use super::error::Fault;
 use super::json::Json;
+use super::xml;
 
 /// A shorter text cannot be told from others, so it could not be kept from the agent.
 const SHORTEST: usize = 8;
@@ -31,7 +37,10 @@ const MILLISECONDS: u64 = 100_000_000_000;
 pub(super) struct Tokens {
     #[serde(default)]
     pub(super) also: Vec<Arc<str>>,
+    #[serde(default)]
     operations: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    keys: BTreeMap<String, Vec<String>>,
 }
 
 /// Where the tokens of an answer stand, and who takes them.
@@ -39,7 +48,8 @@ pub(super) struct Tokens {
 pub struct TokenPlaces {
     /// The services that take them.
     pub services: Vec<ServiceName>,
-    pointers: Vec<Vec<String>>,
+    tokens: Vec<Vec<String>>,
+    keys: Vec<Vec<String>>,
 }
 
 /// Why the tokens of an answer cannot be told. Says nothing of the answer.
@@ -50,12 +60,16 @@ pub struct Untold(&'static str);
 impl Tokens {
     /// Each name is an operation's, and each place can be one.
     pub(super) fn check(&self, known: impl Fn(&str) -> bool) -> Result<(), Fault> {
-        if let Some(name) = self.operations.keys().find(|name| !known(name)) {
+        let mut all = self.operations.iter().chain(&self.keys);
+        if let Some((name, _)) = all.find(|(name, _)| !known(name)) {
             let why = format!("`[tokens]`: there is no operation `{name}`");
             return Err(Fault::new(1, why, "take the name from `operations.tsv`"));
         }
         let is_place = |text: &String| text.len() > 1 && text.starts_with('/');
-        match self.operations.iter().find(|(_, places)| places.is_empty() || !places.iter().all(is_place)) {
+        let is_whole = |text: &String| text.is_empty() || is_place(text);
+        let of_tokens = self.operations.iter().find(|(_, at)| at.is_empty() || !at.iter().all(is_place));
+        let of_keys = || self.keys.iter().find(|(_, at)| at.is_empty() || !at.iter().all(is_whole));
+        match of_tokens.or_else(of_keys) {
             None => Ok(()),
             Some((name, _)) => {
                 let why = format!("`[tokens]`: `{name}` names no place in its answer");
@@ -73,12 +87,16 @@ impl Catalog {
             let Some((service, name)) = operation.id.0.split_once(':') else { continue };
             let table = self.named(service).and_then(super::service::Service::table);
             let Some(tokens) = table.and_then(|table| table.tokens.as_ref()) else { continue };
-            let Some(places) = tokens.operations.get(name) else { continue };
+            let (of_tokens, of_keys) = (tokens.operations.get(name), tokens.keys.get(name));
+            if of_tokens.is_none() && of_keys.is_none() {
+                continue;
+            }
             found.services.push(operation.service.clone());
             found.services.extend(tokens.also.iter().flat_map(|name| self.called(name)));
-            found.pointers.extend(places.iter().map(|place| steps(place)));
+            found.tokens.extend(of_tokens.into_iter().flatten().map(|place| steps(place)));
+            found.keys.extend(of_keys.into_iter().flatten().map(|place| steps(place)));
         }
-        (!found.pointers.is_empty()).then_some(found)
+        (!found.services.is_empty()).then_some(found)
     }
 }
 
@@ -93,37 +111,100 @@ impl Catalog {
 }
 
 impl TokenPlaces {
-    /// The tokens of an answer. Of two fields with one name both count: clients differ in which they take.
+    /// The credentials in an answer. Of two fields with one name both count: clients differ in which they take.
     pub fn find(&self, answer: &[u8], now: Timestamp) -> Result<Vec<Given>, Untold> {
-        let no_json = Untold("is not JSON, as far as remit can read it");
-        let text = std::str::from_utf8(answer).map_err(|_| no_json)?;
-        let values = Json::all(text).map_err(|_| no_json)?;
+        let unread = Untold("is neither JSON nor XML, as far as remit can read it");
+        let text = std::str::from_utf8(answer).map_err(|_| unread)?;
+        let values = if text.trim_start().starts_with(['<', '\u{feff}']) {
+            vec![xml::read(text).ok_or(unread)?]
+        } else {
+            Json::all(text).map_err(|_| unread)?
+        };
         let mut found = Vec::new();
-        for steps in &self.pointers {
+        for steps in &self.tokens {
             let Some((name, above)) = steps.split_last() else { continue };
-            let mut holders: Vec<&Json> = values.iter().collect();
-            for step in above {
-                holders = holders.into_iter().flat_map(|value| below(value, step)).collect();
-            }
-            for holder in holders {
+            for holder in at(&values, above) {
                 for value in below(holder, name) {
-                    found.extend(given(value, holder, name, now)?);
+                    found.extend(token(value, holder, name, now)?);
                 }
             }
+        }
+        let mut keys = 0;
+        for holder in self.keys.iter().flat_map(|steps| at(&values, steps)) {
+            if secrets(holder).next().is_some() {
+                found.push(key(holder)?);
+                keys += 1;
+            }
+        }
+        // Some answers have none. All that there are stand where the catalog says, or it says too little.
+        if !self.keys.is_empty() && values.iter().map(all_secrets).sum::<usize>() != keys {
+            return Err(Untold("has a key elsewhere than the catalog says"));
         }
         Ok(found)
     }
 }
 
-fn given(value: &Json, holder: &Json, name: &str, now: Timestamp) -> Result<Option<Given>, Untold> {
+/// All that a pointer leads to.
+fn at<'a>(values: &'a [Json], steps: &[String]) -> Vec<&'a Json> {
+    let mut holders: Vec<&Json> = values.iter().collect();
+    for step in steps {
+        holders = holders.into_iter().flat_map(|value| below(value, step)).collect();
+    }
+    holders
+}
+
+const SOMETHING_ELSE: Untold = Untold("has something else where the catalog says that a token stands");
+
+fn token(value: &Json, holder: &Json, name: &str, now: Timestamp) -> Result<Option<Given>, Untold> {
     match value {
-        Json::Text(text) if text.len() >= SHORTEST => {
-            Ok(Some(Given { token: Secret::new(text.clone()), expires: end(holder, name, now) }))
-        }
+        Json::Text(text) if text.len() >= SHORTEST => Ok(Some(Given {
+            what: Handout::Token(Secret::new(text.clone())),
+            expires: end(holder, name, now),
+        })),
         Json::Null => Ok(None),
         Json::Text(text) if text.is_empty() => Ok(None),
-        _ => Err(Untold("has something else where the catalog says that a token stands")),
+        _ => Err(SOMETHING_ELSE),
     }
+}
+
+/// What keys are called; `SecretKey` is Cognito's word.
+const SECRETS: [&str; 2] = ["SecretAccessKey", "SecretKey"];
+
+fn secrets(holder: &Json) -> impl Iterator<Item = &Json> {
+    SECRETS.iter().flat_map(|name| holder.fields(name)).filter(|value| **value != Json::Null)
+}
+
+/// How many there are in a value and in all that it has.
+fn all_secrets(value: &Json) -> usize {
+    let (mut open, mut count) = (vec![value], 0);
+    while let Some(value) = open.pop() {
+        count += secrets(value).count();
+        match value {
+            Json::List(list) => open.extend(list),
+            Json::Fields(fields) => open.extend(fields.iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+    count
+}
+
+/// `Credentials` of AWS STS, API Reference 2011-06-15, and what other services of AWS give in its form.
+fn key(holder: &Json) -> Result<Given, Untold> {
+    let one = |name: &str| match holder.named(name).as_slice() {
+        [] | [Json::Null] => Ok(None),
+        [Json::Text(text)] if text.len() >= SHORTEST => Ok(Some(text.clone())),
+        _ => Err(SOMETHING_ELSE),
+    };
+    let [access, plain] = SECRETS;
+    let secret = match (one(access)?, one(plain)?) {
+        (Some(secret), None) | (None, Some(secret)) => Secret::new(secret),
+        _ => return Err(SOMETHING_ELSE),
+    };
+    let id = one("AccessKeyId")?.ok_or(SOMETHING_ELSE)?;
+    let session = one("SessionToken")?.map(Secret::new);
+    let ends = ["Expiration", "ExpirationTime", "expiresAt"];
+    let expires = ends.iter().flat_map(|name| holder.fields(name)).filter_map(moment).min();
+    Ok(Given { what: Handout::AwsKey { id, secret, session }, expires })
 }
 
 /// RFC 6901 §4.
@@ -133,6 +214,7 @@ fn steps(pointer: &str) -> Vec<String> {
 
 fn below<'a>(value: &'a Json, step: &str) -> Vec<&'a Json> {
     match value {
+        Json::List(list) if step == "*" => list.iter().collect(),
         Json::List(list) => step.parse().ok().and_then(|at: usize| list.get(at)).into_iter().collect(),
         other => other.named(step),
     }
@@ -150,10 +232,17 @@ fn end(holder: &Json, name: &str, now: Timestamp) -> Option<Timestamp> {
 
 fn number(value: &Json) -> Option<u64> {
     match value {
-        Json::Number(number) => number.as_u64(),
+        // AWS's services have fractions of seconds: `1.7857152E9`.
+        Json::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
         Json::Text(text) => text.parse().ok(),
         _ => None,
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was looked at before")]
+fn whole(number: f64) -> Option<u64> {
+    // 2^53: up to there every whole number is one of these.
+    (0.0..9_007_199_254_740_992.0).contains(&number).then_some(number as u64)
 }
 
 fn moment(value: &Json) -> Option<Timestamp> {

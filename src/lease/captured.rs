@@ -4,31 +4,27 @@
 //! In memory alone. remit did not ask for them and cannot take them back, so they are no leases: no row, no outbox. A node that was
 //! restarted does not know them any more, and says so.
 
+mod refresh;
+mod shown;
+
 use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use memchr::memmem;
-use url::form_urlencoded;
-use zeroize::Zeroizing;
-
+use self::shown::Shown;
 use super::broker::Broker;
 use super::examine::Misplaced;
 use super::held::Held;
-use super::inject::{InjectError, header};
 use super::place::Spot;
-use super::placeholder::{CAPTURED, Candidate, Placeholders, basic, is_captured};
+use super::placeholder::{Candidate, Placeholders, is_captured};
 use super::ports::LeaseError;
 use super::possession::Possession;
 use super::provider::Material;
 use crate::call::{
-    Entropy, Given, Head, Leak, LeaseId, Leased, Operations, ServiceName, Task, TaskId, Timestamp,
+    Entropy, Given, Handout, Head, Leak, LeaseId, Operations, Secret, ServiceName, Task, TaskId, Timestamp,
 };
+
+pub use refresh::Refreshed;
+pub(super) use refresh::refresh_token;
 
 /// As many are kept of one task; the oldest gives way.
 const OF_ONE_TASK: usize = 64;
@@ -37,13 +33,23 @@ const IN_ALL: usize = 4_096;
 /// What calls that carry one name as their provider.
 const PROVIDER: &str = "captured";
 
-/// One token.
+/// One token, or one key of AWS's.
 pub(super) struct Token {
-    /// What the agent holds.
-    pub(super) placeholder: String,
+    instead: StandIn,
     pub(super) held: Arc<Held>,
     services: Arc<[ServiceName]>,
     until: Timestamp,
+}
+
+/// What the agent holds.
+enum StandIn {
+    Token(String),
+    /// The agent signs with the secret, so calls show the others alone.
+    Key {
+        id: String,
+        secret: String,
+        session: Option<String>,
+    },
 }
 
 impl Token {
@@ -52,65 +58,57 @@ impl Token {
         operations.iter().all(|one| self.services.contains(&one.service))
     }
 
+    /// Whether it is this very one.
+    fn is(&self, what: &Handout) -> bool {
+        match (&self.held.material, what) {
+            (Material::Token(known), Handout::Token(token)) => known.reveal() == token.reveal(),
+            (Material::Aws { secret_access_key: known, .. }, Handout::AwsKey { secret, .. }) => {
+                known.reveal() == secret.reveal()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a candidate is of what the agent holds of it and shows.
+    fn shows(&self, candidate: Candidate<'_>) -> bool {
+        match &self.instead {
+            StandIn::Token(placeholder) => candidate.is_of(placeholder),
+            StandIn::Key { id, session, .. } => {
+                candidate.is_of(id) || session.as_ref().is_some_and(|session| candidate.is_of(session))
+            }
+        }
+    }
+
+    /// Whether a candidate is of what nobody ever has to send.
+    fn keeps(&self, candidate: Candidate<'_>) -> bool {
+        matches!(&self.instead, StandIn::Key { secret, .. } if candidate.is_of(secret))
+    }
+
+    /// Whether it signs, and stays here.
+    pub(super) fn signs(&self) -> bool {
+        matches!(self.instead, StandIn::Key { .. })
+    }
+
     /// What must not reach the agent.
     pub(super) fn leaks(&self) -> Vec<Leak> {
-        match &self.held.material {
-            Material::Token(secret) => {
-                vec![Leak { secret: secret.clone(), instead: self.placeholder.clone() }]
+        let leak = |secret: &Secret<String>, instead: &String| Leak {
+            secret: secret.clone(),
+            instead: instead.clone(),
+        };
+        match (&self.instead, &self.held.material) {
+            (StandIn::Token(placeholder), Material::Token(token)) => vec![leak(token, placeholder)],
+            (
+                StandIn::Key { id, secret, session },
+                Material::Aws { access_key_id, secret_access_key, session_token },
+            ) => {
+                // The id is no secret, and is what the agent has to show to have this key.
+                let id = leak(&Secret::new(access_key_id.clone()), id);
+                let session = session_token.as_ref().zip(session.as_ref());
+                let session = session.map(|(token, instead)| leak(token, instead));
+                [id, leak(secret_access_key, secret)].into_iter().chain(session).collect()
             }
             _ => Vec::new(),
         }
-    }
-
-    /// Puts it where its placeholder stands.
-    pub(super) fn put(&self, headers: &mut HeaderMap) -> Result<(), InjectError> {
-        let (Some(shown), Material::Token(token)) = (Shown::of(headers), &self.held.material) else {
-            return Ok(());
-        };
-        let token = token.reveal();
-        let text = match shown.way {
-            Way::Bare { scheme } => Zeroizing::new(format!("{scheme} {token}")),
-            Way::User { password } => rendered(&Zeroizing::new(format!("{token}:{password}"))),
-            Way::Password { user } => rendered(&Zeroizing::new(format!("{user}:{token}"))),
-        };
-        header(headers, &AUTHORIZATION, &text)
-    }
-}
-
-/// RFC 7617.
-fn rendered(pair: &str) -> Zeroizing<String> {
-    Zeroizing::new(format!("Basic {}", BASE64.encode(pair)))
-}
-
-/// The placeholder of a token where it may stand: as the whole credential of `Authorization`, the only one there.
-struct Shown {
-    placeholder: String,
-    way: Way,
-}
-
-enum Way {
-    Bare { scheme: String },
-    User { password: String },
-    Password { user: String },
-}
-
-impl Shown {
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut values = headers.get_all(AUTHORIZATION).iter();
-        let (value, None) = (values.next()?, values.next()) else { return None };
-        let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;
-        let credential = credential.trim();
-        if ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-            let way = Way::Bare { scheme: scheme.to_owned() };
-            return is_captured(credential).then(|| Self { placeholder: credential.to_owned(), way });
-        }
-        let pair = String::from_utf8(basic(value.as_bytes())?.to_vec()).ok()?;
-        let (user, password) = pair.split_once(':')?;
-        let (user, password) = (user.to_owned(), password.to_owned());
-        if is_captured(&password) {
-            return Some(Self { placeholder: password, way: Way::Password { user } });
-        }
-        is_captured(&user).then_some(Self { placeholder: user, way: Way::User { password } })
     }
 }
 
@@ -119,10 +117,10 @@ impl Shown {
 pub(super) struct Captured(RwLock<HashMap<TaskId, VecDeque<Arc<Token>>>>);
 
 impl Captured {
-    fn find(&self, task: TaskId, now: Timestamp, is: impl Fn(&str) -> bool) -> Option<Arc<Token>> {
+    fn find(&self, task: TaskId, now: Timestamp, is: impl Fn(&Token) -> bool) -> Option<Arc<Token>> {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut of_task = all.get(&task)?.iter();
-        of_task.find(|token| token.until > now && is(&token.placeholder)).cloned()
+        of_task.find(|token| token.until > now && is(token)).cloned()
     }
 
     fn keep(&self, task: TaskId, tokens: Vec<Arc<Token>>, now: Timestamp) -> Result<(), LeaseError> {
@@ -172,8 +170,7 @@ impl Broker {
         let (services, now): (Arc<[ServiceName]>, _) = (services.into(), self.ports.clock.now());
         let mut tokens: Vec<Arc<Token>> = Vec::new();
         for one in given {
-            let is_same = |token: &Arc<Token>| matches!(&token.held.material, Material::Token(known) if known.reveal() == one.token.reveal());
-            if !tokens.iter().any(is_same) {
+            if !tokens.iter().any(|token| token.is(&one.what)) {
                 tokens.push(Arc::new(self.token(task, services.clone(), one, now)));
             }
         }
@@ -189,10 +186,23 @@ impl Broker {
 
     fn token(&self, task: &Task, services: Arc<[ServiceName]>, given: Given, now: Timestamp) -> Token {
         let until = given.expires.map_or(task.deadline, |end| end.min(task.deadline));
+        let number = || drawn(&*self.ports.entropy);
+        let placeholder = || Placeholders::captured(task.id, number());
+        let (instead, material) = match given.what {
+            Handout::Token(token) => (StandIn::Token(placeholder()), Material::Token(token)),
+            Handout::AwsKey { id: access_key_id, secret: secret_access_key, session: session_token } => {
+                let session = session_token.as_ref().map(|_| placeholder());
+                let id = Placeholders::captured_key(number());
+                (
+                    StandIn::Key { id, secret: placeholder(), session },
+                    Material::Aws { access_key_id, secret_access_key, session_token },
+                )
+            }
+        };
         let held = Held {
             id: LeaseId::fresh(&*self.ports.clock, &*self.ports.entropy),
             provider: PROVIDER.into(),
-            material: Material::Token(given.token),
+            material,
             minted: now,
             expires: Some(until),
             generation: 0,
@@ -201,45 +211,12 @@ impl Broker {
             possession: Possession::default(),
             beside: OnceLock::new(),
         };
-        let placeholder = Placeholders::captured(task.id, drawn(&*self.ports.entropy));
-        Token { placeholder, held: Arc::new(held), services, until }
-    }
-
-    /// What goes out to a server that answers with tokens, with the refresh token in the place of its placeholder; none: the call
-    /// shows none. `Err`: what is shown cannot be redeemed there.
-    pub fn refresh(
-        &self,
-        headers: &HeaderMap,
-        body: &Bytes,
-        task: TaskId,
-        operations: &Operations,
-    ) -> Result<Option<Refreshed>, LeaseError> {
-        let Some(place) = refresh_token(headers, body) else { return Ok(None) };
-        let shown = std::str::from_utf8(body.get(place.clone()).unwrap_or_default()).unwrap_or_default();
-        let now = self.ports.clock.now();
-        let found = self.captured.find(task, now, |placeholder| placeholder == shown);
-        let gone = || LeaseError::Refused(format!("the token behind the placeholder {GONE}"));
-        let token = found.filter(|token| token.serves(operations)).ok_or_else(gone)?;
-        let Material::Token(secret) = &token.held.material else { return Ok(None) };
-        let is_json = is_json(headers);
-        let written = if is_json {
-            let quoted = Zeroizing::new(serde_json::Value::String(secret.reveal().clone()).to_string());
-            let within = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-            Zeroizing::new(within.unwrap_or_default().to_owned())
-        } else {
-            Zeroizing::new(form_urlencoded::byte_serialize(secret.reveal().as_bytes()).collect::<String>())
-        };
-        // With room for all of it: what grows is copied and left behind.
-        let mut whole = Zeroizing::new(Vec::with_capacity(body.len() + written.len()));
-        whole.extend_from_slice(body.get(..place.start).unwrap_or_default());
-        whole.extend_from_slice(written.as_bytes());
-        whole.extend_from_slice(body.get(place.end..).unwrap_or_default());
-        Ok(Some(Refreshed { body: whole, lease: token.held.as_used(), leaks: token.leaks() }))
+        Token { instead, held: Arc::new(held), services, until }
     }
 
     /// Whether a call shows the placeholder of a token.
     pub(super) fn shows_captured(head: &Head) -> bool {
-        Shown::of(&head.headers).is_some()
+        Shown::of(&head.headers, &head.target).is_some()
     }
 
     /// The token whose placeholder a call shows.
@@ -249,9 +226,9 @@ impl Broker {
         task: TaskId,
         operations: &Operations,
     ) -> Result<Option<Arc<Token>>, LeaseError> {
-        let Some(shown) = Shown::of(&head.headers) else { return Ok(None) };
+        let Some(shown) = Shown::of(&head.headers, &head.target) else { return Ok(None) };
         let now = self.ports.clock.now();
-        let found = self.captured.find(task, now, |placeholder| placeholder == shown.placeholder);
+        let found = self.captured.find(task, now, |token| shown.is_of(token));
         // It was looked at before the call was judged, and may have ended since.
         let gone = || LeaseError::Refused(format!("the token behind the placeholder {GONE}"));
         found.filter(|token| token.serves(operations)).map(Some).ok_or_else(gone)
@@ -271,7 +248,8 @@ impl Broker {
             return misplaced(format!("it is of task {other}, and this call is of another task"));
         }
         let now = self.ports.clock.now();
-        let Some(token) = self.captured.find(task, now, |text| candidate.is_of(text)) else {
+        let is = |token: &Token| token.shows(candidate) || token.keeps(candidate);
+        let Some(token) = self.captured.find(task, now, is) else {
             return misplaced(format!("its token {GONE}"));
         };
         let Some((head, operations)) = seen else {
@@ -281,52 +259,20 @@ impl Broker {
             let services: Vec<&str> = token.services.iter().map(|one| &*one.0).collect();
             return misplaced(format!("it is for calls to {} alone", services.join(", ")));
         }
-        let shown = Shown::of(&head.headers).is_some_and(|shown| shown.placeholder == token.placeholder);
-        if shown && spot == Spot::Header(&AUTHORIZATION) {
+        if token.keeps(candidate) {
+            return misplaced("it is the secret of a key, to sign with and never to be sent".to_owned());
+        }
+        let shown = Shown::of(&head.headers, &head.target).filter(|shown| shown.is_of(&token));
+        if shown.is_some_and(|shown| shown.covers(spot)) || (spot == Spot::Refresh && !token.signs()) {
             return Ok(());
         }
-        if let Spot::Refresh = spot {
-            return Ok(());
-        }
-        misplaced(
+        let may = if token.signs() {
+            "it is redeemed in the signature of a request (AWS version 4 or 4a), with its session token beside it"
+        } else {
             "it is redeemed in `authorization`, as Bearer, token or Basic, and as `refresh_token` where tokens are answered with"
-                .to_owned(),
-        )
+        };
+        misplaced(may.to_owned())
     }
-}
-
-/// A refresh token that a call carries in its body.
-pub struct Refreshed {
-    /// The body.
-    pub body: Zeroizing<Vec<u8>>,
-    /// What the call tells of it.
-    pub lease: Leased,
-    /// What must not reach the agent.
-    pub leaks: Vec<Leak>,
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
-}
-
-/// Where in a form (RFC 6749 §6) or in a JSON object the placeholder of a refresh token stands, if it stands there once and nowhere
-/// else in the body. Placeholders have no letter that either would spell otherwise.
-pub(super) fn refresh_token(headers: &HeaderMap, body: &[u8]) -> Option<Range<usize>> {
-    let mut found = memmem::find_iter(body, CAPTURED);
-    let (start, None) = (found.next()?, found.next()) else { return None };
-    let end = start
-        + body.get(start..)?.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-    is_captured(std::str::from_utf8(body.get(start..end)?).ok()?).then_some(())?;
-    let (before, after) = (body.get(..start)?, body.get(end..)?);
-    let stands = if is_json(headers) {
-        let name = before.strip_suffix(b"\"")?.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
-        name.ends_with(b"\"refresh_token\"") && after.starts_with(b"\"")
-    } else {
-        let name = before.strip_suffix(b"refresh_token=")?;
-        (name.is_empty() || name.ends_with(b"&")) && (after.is_empty() || after.starts_with(b"&"))
-    };
-    stands.then_some(start..end)
 }
 
 const GONE: &str = "is not kept any more: its time is up, newer ones took its place, or the node was restarted; ask for a new one";

@@ -239,7 +239,8 @@ pub fn brought_in(message: &[u8], ours: impl Fn(&str) -> bool) -> Option<&'stati
 
 /// Whether a text is a placeholder of remit's by its look. Nobody can give a real key that look.
 pub fn is_placeholder(text: &str) -> bool {
-    ["rem1t", "rem1c"].iter().any(|marker| text.contains(marker)) || text.starts_with("AKIARMIT")
+    ["rem1t", "rem1c"].iter().any(|marker| text.contains(marker))
+        || ["AKIARMIT", "ASIARMIT"].iter().any(|begins| text.starts_with(begins))
 }
 
 /// RFC 7617, decoded.

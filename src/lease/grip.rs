@@ -91,27 +91,33 @@ impl Grip {
 
     /// Whether the whole body has to be there for [`Grip::put`].
     pub fn wants_body(&self, head: &Head) -> bool {
-        let Some(entry) = self.entry() else { return false };
-        match &entry.place {
-            Place::SignAws => sign::wants_body(&head.headers, &head.target),
-            Place::Hmac { .. } => entry.scheme.as_ref().is_some_and(HmacScheme::wants_body),
-            _ => false,
+        if self.signs_for_aws() {
+            return sign::wants_body(&head.headers, &head.target);
+        }
+        let scheme = self.entry().and_then(|entry| entry.scheme.as_ref());
+        scheme.is_some_and(HmacScheme::wants_body)
+    }
+
+    fn signs_for_aws(&self) -> bool {
+        match &self.from {
+            Source::Entry(_) => matches!(self.entry().map(|entry| &entry.place), Some(Place::SignAws)),
+            Source::Captured(token) => token.signs(),
         }
     }
 
     /// Whether the credential itself goes out, and not only a signature that was made with it.
     pub fn sends_secret(&self) -> bool {
         let place = self.entry().map(|entry| &entry.place);
-        !matches!(place, Some(Place::SignAws | Place::Hmac { .. }))
+        !self.signs_for_aws() && !matches!(place, Some(Place::Hmac { .. }))
     }
 
     /// Puts the credential where the service wants to see it.
     pub fn put(&self, outgoing: Outgoing<'_>, payload: Payload<'_>) -> Result<(), InjectError> {
+        let now = self.broker.ports.clock.now();
         if let Source::Captured(token) = &self.from {
-            return token.put(outgoing.headers);
+            return token.put(outgoing, payload, now);
         }
         let Some(entry) = self.entry() else { return Ok(()) };
-        let now = self.broker.ports.clock.now();
         if let (Place::Header { name: AUTHORIZATION, .. }, Material::Dpop { token, key }) =
             (&entry.place, &self.held.material)
         {
@@ -162,8 +168,7 @@ impl Grip {
     /// that.
     pub fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<String>, usize> {
         let told = rejected::in_head(status, headers);
-        let signed = matches!(self.entry().map(|entry| &entry.place), Some(Place::SignAws));
-        if told.is_none() && signed && rejected::may_be_in_body(status) {
+        if told.is_none() && self.signs_for_aws() && rejected::may_be_in_body(status) {
             return Err(rejected::ERROR_BYTES);
         }
         Ok(told)

@@ -7,6 +7,7 @@
 //! <prefix> rem1t <task: 26 letters and digits> <tag: 13>       ghp_rem1t01k4…
 //! AKIARMIT <tag: 12>                                          where only an AWS key id fits
 //! remit_rem1c <task> <number: 13>                             a token that a service answered the agent with
+//! ASIARMIT <number: 12>                                       the same, for the id of an AWS key
 //! ```
 //!
 //! Those of tokens (`captured.rs`) have another marker, so neither is ever taken for the other.
@@ -29,6 +30,8 @@ const OF_TOKEN: u8 = b'c';
 pub(super) const CAPTURED: &str = "remit_rem1c";
 /// The beginning of those that look like an AWS key id, whose other letters are of `[A-Z2-7]`.
 const AWS_MARKER: &[u8] = b"AKIARMIT";
+/// The beginning of those of keys that a service answered with.
+pub(super) const CAPTURED_KEY: &str = "ASIARMIT";
 const AWS_TAG: usize = 12;
 const TASK: usize = 26;
 const TAG: usize = 13;
@@ -73,12 +76,18 @@ pub(super) struct Placeholders {
     key: Secret<Vec<u8>>,
     marker: Finder<'static>,
     aws: Finder<'static>,
+    captured_aws: Finder<'static>,
 }
 
 impl Placeholders {
     /// With a key of this purpose alone.
     pub(super) fn new(key: Secret<Vec<u8>>) -> Self {
-        Self { key, marker: Finder::new(MARKER), aws: Finder::new(AWS_MARKER) }
+        Self {
+            key,
+            marker: Finder::new(MARKER),
+            aws: Finder::new(AWS_MARKER),
+            captured_aws: Finder::new(CAPTURED_KEY),
+        }
     }
 
     /// The placeholder of a task for a service.
@@ -102,6 +111,11 @@ impl Placeholders {
         format!("{CAPTURED}{task}{}", spelt::<TAG>(number, CROCKFORD))
     }
 
+    /// The placeholder of the id of a key that a call was answered with.
+    pub(super) fn captured_key(number: u64) -> String {
+        format!("{CAPTURED_KEY}{}", spelt::<AWS_TAG>(number, BASE32))
+    }
+
     /// Every text in `hay` that looks like a placeholder.
     pub(super) fn find<'h>(&self, hay: &'h [u8]) -> impl Iterator<Item = Candidate<'h>> + use<'h, '_> {
         let common = self.marker.find_iter(hay).filter_map(|at| {
@@ -114,11 +128,13 @@ impl Placeholders {
             let task = tag.iter().all(|b| CROCKFORD.contains(b)).then(|| task.parse().ok())??;
             Some(Candidate { captured: *kind == OF_TOKEN, task: Some(task), tag })
         });
-        let aws = self.aws.find_iter(hay).filter_map(|at| {
+        let key_id = |at: usize, captured| {
             let tag = hay.get(at + AWS_MARKER.len()..at + AWS_MARKER.len() + AWS_TAG)?;
-            tag.iter().all(|b| BASE32.contains(b)).then_some(Candidate { captured: false, task: None, tag })
-        });
-        common.chain(aws)
+            tag.iter().all(|b| BASE32.contains(b)).then_some(Candidate { captured, task: None, tag })
+        };
+        let aws = self.aws.find_iter(hay).filter_map(move |at| key_id(at, false));
+        let captured_aws = self.captured_aws.find_iter(hay).filter_map(move |at| key_id(at, true));
+        common.chain(aws).chain(captured_aws)
     }
 
     /// Whether a candidate is the placeholder of this task for this service.

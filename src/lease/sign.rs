@@ -38,7 +38,7 @@ use crate::call::{Origin, Target, Timestamp};
 
 const AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+pub(super) const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 const REGION_SET: HeaderName = HeaderName::from_static("x-amz-region-set");
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";

@@ -50,8 +50,9 @@ impl Pep {
         })?;
         let scrubber = Scrubber::new(&leaks);
         let clean = scrubber.replace(&seen.bytes).unwrap_or_default();
-        let is_placeholder = |token: &String| leaks.iter().any(|leak| leak.instead == *token);
-        if clean.is_empty() || !told(&clean)?.iter().all(|left| is_placeholder(left.token.reveal())) {
+        let is_placeholder = |text: &&str| leaks.iter().any(|leak| leak.instead == **text);
+        if clean.is_empty() || !told(&clean)?.iter().all(|left| left.what.texts().iter().all(is_placeholder))
+        {
             return Err(unsearchable("has tokens in a form that is not known"));
         }
         origin::is_rewritten(&mut parts.headers);

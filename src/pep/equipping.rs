@@ -82,9 +82,8 @@ impl Pep {
         mut body: Body,
         carried: &Carried,
     ) -> Result<Answer, Unsent> {
-        let places = catalog.tokens(&call.stage().operations);
         // On the heap: rare, and no other call is to carry its weight.
-        let capturing = places.map(|places| Box::new((places, call.stage().task.clone())));
+        let capturing = catalog.tokens(&call.stage().operations).map(Box::new);
         if capturing.is_some() {
             call.ask(origin::ask_searchable);
         }
@@ -123,10 +122,8 @@ impl Pep {
             let leaks = refreshed.as_ref().map(|refreshed| refreshed.leaks.as_slice()).unwrap_or_default();
             response = origin::scrub(response, &Scrubber::new(leaks)).map_err(Unsent::Origin)?;
         }
-        if let Some(capturing) = capturing {
-            let (places, task) = *capturing;
-            // Rare, and large: no other call is to carry its weight.
-            response = Box::pin(self.capture(&places, &task, response)).await?;
+        if let Some(places) = capturing {
+            response = Box::pin(self.capture(&places, &call.stage().task, response)).await?;
         }
         Ok(Answer { call, response, upgraded })
     }

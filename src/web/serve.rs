@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::body::Lingering;
+use crate::body::Body;
 use crate::call::Certificates;
 
 /// Connections that are served at once; further ones wait in the kernel's queue.
@@ -129,7 +129,7 @@ async fn connection<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         // A refused request may still be on its way.
-        api.call(Lingering::of(request))
+        api.call(Body::of_request(request))
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

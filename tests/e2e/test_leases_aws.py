@@ -53,12 +53,15 @@ class Aws:
             "moto", [SCRIPTS / "python", HERE / "standins" / "moto_sessions.py", "-H", "127.0.0.1", "-p", str(port)],
             folder / "moto.log", lambda: answers(f"{self.url}/moto-api/"),
             env={"MOTO_SESSIONS": str(self.sessions), "MOTO_ISSUERS": str(folder / "issuers.json")})
-        hosts = ["s3.amazonaws.com", "*.s3.amazonaws.com"]
+        hosts = ["s3.amazonaws.com", "*.s3.amazonaws.com", "sts.amazonaws.com", "sts.us-east-1.amazonaws.com"]
         self.front = Front(SCRIPTS / "caddy", folder / "front", authority, dict.fromkeys(hosts, port), grpc={})
         self.resolve = {host: f"127.0.0.1:{self.front.port_h2}" for host in hosts}
         iam = self.client("iam", "test", "test")
         iam.create_role(RoleName="agents", AssumeRolePolicyDocument=json.dumps(TRUST))
         iam.put_role_policy(RoleName="agents", PolicyName="s3", PolicyDocument=json.dumps(S3))
+        iam.put_role_policy(RoleName="agents", PolicyName="assume", PolicyDocument=json.dumps(ASSUME))
+        iam.create_role(RoleName="readers", AssumeRolePolicyDocument=json.dumps(TRUST))
+        iam.put_role_policy(RoleName="readers", PolicyName="s3", PolicyDocument=json.dumps(READS))
         iam.create_user(UserName="operator")
         iam.put_user_policy(UserName="operator", PolicyName="assume", PolicyDocument=json.dumps(ASSUME))
         made = iam.create_access_key(UserName="operator")["AccessKey"]
@@ -160,6 +163,34 @@ def test_temporary_keys_are_worth_nothing_after_the_deadline_of_their_task(lease
 
     until(refused, 30, "the keys end with the task")
     assert time.monotonic() - began >= 12
+
+
+def test_keys_that_sts_answers_with_stay_with_remit(own_remit, strict, resolve, tmp_path):
+    (tmp_path / "aws.secret").write_text(strict.secret + "\n")
+    lease = LEASE.format(role=ROLE, sts=strict.url, key=strict.key, secret=tmp_path / "aws.secret", more="")
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "all.cedar").write_text('@id("all")\npermit (principal, action, resource);\n')
+    node = own_remit(extra=lease.replace('"aws-s3"', '"aws-sts"'), policies=tmp_path / "policies", resolve=resolve | strict.resolve)
+    journal = JournalWatch(node.journal)
+    told = node.run(SCRIPTS / "python", HERE / "clients" / "py_aws_assumed.py", timeout=90).json()
+    (session,) = [one for one in strict.given() if one["role"].endswith("/readers")]
+    keys = told["keys"]
+    assert keys["aws_access_key_id"].startswith("ASIARMIT") and keys["aws_session_token"].startswith("remit_rem1c"), told
+    assert not any(session[name] in json.dumps(told) for name in ("key", "secret", "token")), told
+    # They work through remit, and are what AWS gave: they read, and cannot write.
+    assert told["body"] == "kept for agents" and told["written"] == "AccessDenied", told
+    assert ":assumed-role/readers/agent" in told["caller"] and told["ends"] > time.time(), told
+    _, closing = journal.allowed(operation="aws-s3:GetObject")
+    assert closing["lease"]["provider"] == "captured" and closing["lease"]["short_lived"] is True, closing
+    journal.allowed(operation="aws-sts:AssumeRole")
+    # By themselves they are worth nothing, and so they are in another task.
+    s3 = strict.client("s3", keys["aws_access_key_id"], keys["aws_secret_access_key"], keys["aws_session_token"])
+    assert denied(s3.get_object, Bucket="agents-leased", Key="a/b c.txt") == "InvalidAccessKeyId"
+    task = node.command("task", "open", "--agent", "spiffe://local/agent/e2e", "--intent", "e2e", "--json").json_text()
+    s3 = boto3.client("s3", region_name="us-east-1", **keys, verify=task["ca"],
+                      config=Config(retries={"max_attempts": 0}, proxies={"https": task["proxy_url"]}))
+    assert denied(s3.get_object, Bucket="agents-leased", Key="a/b c.txt") == "AccessDenied"
+    journal.refused("placeholder_misplaced", host="agents-leased.s3.amazonaws.com")
 
 
 def test_the_nodes_own_svid_assumes_a_role(own_remit, strict, resolve, tmp_path):

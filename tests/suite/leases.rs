@@ -332,7 +332,7 @@ async fn a_token_that_a_service_answers_with_stays_with_remit() {
 async fn an_answer_whose_tokens_cannot_be_told_does_not_reach_the_agent() {
     let house = House::start(PERMIT_ALL, "").await;
     let task = house.task().await;
-    for (id, why) in [(8, "is not JSON"), (9, "is longer than 1 MiB")] {
+    for (id, why) in [(8, "is neither JSON nor XML"), (9, "is longer than 1 MiB")] {
         let mut github = agent(&house, "api.github.com", &task).await;
         let url = format!("https://api.github.com/app/installations/{id}/access_tokens");
         let (status, headers, told) = github.ask("POST", &url, &[]).await;

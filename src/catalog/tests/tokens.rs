@@ -14,7 +14,7 @@ fn places(method: &str, host: &str, target: &str) -> Option<TokenPlaces> {
 fn found(places: &TokenPlaces, answer: &str) -> Result<Vec<(String, Option<Duration>)>, String> {
     let now = Timestamp::from_unix_s(1_800_000_000);
     let given = places.find(answer.as_bytes(), now).map_err(|untold| untold.to_string())?;
-    Ok(given.iter().map(|one| (one.token.reveal().clone(), one.expires.map(|end| end.since(now)))).collect())
+    Ok(given.iter().map(|one| (one.what.texts().join(" "), one.expires.map(|end| end.since(now)))).collect())
 }
 
 #[test]
@@ -76,5 +76,75 @@ fn the_shipped_tables_name_services_that_there_are() {
             }
         }
         assert!(declared > 5, "{declared}");
+    });
+}
+
+const ASSUMED: &str = r#"<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <AssumeRoleResult>
+    <Credentials>
+      <AccessKeyId>ASIAIOSFODNN7EXAMPLE</AccessKeyId>
+      <SecretAccessKey>wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKEY</SecretAccessKey>
+      <SessionToken>AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQW==</SessionToken>
+      <Expiration>2027-01-15T09:00:00Z</Expiration>
+    </Credentials>
+  </AssumeRoleResult>
+</AssumeRoleResponse>"#;
+
+fn sts(action: &str) -> TokenPlaces {
+    let body = format!("Action={action}&Version=2011-06-15&RoleArn=x&RoleSessionName=y");
+    let mut head = head("POST", "sts.eu-central-1.amazonaws.com", "/");
+    let form = http::HeaderValue::from_static("application/x-www-form-urlencoded");
+    head.headers.insert(http::header::CONTENT_TYPE, form);
+    CATALOG.with(|catalog| catalog.tokens(&ask_with(catalog, &head, body.as_bytes()))).unwrap()
+}
+
+#[test]
+fn keys_of_sts_are_found_in_xml_and_in_json_and_are_for_all_of_aws() {
+    let places = sts("AssumeRole");
+    assert!(places.services.iter().any(|one| &*one.0 == "aws-s3"));
+    let key = "ASIAIOSFODNN7EXAMPLE wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKEY \
+               AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQW==";
+    let hour = Some(Duration::from_secs(3_600));
+    assert_eq!(found(&places, ASSUMED), Ok(vec![(key.into(), hour)]));
+    let json = r#"{"AssumeRoleResponse":{"AssumeRoleResult":{"Credentials":{"AccessKeyId":"ASIAIOSFODNN7EXAMPLE",
+        "SecretAccessKey":"wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKEY","SessionToken":null,"Expiration":1.8000006E9}}}}"#;
+    let (short, _) = key.rsplit_once(' ').unwrap();
+    assert_eq!(found(&places, json), Ok(vec![(short.into(), Some(Duration::from_secs(600)))]));
+}
+
+#[test]
+fn an_answer_whose_keys_cannot_be_told_is_none_that_is_passed_on() {
+    let places = sts("AssumeRole");
+    for (from, to) in [
+        ("<Credentials>", "<Credentials><SecretAccessKey>another-one</SecretAccessKey>"),
+        (
+            "</AssumeRoleResult>",
+            "<More><SecretAccessKey>another-one</SecretAccessKey></More></AssumeRoleResult>",
+        ),
+        ("AccessKeyId>", "KeyId>"),
+        ("AssumeRoleResult>", "Result>"),
+        ("</AssumeRoleResponse>", ""),
+    ] {
+        let unclear = ASSUMED.replace(from, to);
+        assert!(found(&places, &unclear).is_err(), "{unclear}");
+    }
+    let without = "<AssumeRoleResponse><AssumeRoleResult/></AssumeRoleResponse>";
+    assert_eq!(found(&places, without), Ok(vec![]));
+}
+
+#[test]
+fn other_services_of_aws_hand_out_keys_too_and_that_is_to_delegate() {
+    CATALOG.with(|catalog| {
+        let mut head = head("POST", "codepipeline.us-east-1.amazonaws.com", "/");
+        let target = http::HeaderValue::from_static("CodePipeline_20150709.PollForJobs");
+        head.headers.insert("x-amz-target", target);
+        let operations = ask_with(catalog, &head, b"{}");
+        assert_eq!(operations.class(), crate::call::Class::Delegate);
+        let places = catalog.tokens(&operations).unwrap();
+        let key = |n: u8| format!(r#"{{"data":{{"artifactCredentials":{{"accessKeyId":"ASIAEXAMPLE{n}","secretAccessKey":"secret-{n}","sessionToken":"token-{n}-"}}}}}}"#);
+        let answer = format!(r#"{{"jobs":[{},{},{{"data":{{}}}}]}}"#, key(1), key(2));
+        let told = found(&places, &answer).unwrap();
+        let texts: Vec<_> = told.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(texts, ["ASIAEXAMPLE1 secret-1 token-1-", "ASIAEXAMPLE2 secret-2 token-2-"]);
     });
 }

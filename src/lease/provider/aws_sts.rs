@@ -18,6 +18,7 @@ use futures_util::future::BoxFuture;
 use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use roxmltree::{Document, Node};
 
 use self::policy::{Narrowing, scope};
 use super::ask::shown;
@@ -235,21 +236,19 @@ struct Credentials {
 }
 
 impl Credentials {
-    /// The answer is XML of one known form; its few elements are read by their names.
     fn read(answer: &Response<Bytes>, sent: &Secret<String>) -> Result<Self, MintError> {
         let status = answer.status();
         let text = answer.body().get(..ANSWER_BYTES.min(answer.body().len())).unwrap_or_default();
-        let text = std::str::from_utf8(text).unwrap_or_default();
+        let read = std::str::from_utf8(text).ok().and_then(|text| Document::parse(text).ok());
+        let root = read.as_ref().map(Document::root);
         if !status.is_success() {
-            return Err(refused(status, text, sent));
+            return Err(refused(status, root, sent));
         }
         let lacks = |what: &str| {
             MintError::Unknown(format!("STS answered {status} and gave no `{what}`; is `sts_url` an STS?"))
         };
-        let part = element(text, "Credentials").ok_or_else(|| lacks("Credentials"))?;
-        let of = |name: &str| {
-            element(part, name).map(unescaped).filter(|text| !text.is_empty()).ok_or_else(|| lacks(name))
-        };
+        let part = root.and_then(|root| element(root, "Credentials")).ok_or_else(|| lacks("Credentials"))?;
+        let of = |name: &str| text_of(part, name).filter(|text| !text.is_empty()).ok_or_else(|| lacks(name));
         let expires: jiff::Timestamp = of("Expiration")?.parse().map_err(|_| lacks("Expiration"))?;
         let expires = u64::try_from(expires.as_second()).map_err(|_| lacks("Expiration"))?;
         Ok(Self {
@@ -263,8 +262,11 @@ impl Credentials {
     }
 }
 
-fn refused(status: StatusCode, text: &str, sent: &Secret<String>) -> MintError {
-    let plain = |name: &str| shown(&element(text, name).map(unescaped).unwrap_or_default(), [sent]);
+fn refused(status: StatusCode, answer: Option<Node<'_, '_>>, sent: &Secret<String>) -> MintError {
+    let plain = |name: &str| {
+        let text = answer.and_then(|answer| text_of(answer, name)).unwrap_or_default();
+        shown(&text, [sent])
+    };
     let (code, message) = (plain("Code"), plain("Message"));
     let told = format!("STS answered {status} {code}: {message}");
     let again = status.is_server_error()
@@ -281,12 +283,10 @@ fn refused(status: StatusCode, text: &str, sent: &Secret<String>) -> MintError {
     }
 }
 
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    Some(rest.split_once(&format!("</{name}>"))?.0.trim())
+fn element<'a, 'input>(above: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
+    above.descendants().find(|node| node.tag_name().name() == name)
 }
 
-fn unescaped(text: &str) -> String {
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
-    text.replace("&amp;", "&")
+fn text_of(above: Node<'_, '_>, name: &str) -> Option<String> {
+    Some(element(above, name)?.text().unwrap_or_default().trim().to_owned())
 }

@@ -9,12 +9,15 @@ use http::header::AUTHORIZATION;
 
 use super::ground::{House, operations};
 use super::placing::{head, origin};
-use crate::call::{Class, Given, Head, Operations, Secret, ServiceName, Target, Task};
+use crate::call::{Class, Given, Handout, Head, Operations, Secret, ServiceName, Target, Task};
 use crate::lease::sign::Payload;
 use crate::lease::*;
 
 fn given(token: &str, life: Option<Duration>, house: &House) -> Given {
-    Given { token: Secret::new(token.to_owned()), expires: life.map(|life| house.now().plus(life)) }
+    Given {
+        what: Handout::Token(Secret::new(token.to_owned())),
+        expires: life.map(|life| house.now().plus(life)),
+    }
 }
 
 /// The placeholder that stands for a token of `things`.
@@ -216,4 +219,114 @@ async fn there_is_an_end_to_how_many_are_kept() {
     house.tasks.end(task.id);
     house.settle().await;
     assert_eq!(house.broker.capture(&house.task(66), &services, twice).unwrap().len(), 1);
+}
+
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKEY";
+
+/// What the agent gets of a key: id, secret and session token.
+fn capture_key(house: &House, task: &Arc<Task>) -> [String; 3] {
+    let what = Handout::AwsKey {
+        id: "ASIAIOSFODNN7EXAMPLE".into(),
+        secret: Secret::new(SECRET.to_owned()),
+        session: Some(Secret::new("AQoDYXdzEPT//wEXAMPLE==".to_owned())),
+    };
+    let expires = Some(house.now().plus(Duration::from_secs(60)));
+    let services = [ServiceName("things".into()), ServiceName("more".into())];
+    let leaks = house.broker.capture(task, &services, vec![Given { what, expires }]).unwrap();
+    let instead = |of: &str| leaks.iter().find(|leak| leak.secret.reveal() == of).unwrap().instead.clone();
+    [instead("ASIAIOSFODNN7EXAMPLE"), instead(SECRET), instead("AQoDYXdzEPT//wEXAMPLE==")]
+}
+
+fn authorization(id: &str) -> String {
+    format!(
+        "AWS4-HMAC-SHA256 Credential={id}/20261124/eu-central-1/s3/aws4_request, \
+         SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=00"
+    )
+}
+
+fn signed(id: &str, session: &str) -> Head {
+    let fields = [
+        ("authorization", &*authorization(id)),
+        ("x-amz-date", "20261124T000000Z"),
+        ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+        ("x-amz-security-token", session),
+    ];
+    head(&fields, "/x")
+}
+
+fn presigned(id: &str, session: &str) -> Head {
+    let target = format!(
+        "/x?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={id}%2F20261124%2Feu-central-1%2Fs3%2Faws4_request\
+         &X-Amz-Date=20991124T000000Z&X-Amz-Expires=600&X-Amz-SignedHeaders=host&X-Amz-Security-Token={session}\
+         &X-Amz-Signature=00"
+    );
+    head(&[], &target)
+}
+
+#[tokio::test]
+async fn a_key_signs_where_its_placeholder_did() {
+    let house = House::new();
+    let (task, other) = (house.task(1), house.task(2));
+    let [id, secret, session] = capture_key(&house, &task);
+    assert!(id.starts_with("ASIARMIT") && id.len() == 20, "{id}");
+    assert!([&id, &secret, &session].iter().all(|text| formats::is_placeholder(text)));
+    for head in [signed(&id, &session), presigned(&id, &session)] {
+        let examined = house.broker.examine(&head, b"", task.id, (&reads("things"), Answers::Otherwise));
+        assert_eq!(examined, Ok(()));
+        let grip = house.broker.grip(&head, &task, &reads("more")).await.unwrap().unwrap();
+        assert!(!grip.sends_secret() && !grip.wants_body(&head));
+        assert_eq!(&*grip.as_used().provider, "captured");
+        let (mut headers, mut target) = (head.headers.clone(), head.target.clone());
+        let to = origin("bucket.s3.eu-central-1.amazonaws.com");
+        let outgoing =
+            Outgoing { origin: &to, method: &head.method, headers: &mut headers, target: &mut target };
+        grip.put(outgoing, Payload::Streaming).unwrap();
+        let sent = format!("{headers:?} {}", target.raw());
+        let shown = headers.get(AUTHORIZATION).map_or(target.raw(), |value| value.to_str().unwrap());
+        assert!(shown.contains("Credential=ASIAIOSFODNN7EXAMPLE"), "{shown}");
+        assert!(!sent.contains(&id) && !sent.contains(&session) && !sent.contains("Signature=00"), "{sent}");
+        let carried = headers.get("x-amz-security-token").map(|value| value.to_str().unwrap());
+        let in_query = target.raw().contains("X-Amz-Security-Token=AQoDYXdzEPT%2F%2FwEXAMPLE%3D%3D");
+        assert!(carried == Some("AQoDYXdzEPT//wEXAMPLE==") || in_query, "{sent}");
+        let leaks = grip.leaks();
+        assert!(leaks.iter().any(|leak| leak.secret.reveal() == SECRET && leak.instead == secret));
+        assert!(house.broker.grip(&head, &other, &reads("things")).await.is_err(), "of another task");
+        assert!(house.broker.grip(&head, &task, &reads("elsewhere")).await.is_err(), "of another service");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_redeemed_nowhere_else() {
+    let house = House::new();
+    let (task, other) = (house.task(1), house.task(2));
+    let [id, secret, session] = capture_key(&house, &task);
+    let [second, _, second_session] = capture_key(&house, &task);
+    let said = |head: &Head, body: &str, of: &Arc<Task>, service: &str| {
+        let examined =
+            house.broker.examine(head, body.as_bytes(), of.id, (&reads(service), Answers::Otherwise));
+        let why = examined.expect_err("it went through").to_string();
+        assert!(!why.contains(&id) && !why.contains(SECRET) && !why.contains(&secret), "{why}");
+        why
+    };
+    let plain = |head: &Head, body: &str| {
+        let why = said(head, body, &task, "things");
+        assert!(why.contains("it is redeemed in the signature of a request"), "{why}");
+    };
+    plain(&head(&[("x-copy", &id)], "/x"), "");
+    plain(&head(&[("authorization", &format!("Bearer {session}"))], "/x"), "");
+    plain(&head(&[("x-amz-security-token", &session)], "/x"), "");
+    plain(&signed("AKIAIOSFODNN7EXAMPLE", &session), "");
+    plain(&signed(&id, &second_session), "");
+    plain(&signed(&second, &session), "");
+    plain(&signed(&id, &session), &format!("key={id}"));
+    plain(&head(&[], &format!("/x?key={session}")), "");
+    let twice = head(&[("authorization", &authorization(&id)), ("authorization", "Bearer own")], "/x");
+    plain(&twice, "");
+    assert!(said(&signed(&id, &secret), "", &task, "things").contains("to sign with"));
+    assert!(said(&head(&[], "/x"), &secret, &task, "things").contains("to sign with"));
+    assert!(said(&signed(&id, &session), "", &other, "things").contains("not kept any more"));
+    assert!(said(&signed(&id, &session), "", &task, "elsewhere").contains("things, more"));
+    let form = head(&[("content-type", "application/x-www-form-urlencoded")], "/x");
+    let body = bytes::Bytes::from(format!("refresh_token={session}"));
+    assert!(house.broker.refresh(&form.headers, &body, task.id, &reads("things")).is_err());
 }
