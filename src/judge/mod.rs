@@ -43,7 +43,7 @@ pub use explain::{Explanation, NearMiss};
 pub use granted::Granted;
 pub use load::Loader;
 pub use recall::Recall;
-pub use source::{PolicySource, SourceFile};
+pub use source::{PROOFS, PolicySource, SourceFile};
 pub use vocabulary::Vocabulary;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 mod example;
 mod invariant;
+mod kept;
 mod pool;
 mod solver;
 mod space;
@@ -33,6 +34,7 @@ use space::Kind;
 
 pub use example::Example;
 pub use invariant::Expect;
+pub use kept::{Found, Kept, Proofs};
 pub use solver::Solver;
 
 /// Something that is claimed of all requests.

@@ -30,6 +30,9 @@ const POLICIES: [(&str, &str); 5] = [
 const CASES: (&str, &str) = ("tests/defaults.toml", include_str!("../../policies/tests/defaults.toml"));
 const INVARIANTS: (&str, &str) =
     ("invariants/defaults.cedar", include_str!("../../policies/invariants/defaults.cedar"));
+/// Where proofs are kept within a set.
+pub const PROOFS: &str = "invariants/proofs.json";
+const SHIPPED_PROOFS: &str = include_str!("../../policies/invariants/proofs.json");
 const GROUPS: &str = "groups.toml";
 
 /// A file of a policy set.
@@ -49,6 +52,7 @@ pub struct PolicySource {
     pub(super) groups: Option<SourceFile>,
     pub(super) cases: Vec<SourceFile>,
     pub(super) invariants: Vec<SourceFile>,
+    pub(super) proofs: Option<SourceFile>,
 }
 
 impl PolicySource {
@@ -57,11 +61,13 @@ impl PolicySource {
         let file = |(name, text): (&str, &str)| SourceFile { name: name.into(), text: text.into() };
         let policies = POLICIES.into_iter().map(file).collect();
         let (cases, invariants) = (vec![file(CASES)], vec![file(INVARIANTS)]);
-        Self { schema: file(SCHEMA), policies, groups: None, cases, invariants }
+        let proofs = Some(file((PROOFS, SHIPPED_PROOFS)));
+        Self { schema: file(SCHEMA), policies, groups: None, cases, invariants, proofs }
     }
 
     /// All of `directory`: `**/*.cedar`, one `*.cedarschema` (else the one in the binary), `groups.toml`,
-    /// `tests/*.toml` and `*.json`, and `invariants/*.cedar`, which are no policies. Hidden files are left out, links are followed.
+    /// `tests/*.toml` and `*.json`, and `invariants/*.cedar` with `proofs.json`, which are no policies. Hidden files are left out,
+    /// links are followed.
     pub fn dir(directory: &Path) -> Result<Self, LoadErrors> {
         let mut found = Vec::new();
         let mut read = |path: &Path, name: String, metadata: &Metadata| {
@@ -96,8 +102,8 @@ impl PolicySource {
     /// The same from texts: names as within a directory.
     pub fn of_files(mut files: Vec<SourceFile>, place: &str) -> Result<Self, LoadErrors> {
         files.sort();
-        let mut source =
-            Self { policies: Vec::new(), cases: Vec::new(), invariants: Vec::new(), ..Self::embedded() };
+        let (policies, cases, invariants) = (Vec::new(), Vec::new(), Vec::new());
+        let mut source = Self { policies, cases, invariants, proofs: None, ..Self::embedded() };
         let mut schemas = Vec::new();
         for file in files {
             match kind(&file.name) {
@@ -106,6 +112,7 @@ impl PolicySource {
                 Some(Kind::Groups) => source.groups = Some(file),
                 Some(Kind::Cases) => source.cases.push(file),
                 Some(Kind::Invariants) => source.invariants.push(file),
+                Some(Kind::Proofs) => source.proofs = Some(file),
                 None => {}
             }
         }
@@ -126,8 +133,22 @@ impl PolicySource {
     /// SHA-256 over schema, groups and policies, each as name and text, each of those led by its length in bytes
     /// (u64, big-endian). Test cases and invariants decide nothing and are left out.
     pub fn digest(&self) -> RulesDigest {
-        let mut files: Vec<_> =
-            self.policies.iter().chain(&self.groups).chain(std::iter::once(&self.schema)).collect();
+        self.digest_with(&[])
+    }
+
+    /// The same with the invariants: all that a proof rests on.
+    pub(super) fn claimed(&self) -> RulesDigest {
+        self.digest_with(&self.invariants)
+    }
+
+    fn digest_with(&self, more: &[SourceFile]) -> RulesDigest {
+        let mut files: Vec<_> = self
+            .policies
+            .iter()
+            .chain(&self.groups)
+            .chain(std::iter::once(&self.schema))
+            .chain(more)
+            .collect();
         files.sort();
         let mut hash = Sha256::new();
         for part in files.iter().flat_map(|file| [&file.name, &file.text]) {
@@ -137,10 +158,11 @@ impl PolicySource {
         RulesDigest(hash.finalize().into())
     }
 
-    /// The same set with these policies in the place of its own, and without its cases and invariants.
+    /// The same set with these policies in the place of its own, and without its cases, invariants and proofs.
     #[must_use]
     pub fn with_policies(&self, file: SourceFile) -> Self {
-        Self { policies: vec![file], cases: Vec::new(), invariants: Vec::new(), ..self.clone() }
+        let (policies, cases, invariants) = (vec![file], Vec::new(), Vec::new());
+        Self { policies, cases, invariants, proofs: None, ..self.clone() }
     }
 
     /// All that decides, for people to read: policies, then groups, then the schema.
@@ -165,6 +187,7 @@ enum Kind {
     Groups,
     Cases,
     Invariants,
+    Proofs,
 }
 
 fn kind(name: &str) -> Option<Kind> {
@@ -172,6 +195,7 @@ fn kind(name: &str) -> Option<Kind> {
     match extension {
         Some("cedar") if name.starts_with("invariants/") => Some(Kind::Invariants),
         Some("cedar") => Some(Kind::Policy),
+        Some("json") if name == PROOFS => Some(Kind::Proofs),
         Some("cedarschema") => Some(Kind::Schema),
         Some("toml") if name == GROUPS => Some(Kind::Groups),
         Some("toml" | "json") if name.starts_with("tests/") => Some(Kind::Cases),

@@ -130,7 +130,9 @@ pub(super) fn policy(arguments: PolicyArguments) -> Result<ExitCode, Failure> {
             policy::schema(&source, &words, extent, &mut out)
         }
         PolicyVerb::Replay { json } => return replay::run(&state, &rules()?, json),
-        PolicyVerb::Verify(arguments) => return verify::run(&arguments, readable()?, &words),
+        PolicyVerb::Verify(arguments) => {
+            return verify::run(&arguments, config.policies_dir.as_deref(), readable()?, &words);
+        }
         PolicyVerb::Fmt { check: true } => return Ok(format::look(readable()?)),
         PolicyVerb::Fmt { check: false } => {
             return format::write(config.policies_dir.as_deref(), readable()?);

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::screen;
-use crate::call::{Decision, PolicyId};
-use crate::judge::prove::{self, Example, Proof, Solver, Verdict};
-use crate::judge::{LoadErrors, PolicySource, Vocabulary};
+use crate::call::{Clock as _, Decision, PolicyId};
+use crate::judge::prove::{self, Example, Proof, Proofs, Solver, Verdict};
+use crate::judge::{LoadErrors, PROOFS, PolicySource, Vocabulary};
+use crate::runtime::clock::SystemClock;
 
 /// How `verify` was called.
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,9 @@ pub(super) struct VerifyArguments {
     /// How long the solver may think about one question
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     timeout: u64,
+    /// Keep what was found in invariants/proofs.json of the policies, where the console of a node finds it
+    #[arg(long, conflicts_with = "against")]
+    keep: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -28,9 +32,15 @@ pub(super) struct VerifyArguments {
 
 pub(super) fn run(
     arguments: &VerifyArguments,
+    directory: Option<&Path>,
     source: &PolicySource,
     vocabulary: &dyn Vocabulary,
 ) -> Result<ExitCode, Failure> {
+    if arguments.keep && directory.is_none() {
+        return Err(Failure::usage(
+            "the policies are those in the binary, whose proofs are there too; name a folder with --policies",
+        ));
+    }
     let program = std::env::var_os("CVC5").filter(|path| !path.is_empty());
     let program = program.map_or_else(|| PathBuf::from("cvc5"), PathBuf::from);
     let solver = Solver { program, limit: Duration::from_secs(arguments.timeout) };
@@ -48,6 +58,9 @@ pub(super) fn run(
         let told: String = proofs.iter().map(told).collect();
         screen::print(&told)?;
     }
+    if let (true, Some(directory), Ok(version)) = (arguments.keep, directory, &version) {
+        keep(directory, &Proofs::of(source, &proofs, version, SystemClock.now()))?;
+    }
     let proved = proofs.iter().filter(|proof| matches!(proof.verdict, Verdict::Proved)).count();
     match &version {
         Ok(version) => screen::tell(&format!("{proved} of {} proved with {version}", proofs.len())),
@@ -62,6 +75,16 @@ pub(super) fn run(
             .remedy("write some into invariants/*.cedar beside the policies (policies/README.md)"));
     }
     Ok(ExitCode::from(u8::from(proved < proofs.len())))
+}
+
+/// In the place of what was kept before; a reader sees the one or the other.
+fn keep(directory: &Path, proofs: &Proofs) -> Result<(), Failure> {
+    let (path, fresh) = (directory.join(PROOFS), directory.join("invariants/.proofs.json"));
+    let text =
+        serde_json::to_string_pretty(proofs).map_err(|error| Failure::found_wanting(error.to_string()))?;
+    let written = std::fs::write(&fresh, text + "\n").and_then(|()| std::fs::rename(&fresh, &path));
+    written
+        .map_err(|error| Failure::found_wanting(format!("`{}` cannot be written: {error}", path.display())))
 }
 
 fn upgrade(

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use crate::call::{CallId, EntryId, Timestamp};
-use crate::judge::prove::Claim;
+use crate::judge::prove::{Claim, Kept};
 use crate::judge::{Explanation, SourceFile};
 use crate::record::{CallFacts, Follow};
 
@@ -76,6 +76,8 @@ pub struct Policies {
     pub failed: Vec<String>,
     /// What is claimed of all requests.
     pub invariants: Vec<Claim>,
+    /// Whether it was proved.
+    pub proofs: Kept,
 }
 
 /// What became of calls that are alike.

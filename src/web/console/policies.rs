@@ -14,6 +14,7 @@ use super::visitor::Visitor;
 use super::{cedar, html};
 use crate::call::Role;
 use crate::judge::SourceFile;
+use crate::judge::prove::{Found, Kept};
 
 /// Latest calls that a draft is tried on, unless another number is asked for.
 const CALLS: usize = 10_000;
@@ -47,15 +48,7 @@ fn whole(policies: &Policies, in_force: &str, visitor: &Visitor) -> Markup {
             dt { "test cases" } dd { @if all == 0 { "none" } @else if policies.failed.is_empty() { span.good { span aria-hidden="true" { "✓ " } (all) " as expected" } } @else { span.bad { (policies.failed.len()) " of " (all) " not as expected" } } }
         }
         @if !policies.failed.is_empty() { ul.bad { @for why in &policies.failed { li { (said(why, 600)) } } } }
-        section aria-labelledby="invariants-title" {
-            h2 #invariants-title { "Invariants" }
-            @if policies.invariants.is_empty() { (parts::nothing("Nothing is claimed of all requests.")) }
-            @else {
-                table.invariants { thead { tr { th scope="col" { "claim" } th scope="col" { "expects" } th scope="col" { "says" } } }
-                    tbody { @for claim in &policies.invariants { tr { th scope="row" { code { (said(&claim.id, 120)) } } td { (claim.expect) } td { @if let Some(says) = &claim.says { (said(says, 400)) } } } } } }
-                p.muted { "Whether they hold for every request is proved by " code { "remit policy verify" } ", off the node." }
-            }
-        }
+        (invariants(policies))
         @if visitor.may(Role::Admin) { (draft(policies, visitor)) }
         section aria-labelledby="text-title" {
             h2 #text-title { "Text" }
@@ -67,6 +60,38 @@ fn whole(policies: &Policies, in_force: &str, visitor: &Visitor) -> Markup {
             }
         }
     }
+}
+
+fn invariants(policies: &Policies) -> Markup {
+    let proofs = if let Kept::Proofs(proofs) = &policies.proofs { Some(proofs) } else { None };
+    let found = |id: &str| proofs.and_then(|proofs| proofs.found.get(id));
+    html! {
+        section aria-labelledby="invariants-title" {
+            h2 #invariants-title { "Invariants" }
+            @if policies.invariants.is_empty() { (parts::nothing("Nothing is claimed of all requests.")) }
+            @else {
+                table.invariants { thead { tr { th scope="col" { "claim" } th scope="col" { "expects" } th scope="col" { "holds" } th scope="col" { "says" } } }
+                    tbody { @for claim in &policies.invariants { tr {
+                        th scope="row" { code { (said(&claim.id, 120)) } } td { (claim.expect) } td { (holds(found(&claim.id))) }
+                        td { @if let Some(says) = &claim.says { (said(says, 400)) } }
+                    } } } }
+                p.muted { @match &policies.proofs {
+                    Kept::Proofs(proofs) => { "For every request that there could be, by " (said(&proofs.solver, 60)) ", " (said(&proofs.at, 40)) "." }
+                    Kept::Unfit(why) => { "The proofs on file do not count: " (said(why, 300)) ". " code { "remit policy verify --keep" } " makes new ones, off the node." }
+                    Kept::Nothing => { "Whether they hold for every request is proved by " code { "remit policy verify --keep" } ", off the node." }
+                } }
+            }
+        }
+    }
+}
+
+fn holds(found: Option<&Found>) -> Markup {
+    html! { @match found {
+        Some(Found::Proved) => span.good { span aria-hidden="true" { "✓ " } "proved" },
+        Some(Found::Refuted) => strong.bad { span aria-hidden="true" { "✗ " } "refuted" },
+        Some(Found::NotProved(why)) => span.bad title=(crate::call::inert::text(why, 400)) { "not proved" },
+        None => span.muted { "not known" },
+    } }
 }
 
 fn is_policy(file: &SourceFile) -> bool {

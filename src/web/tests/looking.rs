@@ -329,6 +329,20 @@ async fn a_draft_is_tried_and_what_is_wrong_with_it_is_shown() {
 }
 
 #[tokio::test]
+async fn the_policies_say_what_is_proved_of_them() {
+    let stand = looking().await;
+    let page = stand.ask("GET /console/policies").await.body;
+    let row = |claim: &str| {
+        let (_, rest) =
+            page.split_once(&format!(">{claim}</bdi></code>")).unwrap_or_else(|| panic!("{page}"));
+        rest.split_once("</tr>").unwrap().0
+    };
+    assert!(row("no-key-is-brought").contains("</span>proved"), "{page}");
+    assert!(row("of-today").contains("not known"), "{page}");
+    assert!(page.contains("For every request that there could be, by <bdi class=\"said\">cvc5 "), "{page}");
+}
+
+#[tokio::test]
 async fn what_happens_is_pushed_to_the_first_page() {
     let stand = looking().await;
     let follow = stand.insight.journal.follow(crate::call::EntryId(0));
