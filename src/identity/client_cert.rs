@@ -4,7 +4,7 @@
 //! A certificate names one: by its one URI if it has any (a SPIFFE ID, or of the operators' CA any other), else by its one
 //! e-mail address (RFC 5280 §4.2.1.6), as `cert:ADDRESS`. A common name is no name (RFC 6125 §6.4.4).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustls::RootCertStore;
@@ -22,7 +22,7 @@ use crate::call::{Certificates, Clock};
 /// Believes client certificates of operators.
 pub struct ClientCertificates {
     svids: X509Svids,
-    own: Option<Arc<dyn ClientCertVerifier>>,
+    own: RwLock<Option<Arc<dyn ClientCertVerifier>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -33,14 +33,22 @@ impl ClientCertificates {
         own: Vec<CertificateDer<'static>>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, String> {
-        let own = if own.is_empty() { None } else { Some(verifier(own)?) };
+        let own = RwLock::new(verifier(own)?);
         Ok(Self { svids: X509Svids::new(bundles, clock.clone()), own, clock })
+    }
+
+    /// Believes another CA of the operators' own from now on.
+    pub fn replace(&self, own: Vec<CertificateDer<'static>>) -> Result<(), String> {
+        let own = verifier(own)?;
+        *self.own.write().unwrap_or_else(PoisonError::into_inner) = own;
+        Ok(())
     }
 
     /// Whom a chain names, leaf first, if it holds now.
     pub fn name(&self, chain: &Certificates) -> Result<String, SvidError> {
         let (leaf, intermediates) = chain.split_first().ok_or(SvidError::Malformed { why: "it is empty" })?;
-        if let Some(own) = &self.own {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(own) = own {
             let der = |bytes: &Vec<u8>| CertificateDer::from(bytes.clone());
             let intermediates: Vec<_> = intermediates.iter().map(der).collect();
             let at = UnixTime::since_unix_epoch(Duration::from_secs(self.clock.now().unix_s()));
@@ -52,15 +60,18 @@ impl ClientCertificates {
     }
 }
 
-fn verifier(own: Vec<CertificateDer<'static>>) -> Result<Arc<dyn ClientCertVerifier>, String> {
+/// None: there is no such CA.
+fn verifier(own: Vec<CertificateDer<'static>>) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
+    if own.is_empty() {
+        return Ok(None);
+    }
     let mut roots = RootCertStore::empty();
     for one in own {
         roots.add(one).map_err(|error| error.to_string())?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
-        .build()
-        .map_err(|error| error.to_string())
+    let built = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build();
+    Ok(Some(built.map_err(|error| error.to_string())?))
 }
 
 fn named(leaf: &[u8]) -> Result<String, SvidError> {

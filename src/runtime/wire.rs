@@ -100,7 +100,7 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
         drain: draining.clone(),
         scrape: scrape.clone(),
     });
-    let operators = operators::operators(&config, &bundles, &around).await?;
+    let (operators, believed) = operators::operators(&config, &bundles, &around).await?;
     let (channels, slack) = Channels::of(&config, &around, &node).await?;
     let rooms = web::Rooms { tasks: tasks.clone(), tokens, node, admin, operators, slack, insight, pulse };
     let api = web::router(web_settings(&config, &facts), rooms);
@@ -108,14 +108,10 @@ pub(super) async fn start(config: Config, trace: TraceTo) -> Result<Node, StartE
     let followers = tell(&config, trace, &journal, ports, (scrape, clock.clone()))?;
     let _first = late.set(followers.clone());
     let reaper = reaper(tasks, journal.clone(), clock);
-    let mut around = vec![
-        tokio::spawn(reload.clone().watch()),
-        tokio::spawn(keeper),
-        clerk,
-        tokio::spawn(leases.look_after()),
-        tokio::spawn(watching),
-    ];
-    around.extend(operators::serve(doors.admin, doors.admin_tls.zip(admin_tls), &api));
+    let (reloading, leasing) = (tokio::spawn(reload.clone().watch()), tokio::spawn(leases.look_after()));
+    let mut around = vec![reloading, tokio::spawn(keeper), clerk, leasing, tokio::spawn(watching)];
+    let admin = (doors.admin, doors.admin_tls.zip(admin_tls));
+    around.extend(operators::serve(&config, admin, believed, &api));
     around.extend(follow_identities(&config, &bundles, ca));
     around.extend(channels.start());
     let (proxy, listening) = listen([Some(doors.proxy), doors.proxy_tls], &front, &draining);

@@ -65,7 +65,7 @@ pub struct Access {
 #[derive(Default)]
 pub struct Evidence {
     /// Certificates, on a TLS listener.
-    pub certificates: Option<ClientCertificates>,
+    pub certificates: Option<Arc<ClientCertificates>>,
     /// An identity provider, and how its claims are read.
     pub provider: Option<(Oidc, Reading)>,
 }

@@ -42,8 +42,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 pub struct Door {
     /// Takes connections.
     pub listener: TcpListener,
-    /// Over TLS by these settings; none: plain HTTP.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Over TLS, by the settings of the time of the connection; none: plain HTTP.
+    pub tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>,
 }
 
 /// The other end of a connection; in the extensions of each request that came over it.
@@ -60,7 +60,6 @@ pub(super) struct Peer {
 /// Serves until `stop` is done, then lets the requests that have begun end, for a few seconds.
 pub async fn serve(door: Door, router: Router, stop: impl Future<Output = ()>) {
     let Door { listener, tls } = door;
-    let tls = tls.map(TlsAcceptor::from);
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -76,7 +75,8 @@ pub async fn serve(door: Door, router: Router, stop: impl Future<Output = ()>) {
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (place, accepted) = accept => match accepted {
                 Ok((stream, address)) => {
-                    let connection = greet(stream, address, tls.clone(), router.clone(), stopped.clone());
+                    let tls = tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone()));
+                    let connection = greet(stream, address, tls, router.clone(), stopped.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(place);

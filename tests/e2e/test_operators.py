@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
+import os
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from node import run
+from standins.process import until
 
 HTML = {"accept": "text/html"}
 
@@ -173,3 +175,20 @@ def test_a_client_certificate_names_an_operator_at_the_tls_listener_and_the_comm
     # Without its CA the listener is not believed.
     doubted = run([binary, "task", "list", "--admin", url, "--admin-cert", ada, "--admin-key", ada_key])
     assert doubted.status == 3 and "TLS" in doubted.err, doubted
+
+    # Certificates and CA are replaced while the node runs; what cannot be used changes nothing.
+    own.write_text("nonsense")
+    until(lambda: "cannot be used; those before stay" in node.log, 15, "the node tells of it")
+    assert remit("task", "list").status == 0
+    (tmp_path / "next").mkdir()
+    following = Ca(tmp_path / "next")
+    (before, key_before), before_ca = (ada, ada_key), ca.file
+    ada, ada_key = following.issue("ada", x509.UniformResourceIdentifier(uri))
+    fresh, fresh_key = following.issue("own", x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    replaced = folder / "operators.pem"
+    replaced.write_bytes(following.file.read_bytes())
+    ca.file = following.file
+    for made, place in ((fresh_key, own_key), (fresh, own), (replaced, before_ca)):
+        os.replace(made, place)
+    until(lambda: remit("task", "list", certificate=ada, key=ada_key).status == 0, 15, "the new certificates count")
+    assert remit("task", "list", certificate=before, key=key_before).status == 1, "the CA before is not believed any more"
