@@ -139,6 +139,7 @@ fn header() {
         place: Place::default(),
         signing_name: None,
         scheme: None,
+        untaken: Vec::new(),
         look: Look::of("ghp_"),
         env: Vec::new(),
         observed: true,

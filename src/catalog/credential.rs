@@ -24,6 +24,8 @@ pub struct Credential {
     pub signing_name: Option<String>,
     /// Ways of signing requests with a shared secret, for entries of `[[leases]]` that name one.
     pub hmac: Vec<HmacScheme>,
+    /// What the service answers with in `error`, in JSON and with status 200, where it does not take a credential.
+    pub untaken: Vec<String>,
     /// How keys of the service begin; some clients look at that.
     pub look: Option<String>,
     /// The environment variables in which its clients look for one, the key itself first.

@@ -24,6 +24,8 @@ pub struct Entry {
     pub signing_name: Option<String>,
     /// How requests are signed with a shared secret, where `place` names a scheme.
     pub scheme: Option<HmacScheme>,
+    /// What `error` says in answers of status 200 that did not take the credential.
+    pub untaken: Vec<String>,
     /// What its placeholder looks like.
     pub look: Look,
     /// The variables in which a client looks for it; the first gets the placeholder of that look, further ones get one of the

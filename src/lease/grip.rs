@@ -168,15 +168,21 @@ impl Grip {
     /// that.
     pub fn refusal(&self, status: StatusCode, headers: &HeaderMap) -> Result<Option<String>, usize> {
         let told = rejected::in_head(status, headers);
-        if told.is_none() && self.signs_for_aws() && rejected::may_be_in_body(status) {
-            return Err(rejected::ERROR_BYTES);
-        }
-        Ok(told)
+        let in_body = (self.signs_for_aws() && rejected::may_be_in_body(status))
+            || (status == StatusCode::OK && !self.untaken().is_empty() && rejected::is_json(headers));
+        if told.is_none() && in_body { Err(rejected::ERROR_BYTES) } else { Ok(told) }
     }
 
     /// The same of the body of such an answer.
     pub fn refusal_in(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<String> {
+        if status == StatusCode::OK {
+            return rejected::in_success(self.untaken(), body);
+        }
         rejected::in_aws_error(status, headers, body)
+    }
+
+    fn untaken(&self) -> &[String] {
+        self.entry().map(|entry| entry.untaken.as_slice()).unwrap_or_default()
     }
 
     /// The service did not take it; `why` says what it answered.

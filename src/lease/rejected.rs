@@ -1,9 +1,9 @@
 //! Whether an answer says that the credential itself was not taken, which is another thing than a call that is not allowed.
 //!
 //! 401 says it (RFC 9110 §15.5.2), `invalid_token` does (RFC 6750 §3.1), and AWS says it in the code of an error, with 400 or
-//! 403. What it says is told with the lease; an answer is never held back for it.
+//! 403. Some services say it with 200 and an `error`; which, the catalog knows. What it says is told with the lease; an answer is never held back for it.
 
-use http::header::WWW_AUTHENTICATE;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use memchr::memmem;
 
@@ -36,10 +36,26 @@ pub(super) fn may_be_in_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN)
 }
 
+/// What an answer says that looks like a success.
+pub(super) fn in_success(untaken: &[String], body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        error: String,
+    }
+    let said: Said = serde_json::from_slice(body).ok()?;
+    untaken.contains(&said.error).then(|| format!("it answered 200: {}", said.error))
+}
+
 /// What the error of a signed call says.
 pub(super) fn in_aws_error(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<String> {
     let named = headers.get("x-amzn-errortype").map(http::HeaderValue::as_bytes).unwrap_or_default();
     let says = |code: &&&str| [named, body].iter().any(|text| memmem::find(text, code.as_bytes()).is_some());
     let code = AWS_CODES.iter().find(says)?;
     Some(format!("it answered {}: {code}", status.as_u16()))
+}
+
+/// By its media type.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }

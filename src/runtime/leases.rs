@@ -155,6 +155,7 @@ fn entry(
         hosts: hosts.clone(),
         classes: classes.clone(),
         place,
+        untaken: default.as_ref().map(|usual| usual.untaken.clone()).unwrap_or_default(),
         signing_name: default.and_then(|usual| usual.signing_name),
         scheme,
         look,

@@ -72,6 +72,17 @@ def test_slack_sees_the_person_whose_token_was_injected(strict, backlot):
     assert closing["lease"]["provider"] == "fixed"
 
 
+def test_slack_says_with_200_that_a_token_is_not_taken_and_the_journal_has_it(strict, tmp_path):
+    node, task, *_ = strict
+    journal = JournalWatch(node.journal)
+    (tmp_path / "slack.token").write_text("xoxb-of-nobody")
+    with pytest.raises(SlackApiError) as raised:
+        slack(task, task["env"]["SLACK_BOT_TOKEN"]).auth_test()
+    assert raised.value.response["error"] == "invalid_auth"
+    told = journal.event("lease_rejected")
+    assert "invalid_auth" in json.dumps(told), told
+
+
 def test_github_sees_the_other_person(strict, backlot, monkeypatch):
     node, task, ada, bob = strict
     journal = JournalWatch(node.journal)

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use memchr::memmem;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
@@ -15,6 +14,7 @@ use crate::lease::broker::Broker;
 use crate::lease::placeholder::CAPTURED;
 use crate::lease::ports::LeaseError;
 use crate::lease::provider::Material;
+use crate::lease::rejected::is_json;
 
 impl Broker {
     /// What goes out to a server that answers with tokens, with the refresh token in the place of its placeholder; none: the call
@@ -62,11 +62,6 @@ pub struct Refreshed {
     pub lease: Leased,
     /// What must not reach the agent.
     pub leaks: Vec<Leak>,
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    media.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
 }
 
 /// Where in a form (RFC 6749 §6) or in a JSON object the placeholder of a refresh token stands, if it stands there once and nowhere

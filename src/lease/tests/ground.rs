@@ -268,6 +268,7 @@ impl House {
             place,
             signing_name: None,
             scheme: None,
+            untaken: Vec::new(),
             look: Look::of(look),
             env: vec!["KEY".to_owned()],
             observed: true,

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::lease::rejected::{in_aws_error, in_head, may_be_in_body};
+use crate::lease::rejected::{in_aws_error, in_head, in_success, may_be_in_body};
 
 fn challenged(value: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(http::header::WWW_AUTHENTICATE, HeaderValue::from_static(value))])
@@ -34,4 +34,23 @@ fn aws_says_it_in_the_code_of_an_error() {
     let denied = b"<Error><Code>AccessDenied</Code></Error>";
     assert_eq!(in_aws_error(StatusCode::FORBIDDEN, &none, denied), None, "its session policy says no");
     assert!(may_be_in_body(StatusCode::FORBIDDEN) && !may_be_in_body(StatusCode::NOT_FOUND));
+}
+
+#[test]
+fn some_services_say_it_with_a_success() {
+    let untaken = ["invalid_auth".to_owned(), "token_revoked".to_owned()];
+    let said = |body: &str| in_success(&untaken, body.as_bytes());
+    assert_eq!(
+        said(r#"{"ok":false,"error":"invalid_auth"}"#).as_deref(),
+        Some("it answered 200: invalid_auth")
+    );
+    for none in [
+        r#"{"ok":true}"#,
+        r#"{"ok":false,"error":"channel_not_found"}"#,
+        r#"{"messages":[{"error":"invalid_auth"}]}"#,
+        r#"{"error":"invalid_auth""#,
+        "",
+    ] {
+        assert_eq!(said(none), None, "{none}");
+    }
 }
