@@ -136,7 +136,7 @@ impl PolicySource {
         self.digest_with(&[])
     }
 
-    /// The same with the invariants: all that a proof rests on.
+    /// The same with the invariants.
     pub(super) fn claimed(&self) -> RulesDigest {
         self.digest_with(&self.invariants)
     }

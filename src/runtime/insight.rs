@@ -149,7 +149,7 @@ fn read(config: &Config, law: &Law) -> Result<Policies, String> {
         passed,
         failed,
         invariants,
-        proofs: prove::Kept::of(&source),
+        proofs: prove::Kept::of(&source, &words),
     })
 }
 

@@ -59,7 +59,8 @@ pub(super) fn run(
         screen::print(&told)?;
     }
     if let (true, Some(directory), Ok(version)) = (arguments.keep, directory, &version) {
-        keep(directory, &Proofs::of(source, &proofs, version, SystemClock.now()))?;
+        let kept = Proofs::of(source, vocabulary, &proofs, (version, SystemClock.now()));
+        keep(directory, &kept.map_err(|errors| not_loaded(&errors))?)?;
     }
     let proved = proofs.iter().filter(|proof| matches!(proof.verdict, Verdict::Proved)).count();
     match &version {

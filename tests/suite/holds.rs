@@ -127,6 +127,22 @@ async fn an_approval_of_an_agent_without_a_task_outlives_the_node() {
     assert_eq!(house.origin.seen().len(), 1);
 }
 
+/// What such an agent did before counts after a restart, against what is declared then.
+#[tokio::test]
+async fn what_an_agent_without_a_task_did_counts_after_a_restart() {
+    let house = House::start(PERMIT_ALL, "[identity]\ndefault_agent = \"coder\"\n").await;
+    let mut agent = Agent::connect(&house, "api.github.com", "h2", "").await;
+    assert_eq!(agent.ask("GET", ISSUES, &[]).await.0, StatusCode::OK);
+    std::fs::write(house.dir.path().join("policies/intents.toml"), "[standing]\nbudget = { reads = 2 }\n")
+        .unwrap();
+    let house = house.restart().await;
+    let mut agent = Agent::connect(&house, "api.github.com", "h2", "").await;
+    assert_eq!(agent.ask("GET", ISSUES, &[]).await.0, StatusCode::OK);
+    let (status, headers, told) = agent.ask("GET", ISSUES, &[]).await;
+    assert_eq!(headers["remit-refusal"], "budget_exhausted", "{status} {told}");
+    assert_eq!(house.origin.seen().len(), 2);
+}
+
 /// An agent on the task that is there already.
 async fn agent_of_first_task(house: &House) -> Agent {
     let (_, tasks) = house.admin(Method::GET, "/v1/tasks?state=open", Value::Null).await;

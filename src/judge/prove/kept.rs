@@ -7,9 +7,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use sha2::{Digest as _, Sha256};
+
+use super::super::engine::Rules;
+use super::super::error::LoadErrors;
+use super::super::schema;
 use super::super::source::PolicySource;
-use super::{Proof, Verdict};
-use crate::call::Timestamp;
+use super::super::vocabulary::Vocabulary;
+use super::{Proof, Verdict, invariant};
+use crate::call::{RulesDigest, Timestamp};
 
 /// What is kept of one invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +33,9 @@ pub enum Found {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Proofs {
-    /// The digest of what was asked: policies, groups, schema and invariants.
+    /// The digest of what was asked: policies, groups, schema and invariants, and what they name of the catalog, with its classes.
     of: String,
-    /// Which remit asked; another may know other operations.
+    /// Which remit asked; another may ask otherwise.
     remit: String,
     /// The solver.
     pub solver: String,
@@ -52,36 +58,53 @@ pub enum Kept {
 
 impl Proofs {
     /// What is to be kept.
-    pub fn of(source: &PolicySource, proofs: &[Proof], solver: &str, at: Timestamp) -> Self {
+    pub fn of(
+        source: &PolicySource,
+        vocabulary: &dyn Vocabulary,
+        proofs: &[Proof],
+        (solver, at): (&str, Timestamp),
+    ) -> Result<Self, LoadErrors> {
         let found = |proof: &Proof| match &proof.verdict {
             Verdict::Proved => Found::Proved,
             Verdict::Refuted(_) => Found::Refuted,
             Verdict::Open(why) => Found::NotProved(why.clone()),
         };
-        Self {
-            of: source.claimed().to_string(),
+        Ok(Self {
+            of: asked(source, vocabulary)?,
             remit: env!("CARGO_PKG_VERSION").to_owned(),
             solver: solver.to_owned(),
             at: at.to_string(),
             found: proofs.iter().map(|proof| (proof.claim.id.clone(), found(proof))).collect(),
-        }
+        })
     }
 }
 
 impl Kept {
     /// What is on file for a set.
-    pub fn of(source: &PolicySource) -> Self {
+    pub fn of(source: &PolicySource, vocabulary: &dyn Vocabulary) -> Self {
         let Some(file) = &source.proofs else { return Self::Nothing };
         let proofs: Proofs = match serde_json::from_str(&file.text) {
             Ok(proofs) => proofs,
             Err(error) => return Self::Unfit(format!("`{}` cannot be read: {error}", file.name)),
         };
-        if proofs.of != source.claimed().to_string() {
-            return Self::Unfit("policies or invariants have changed since they were proved".to_owned());
+        match asked(source, vocabulary) {
+            Ok(asked) if asked == proofs.of => {}
+            Ok(_) => {
+                let why = "policies, invariants or the catalog have changed since they were proved";
+                return Self::Unfit(why.to_owned());
+            }
+            Err(errors) => return Self::Unfit(format!("the policies cannot be loaded: {errors}")),
         }
         if proofs.remit != env!("CARGO_PKG_VERSION") {
             return Self::Unfit(format!("they were proved by remit {}", proofs.remit));
         }
         Self::Proofs(proofs)
     }
+}
+
+fn asked(source: &PolicySource, vocabulary: &dyn Vocabulary) -> Result<String, LoadErrors> {
+    let mut named = Rules::load(source, vocabulary)?.named().clone();
+    named.add(&invariant::read(source, vocabulary)?.1);
+    let all = Sha256::new().chain_update(source.claimed().0).chain_update(schema::declare(&named));
+    Ok(RulesDigest(all.finalize().into()).to_string())
 }

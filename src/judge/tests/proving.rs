@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::ground::{Small, file};
-use crate::call::Decision;
 use crate::call::Timestamp;
+use crate::call::{Class, Decision, ServiceName};
 use crate::judge::prove::{self, Claim, Found, Kept, Proof, Proofs, Solver, Verdict};
-use crate::judge::{PROOFS, PolicySource};
+use crate::judge::{PROOFS, PolicySource, Vocabulary};
 
 const SHIPPED: &str = "policies";
 
@@ -56,7 +56,8 @@ const READS: &str = "@id(\"reads\") permit (principal, action in Action::\"read\
 fn the_shipped_proofs_are_of_the_shipped_policies() {
     for source in [PolicySource::embedded(), shipped()] {
         let claims = prove::claims(&source, &Small).unwrap();
-        let Kept::Proofs(proofs) = Kept::of(&source) else { panic!("{:?}", Kept::of(&source)) };
+        let kept = Kept::of(&source, &Small);
+        let Kept::Proofs(proofs) = kept else { panic!("{kept:?}") };
         let mut claimed: Vec<_> = claims.iter().map(|claim| &claim.id).collect();
         claimed.sort();
         assert_eq!(proofs.found.keys().collect::<Vec<_>>(), claimed);
@@ -64,37 +65,60 @@ fn the_shipped_proofs_are_of_the_shipped_policies() {
     }
 }
 
+/// A catalog in which all is read.
+struct Milder;
+
+impl Vocabulary for Milder {
+    fn operation(&self, id: &str) -> Option<(ServiceName, Class)> {
+        Small.operation(id).map(|(service, _)| (service, Class::Read))
+    }
+
+    fn services(&self) -> Vec<ServiceName> {
+        Small.services()
+    }
+
+    fn operation_ids(&self) -> Vec<String> {
+        Small.operation_ids()
+    }
+}
+
 #[test]
 fn proofs_on_file_count_for_what_was_asked_and_for_nothing_else() {
     const NEVER: &str =
         "@id(\"no-acts\") @expect(\"never\") permit (principal, action in Action::\"act\", resource);\n";
-    let files = [("a.cedar", READS), ("invariants/i.cedar", NEVER), ("tests/t.toml", "")];
+    const CREATE: &str =
+        "@id(\"create\") permit (principal, action == Action::\"github:issues/create\", resource);\n";
+    let files = [("a.cedar", CREATE), ("invariants/i.cedar", NEVER), ("tests/t.toml", "")];
     let with = |change: (&str, &str), proofs: Option<&str>| {
         let mut files: Vec<_> = files
             .iter()
             .map(|(name, text)| if *name == change.0 { change } else { (*name, *text) })
             .collect();
         files.extend(proofs.map(|text| (PROOFS, text)));
-        Kept::of(&source(&files))
+        Kept::of(&source(&files), &Small)
     };
     let same = files[0];
     let claim = Claim { id: "no-acts".into(), file: String::new(), says: None, expect: "never" };
     let open = Proof { claim, kinds: 1, verdict: Verdict::Open("it took too long".into()) };
-    let proofs = Proofs::of(&source(&files), &[open], "cvc5 1", Timestamp::from_unix_s(0));
+    let at = ("cvc5 1", Timestamp::from_unix_s(0));
+    let proofs = Proofs::of(&source(&files), &Small, &[open], at).unwrap();
     let text = serde_json::to_string(&proofs).unwrap();
     assert_eq!(with(same, None), Kept::Nothing);
     assert_eq!(proofs.found["no-acts"], Found::NotProved("it took too long".into()));
     assert_eq!(with(same, Some(&text)), Kept::Proofs(proofs.clone()));
     assert_eq!(with(("tests/t.toml", "[[case]]"), Some(&text)), Kept::Proofs(proofs), "cases decide nothing");
     let unfit = |kept: Kept| if let Kept::Unfit(why) = kept { why } else { panic!("{kept:?}") };
-    for changed in [("a.cedar", "// \n"), ("invariants/i.cedar", "// \n")] {
+    for changed in [("a.cedar", READS), ("invariants/i.cedar", "// \n")] {
         assert!(unfit(with(changed, Some(&text))).contains("have changed"), "{changed:?}");
     }
     let older = text.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
     assert!(unfit(with(same, Some(&older))).contains("by remit 0.0.1"));
     assert!(unfit(with(same, Some("{}"))).contains("cannot be read"));
-    let other = source(&files).with_policies(file("a.cedar", READS));
-    assert_eq!(Kept::of(&other), Kept::Nothing);
+    let mut kept = source(&files);
+    kept.proofs = Some(file(PROOFS, &text));
+    assert!(unfit(Kept::of(&kept, &Milder)).contains("the catalog"), "an operation has another class");
+    let other = kept.with_policies(file("a.cedar", READS));
+    assert_eq!(Kept::of(&other, &Small), Kept::Nothing);
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl Insight for Sights {
     fn policies(&self) -> BoxFuture<'_, Result<Policies, String>> {
         let source = PolicySource::embedded();
         let (digest, files) = (source.digest().to_string(), source.files());
-        let proofs = Kept::of(&source);
+        let proofs = serde_json::from_str(include_str!("../../../policies/invariants/proofs.json"));
+        let proofs = Kept::Proofs(proofs.unwrap());
         let known = if let Kept::Proofs(proofs) = &proofs {
             proofs.found.keys().cloned().collect()
         } else {
