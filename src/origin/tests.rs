@@ -3,6 +3,7 @@
 mod answers;
 mod deadlines;
 mod harness;
+mod messages;
 mod pooling;
 mod refusing;
 mod sending;
